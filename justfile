@@ -1,0 +1,64 @@
+# fleetlog: `./just` lists the recipes; the two that matter first are `./just demo` and `./just test`.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+set positional-arguments
+
+python := ".venv/bin/python"
+
+# list the recipes
+[private]
+default:
+    @.venv/bin/just --list --unsorted
+
+# run the main job on real brokers for about 20 s and print whether the books balance
+demo *args: programs
+    @{{ python }} -m demo "$@"
+
+# all checks and all tests, as CI runs them
+test: check unit integration
+
+# start everything and leave it running; prints the URLs (options: --foreground)
+up *args: programs
+    @{{ python }} -m devstack up "$@"
+
+# stop what `up` left running
+down:
+    @{{ python }} -m devstack down
+
+# a simulated fleet against a running stack (`./just fleet --help`)
+fleet *args:
+    @{{ python }} -m fleet "$@"
+
+# one benchmark, the last line is JSON (`./just bench` lists them)
+bench *args: programs
+    @{{ python }} -m bench "$@"
+
+# lint, types, import contracts, generated files
+check:
+    @.venv/bin/ruff check .
+    @.venv/bin/ruff format --check .
+    @.venv/bin/mypy
+    @.venv/bin/lint-imports
+    @{{ python }} -m libs.topics.generate --check
+
+# tests without brokers, in parallel
+unit *args:
+    @.venv/bin/pytest -n auto tests/unit tests/contract "$@"
+
+# tests on the real Kafka, mosquitto and ClickHouse engine
+integration *args: programs
+    @.venv/bin/pytest tests/integration tests/e2e "$@"
+
+# write schemas, AsyncAPI document and topic graph from the catalog
+generate:
+    @{{ python }} -m libs.topics.generate
+
+# compile the requirement files with hashes (no index address is written)
+lock:
+    @for name in base dev; do .venv/bin/uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-header --no-annotate requirements/$name.in -o requirements/$name.txt; done
+    @.venv/bin/uv pip compile --quiet --upgrade --python-version 3.11 --no-deps --generate-hashes --no-header --no-annotate requirements/dataset.in -o requirements/dataset.txt
+
+# Kafka's jars and mosquitto, fetched where they are missing
+[private]
+programs:
+    @{{ python }} -m devstack programs

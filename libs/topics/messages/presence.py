@@ -1,0 +1,110 @@
+"""``presence.inbox``, ``presence.transitions`` and ``presence.state``: who is connected since when."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from .base import Message, Millis
+
+SessionState: TypeAlias = Literal["online", "offline", "unknown"]
+
+
+class ConnectionObserved(Message, tag="connection_observed"):
+    """A source saw a connection open or close (the canonical event of the device protocol)."""
+
+    product_id: str
+    device_id: str
+    client_id: str
+    channel_id: str | None
+    """One TCP connection. None on a close whose source cannot name it."""
+    event: Literal["connect", "disconnect", "tcpclean"]
+    """``disconnect``: the device said goodbye; ``tcpclean``: the connection is gone."""
+    time: Millis
+    """When it happened, by the source's clock."""
+    source: str
+    """Who saw it, such as ``mosquitto:main``. Order is kept within a source, never between two."""
+    sequence: int
+    """With source, time and event, the identity of an observation: a repeated one is recognised by it.
+    Ingest uses the MQTT packet id of the delivery."""
+    client_ip: str | None = None
+    protocol: int | None = None
+    """MQTT protocol level: 3, 4 or 5."""
+    keepalive: int | None = None
+    """Seconds."""
+    reason: str | None = None
+    goodbye: bool = False
+    """On ``tcpclean``, from a source that reports the goodbye and the close as one: the device had said goodbye."""
+    takeover: bool = False
+    """The close made room for a newer session of the same client: it says nothing about the newest channel."""
+    ingested_at: Millis = 0
+    """Always the last field and 13 digits; see `DataUploaded.received_at`."""
+
+
+class SourceStarted(Message, tag="source_started"):
+    """A source of connection events began anew: all channels that it opened before are closed. A broadcast."""
+
+    source: str
+    time: Millis
+    sequence: int
+    partition: int
+    ingested_at: Millis
+
+
+class TrafficSeen(Message, tag="traffic_seen"):
+    """A device sent something; at most one of these per device in 30 s."""
+
+    product_id: str
+    device_id: str
+    time: Millis
+
+
+class PresenceChanged(Message, tag="presence_changed"):
+    """The state of a device's session, or the channel that carries it, changed."""
+
+    id: str
+    """``topic-partition-offset-n`` of the cause: repeated after a crash, it is the same change."""
+    product_id: str
+    device_id: str
+    old: SessionState
+    new: SessionState
+    cause: Literal["connected", "taken_over", "disconnected", "connection_lost", "source_restarted"]
+    reason: str | None
+    """The source's own words on a close."""
+    client_id: str
+    channel_id: str | None
+    """The channel that carries the session now; None when offline."""
+    previous_channel_id: str | None
+    source: str
+    at: Millis
+    """When it happened, by the source's clock."""
+    observed_at: Millis
+    """When the observation was written to Kafka."""
+
+
+class OpenChannel(msgspec.Struct, frozen=True):
+    client_id: str
+    channel_id: str
+    opened_at: Millis
+    source: str
+    client_ip: str | None = None
+    protocol: int | None = None
+    keepalive: int | None = None
+
+
+class Session(msgspec.Struct, frozen=True):
+    state: SessionState
+    since: Millis | None
+    """When the state began; None for a device that was never connected."""
+    channels: tuple[OpenChannel, ...] = ()
+
+
+class PresenceDocument(Message, tag="presence_document"):
+    """The current state of one device. Three facts are kept apart: session, last traffic, last probe."""
+
+    product_id: str
+    device_id: str
+    session: Session
+    last_traffic_at: Millis | None
+    updated_at: Millis
