@@ -6,12 +6,14 @@ and counted (a newer producer was deployed first), a message of a known kind tha
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Generic, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args
 
 import msgspec
 
 from .messages.base import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 M = TypeVar("M", bound=Message)
 FAULTS = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)  # DecodeError includes msgspec.ValidationError
@@ -56,7 +58,7 @@ class Decoder(Generic[M]):
         self._decode: Callable[[bytes], M] = msgspec.json.Decoder(kinds).decode
 
     def __call__(self, value: bytes | None) -> M:
-        """Raises `UnknownKind` or `InvalidMessage`."""
+        """Decode one record's value; raises `UnknownKind` or `InvalidMessage`."""
         if value is None:
             raise InvalidMessage("a record without value")
         try:

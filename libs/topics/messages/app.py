@@ -7,7 +7,7 @@ import msgspec
 from .base import Encoding, Message, Millis
 
 
-class DataRequested(Message, tag="data_requested"):
+class DataRequested(Message, frozen=True, tag="data_requested"):
     """``get/{product}/{device}/{resource}/{message_id}`` for a resource without a leading ``$``."""
 
     product_id: str

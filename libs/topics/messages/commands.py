@@ -9,7 +9,7 @@ import msgspec
 from .base import Encoding, Message, Millis
 
 
-class CommandAnswered(Message, tag="command_answered"):
+class CommandAnswered(Message, frozen=True, tag="command_answered"):
     """``cmd_resp|rpc_resp/{product}/{device}/{command}/{request_id}/{message_id}``."""
 
     product_id: str
@@ -24,7 +24,7 @@ class CommandAnswered(Message, tag="command_answered"):
     received_at: Millis
 
 
-class ResourceRequested(Message, tag="resource_requested"):
+class ResourceRequested(Message, frozen=True, tag="resource_requested"):
     """``get/{product}/{device}/$ntp|$tags/{message_id}``: answered by the hub itself."""
 
     product_id: str
@@ -37,7 +37,7 @@ class ResourceRequested(Message, tag="resource_requested"):
     received_at: Millis
 
 
-class ProbeAnswered(Message, tag="probe_answered"):
+class ProbeAnswered(Message, frozen=True, tag="probe_answered"):
     """``/sys/{product}/{device}/rrpc/response/{message_id}``: the device echoed a probe."""
 
     product_id: str

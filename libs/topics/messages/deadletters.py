@@ -5,7 +5,7 @@ from __future__ import annotations
 from .base import Message, Millis
 
 
-class DeadLetter(Message, tag="dead_letter"):
+class DeadLetter(Message, frozen=True, tag="dead_letter"):
     """One input that was refused. Nothing of it is lost: ``payload`` decodes to the very bytes."""
 
     service: str

@@ -7,7 +7,7 @@ import msgspec
 from .base import Encoding, Message, Millis
 
 
-class OtaProgressReported(Message, tag="ota_progress_reported"):
+class OtaProgressReported(Message, frozen=True, tag="ota_progress_reported"):
     """``update_ota_status/{product}/{device}/{message_id}``: download percent, or a negative failure code."""
 
     product_id: str

@@ -11,7 +11,7 @@ from .base import Message, Millis
 SessionState: TypeAlias = Literal["online", "offline", "unknown"]
 
 
-class ConnectionObserved(Message, tag="connection_observed"):
+class ConnectionObserved(Message, frozen=True, tag="connection_observed"):
     """A source saw a connection open or close (the canonical event of the device protocol)."""
 
     product_id: str
@@ -42,7 +42,7 @@ class ConnectionObserved(Message, tag="connection_observed"):
     """Always the last field and 13 digits; see `DataUploaded.received_at`."""
 
 
-class SourceStarted(Message, tag="source_started"):
+class SourceStarted(Message, frozen=True, tag="source_started"):
     """A source of connection events began anew: all channels that it opened before are closed. A broadcast."""
 
     source: str
@@ -52,7 +52,7 @@ class SourceStarted(Message, tag="source_started"):
     ingested_at: Millis
 
 
-class TrafficSeen(Message, tag="traffic_seen"):
+class TrafficSeen(Message, frozen=True, tag="traffic_seen"):
     """A device sent something; at most one of these per device in 30 s."""
 
     product_id: str
@@ -60,7 +60,7 @@ class TrafficSeen(Message, tag="traffic_seen"):
     time: Millis
 
 
-class PresenceChanged(Message, tag="presence_changed"):
+class PresenceChanged(Message, frozen=True, tag="presence_changed"):
     """The state of a device's session, or the channel that carries it, changed."""
 
     id: str
@@ -100,7 +100,7 @@ class Session(msgspec.Struct, frozen=True):
     channels: tuple[OpenChannel, ...] = ()
 
 
-class PresenceDocument(Message, tag="presence_document"):
+class PresenceDocument(Message, frozen=True, tag="presence_document"):
     """The current state of one device. Three facts are kept apart: session, last traffic, last probe."""
 
     product_id: str

@@ -9,7 +9,7 @@ import msgspec
 from .base import Encoding, Message, Millis
 
 
-class ShadowMessageReceived(Message, tag="shadow_message_received"):
+class ShadowMessageReceived(Message, frozen=True, tag="shadow_message_received"):
     """A device published in the Aliyun form, on ``/shadow/{product}/{device}/update`` or its alias."""
 
     product_id: str
@@ -22,7 +22,7 @@ class ShadowMessageReceived(Message, tag="shadow_message_received"):
     received_at: Millis
 
 
-class ShadowPulled(Message, tag="shadow_pulled"):
+class ShadowPulled(Message, frozen=True, tag="shadow_pulled"):
     """A device asked for its document: ``get/{product}/{device}/$shadow/{message_id}`` (any payload)."""
 
     product_id: str
@@ -32,7 +32,7 @@ class ShadowPulled(Message, tag="shadow_pulled"):
     received_at: Millis
 
 
-class ShadowReported(Message, tag="shadow_reported"):
+class ShadowReported(Message, frozen=True, tag="shadow_reported"):
     """``upload_data/{product}/{device}/$shadow_reported/{message_id}``: the device reports its state."""
 
     product_id: str
@@ -44,7 +44,7 @@ class ShadowReported(Message, tag="shadow_reported"):
     received_at: Millis
 
 
-class ShadowAcknowledged(Message, tag="shadow_acknowledged"):
+class ShadowAcknowledged(Message, frozen=True, tag="shadow_acknowledged"):
     """``upload_data/{product}/{device}/$shadow_updated/{message_id}``: the device took over what is desired."""
 
     product_id: str
@@ -56,7 +56,7 @@ class ShadowAcknowledged(Message, tag="shadow_acknowledged"):
     received_at: Millis
 
 
-class StatusReported(Message, tag="status_reported"):
+class StatusReported(Message, frozen=True, tag="status_reported"):
     """``update_status/{product}/{device}/{message_id}``: the device's current status, a JSON object."""
 
     product_id: str

@@ -7,7 +7,7 @@ import msgspec
 from .base import Encoding, Message, Millis
 
 
-class DataUploaded(Message, tag="data_uploaded"):
+class DataUploaded(Message, frozen=True, tag="data_uploaded"):
     """A device published on ``upload_data/{product}/{device}/{data_type}/{message_id}``."""
 
     product_id: str
@@ -22,7 +22,7 @@ class DataUploaded(Message, tag="data_uploaded"):
     """Always the last field and 13 digits: ingest's resume filter compares records without it."""
 
 
-class DeviceMessageSent(Message, tag="device_message_sent"):
+class DeviceMessageSent(Message, frozen=True, tag="device_message_sent"):
     """A device published on ``m2m/{product}/{to_device_id}/{device_id}/{message_id}``; keyed by the sender."""
 
     product_id: str

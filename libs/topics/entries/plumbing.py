@@ -1,0 +1,61 @@
+"""Replies, owners and dead letters."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from libs.topics import names
+from libs.topics.messages.deadletters import DeadLetter
+from libs.topics.topic import DAY, FOREVER, MONTH, SELDOM_READ, STATE, Topic
+
+
+def _dead_letters(service: str, stage: Literal["live", "planned"]) -> Topic:
+    return Topic(
+        name=names.dead_letters(service),
+        purpose=f"What `{service}` could not take, whole, with the reason.",
+        key="key of the refused record; from MQTT product/device where the topic names them, else none",
+        types=(DeadLetter,),
+        producers=(service,),
+        consumers=("operators",),
+        retention_ms=MONTH,
+        partitions=1,
+        stage=stage,
+        config=SELDOM_READ,
+    )
+
+
+TOPICS: Final = (
+    Topic(
+        name=names.API_REPLIES,
+        purpose="Answers to requests of the HTTP interface. Each of its replicas reads one partition; a request "
+        "carries that partition and a correlation id.",
+        key="correlation id",
+        types=(),
+        producers=("registry", "shadow", "commands", "ota"),
+        consumers=("api",),
+        retention_ms=DAY,
+        partitions=16,
+        stage="planned",
+    ),
+    Topic(
+        name=names.HUB_OWNERS,
+        purpose="Which worker owns which partitions of a service and at which address it answers reads.",
+        key="service/worker",
+        types=(),
+        producers=("registry", "presence", "shadow", "commands", "ota"),
+        consumers=("api",),
+        cleanup="compact",
+        retention_ms=FOREVER,
+        partitions=1,
+        stage="planned",
+        config=STATE,
+    ),
+    _dead_letters("ingest", "live"),
+    _dead_letters("presence", "live"),
+    _dead_letters("timeseries", "live"),
+    _dead_letters("registry", "planned"),
+    _dead_letters("shadow", "planned"),
+    _dead_letters("commands", "planned"),
+    _dead_letters("ota", "planned"),
+    _dead_letters("downlink", "planned"),
+)

@@ -1,0 +1,70 @@
+"""Who is connected."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from libs.topics import names
+from libs.topics.messages.presence import (
+    ConnectionObserved,
+    PresenceChanged,
+    PresenceDocument,
+    SourceStarted,
+    TrafficSeen,
+)
+from libs.topics.topic import DEVICE_KEY, FOREVER, MONTH, STATE, YEAR, Topic, changelog
+
+TRANSITIONS: Final = (PresenceChanged,)
+
+TOPICS: Final = (
+    Topic(
+        name=names.PRESENCE_INBOX,
+        purpose="All that the presence service folds: connections as every source saw them, activity marks "
+        "(at most one per device in 30 s), restarts of a source.",
+        key=DEVICE_KEY,
+        types=(ConnectionObserved, SourceStarted, TrafficSeen),
+        producers=("ingest",),
+        consumers=("presence",),
+        broadcasts=True,
+        retention_ms=MONTH,
+        stage="live",
+    ),
+    Topic(
+        name=names.PRESENCE_TRANSITIONS,
+        purpose="Every change of a device's session, with its cause, the old and the new state and both channels.",
+        key=DEVICE_KEY,
+        types=TRANSITIONS,
+        producers=("presence",),
+        consumers=("shadow", "commands", "ota", "timeseries", "applications"),
+        feeds=(names.SHADOW_INBOX, names.COMMANDS_INBOX, names.OTA_INBOX),
+        retention_ms=YEAR,
+        stage="live",
+    ),
+    Topic(
+        name=names.PRESENCE_STATE,
+        purpose="The current presence of every device: the newest record of a key is the truth.",
+        key=DEVICE_KEY,
+        types=(PresenceDocument,),
+        producers=("presence",),
+        consumers=("api", "applications"),
+        cleanup="compact",
+        retention_ms=FOREVER,
+        stage="live",
+        config=STATE,
+    ),
+    Topic(
+        name=names.PRESENCE_LEASES,
+        purpose="The lease of every source of connection events. When one lapses, nobody knows whether its devices "
+        "are connected, and presence says so.",
+        key="source, such as mosquitto:main",
+        types=(),
+        producers=("ingest",),
+        consumers=("presence",),
+        cleanup="compact",
+        retention_ms=FOREVER,
+        partitions=1,
+        stage="planned",
+        config=STATE,
+    ),
+    changelog("presence", "channels", stage="live"),
+)

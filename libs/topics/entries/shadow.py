@@ -1,0 +1,62 @@
+"""Desired and reported state."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from libs.topics import names
+from libs.topics.messages.shadow import (
+    ShadowAcknowledged,
+    ShadowMessageReceived,
+    ShadowPulled,
+    ShadowReported,
+    StatusReported,
+)
+from libs.topics.topic import DEVICE_KEY, FOREVER, MONTH, STATE, Topic, changelog
+
+from . import presence
+
+TOPICS: Final = (
+    Topic(
+        name=names.SHADOW_INBOX,
+        purpose="All that the shadow service folds: shadow messages of both dialects, pulls, status reports, changes "
+        "by applications, devices coming and going.",
+        key=DEVICE_KEY,
+        types=(
+            ShadowMessageReceived,
+            ShadowPulled,
+            ShadowReported,
+            ShadowAcknowledged,
+            StatusReported,
+            *presence.TRANSITIONS,
+        ),
+        producers=("ingest", "api", "presence", "registry"),
+        consumers=("shadow",),
+        broadcasts=True,
+        retention_ms=MONTH,
+        stage="planned",
+    ),
+    Topic(
+        name=names.SHADOW_EVENTS,
+        purpose="Every accepted change of a shadow: who changed what, from which version to which.",
+        key=DEVICE_KEY,
+        types=(),
+        producers=("shadow",),
+        consumers=("timeseries", "applications"),
+        retention_ms=FOREVER,
+        stage="planned",
+    ),
+    Topic(
+        name=names.SHADOW_DOCUMENTS,
+        purpose="The current shadow documents.",
+        key="product/device, for a named shadow product/device/name",
+        types=(),
+        producers=("shadow",),
+        consumers=("api", "applications"),
+        cleanup="compact",
+        retention_ms=FOREVER,
+        stage="planned",
+        config=STATE,
+    ),
+    changelog("shadow", "documents", stage="planned"),
+)
