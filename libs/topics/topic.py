@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
 from . import names
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from .messages.base import Message
+from .messages.base import Message
 
 DEVICE_KEY: Final = "product/device"
 """How most topics are keyed; `identity.device_key` makes the bytes."""

@@ -5,10 +5,30 @@ from __future__ import annotations
 from typing import Final
 
 from libs.topics import names
+from libs.topics.messages.command_events import (
+    CommandAccepted,
+    CommandDelivered,
+    CommandEnded,
+    CommandQueued,
+    CommandReplied,
+    CommandSent,
+    FanOutCounted,
+    LateReplyRecorded,
+    ProbeConcluded,
+)
+from libs.topics.messages.command_requests import (
+    CancelCommand,
+    CancelFanOut,
+    DeliveryObserved,
+    ProbeDevice,
+    SendCommand,
+    SendToTag,
+)
 from libs.topics.messages.commands import CommandAnswered, ProbeAnswered, ResourceRequested
+from libs.topics.messages.hub import TimePassed
 from libs.topics.topic import DEVICE_KEY, MONTH, YEAR, Topic, changelog
 
-from . import presence
+from . import presence, registry
 
 TOPICS: Final = (
     Topic(
@@ -16,7 +36,20 @@ TOPICS: Final = (
         purpose="All that the commands service folds: requests, fan-outs, replies of devices, probe answers, pulls "
         "of time and tags, devices coming and going.",
         key=DEVICE_KEY,
-        types=(CommandAnswered, ResourceRequested, ProbeAnswered, *presence.TRANSITIONS),
+        types=(
+            SendCommand,
+            CancelCommand,
+            ProbeDevice,
+            SendToTag,
+            CancelFanOut,
+            CommandAnswered,
+            ResourceRequested,
+            ProbeAnswered,
+            DeliveryObserved,
+            TimePassed,
+            *presence.TRANSITIONS,
+            *registry.EVENTS,
+        ),
         producers=("ingest", "api", "presence", "registry"),
         consumers=("commands",),
         broadcasts=True,
@@ -26,8 +59,18 @@ TOPICS: Final = (
     Topic(
         name=names.COMMANDS_EVENTS,
         purpose="The ledger: every step of every command, from accepted to its one terminal state.",
-        key=DEVICE_KEY,
-        types=(),
+        key="product/device, for the counters of a fan-out its id",
+        types=(
+            CommandAccepted,
+            CommandQueued,
+            CommandSent,
+            CommandDelivered,
+            CommandReplied,
+            CommandEnded,
+            LateReplyRecorded,
+            ProbeConcluded,
+            FanOutCounted,
+        ),
         producers=("commands",),
         consumers=("timeseries", "applications"),
         retention_ms=YEAR,

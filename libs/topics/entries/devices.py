@@ -6,6 +6,7 @@ from typing import Final
 
 from libs.topics import names
 from libs.topics.messages.app import DataRequested
+from libs.topics.messages.downlink import PublishMessage, SendToClient
 from libs.topics.messages.telemetry import DataUploaded, DeviceMessageSent
 from libs.topics.topic import DAY, DEVICE_KEY, WEEK, Topic
 
@@ -35,7 +36,7 @@ TOPICS: Final = (
         name=names.APP_P2P,
         purpose="Messages from applications to one client, on any topic and without a subscription of its own.",
         key="product/device of the receiver",
-        types=(),
+        types=(SendToClient,),
         producers=("applications", "api"),
         consumers=("downlink",),
         retention_ms=DAY,
@@ -45,7 +46,7 @@ TOPICS: Final = (
         name=names.DOWNLINK_MESSAGES,
         purpose="What the hub sends out by MQTT: commands, shadow documents, upgrades, probes, publishes to a tag.",
         key="product/device of the receiver, product/tag for a publish to a tag",
-        types=(),
+        types=(PublishMessage,),
         producers=("commands", "shadow", "ota"),
         consumers=("downlink",),
         retention_ms=DAY,

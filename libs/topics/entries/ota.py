@@ -5,10 +5,26 @@ from __future__ import annotations
 from typing import Final
 
 from libs.topics import names
+from libs.topics.messages.hub import TimePassed
 from libs.topics.messages.ota import OtaProgressReported
+from libs.topics.messages.ota_control import (
+    CampaignDocument,
+    ControlCampaign,
+    CreateCampaign,
+    ExecutionsCounted,
+    SetRollout,
+    VersionSeen,
+)
+from libs.topics.messages.ota_events import (
+    CampaignChanged,
+    UpgradeEnded,
+    UpgradeNotified,
+    UpgradeProgressed,
+    UpgradeQueued,
+)
 from libs.topics.topic import DEVICE_KEY, FOREVER, MONTH, STATE, Topic, changelog
 
-from . import presence
+from . import presence, registry
 
 TOPICS: Final = (
     Topic(
@@ -16,7 +32,7 @@ TOPICS: Final = (
         purpose="All that the upgrade of single devices folds: rollout control, progress, versions seen in status "
         "reports, devices coming and going.",
         key=DEVICE_KEY,
-        types=(OtaProgressReported, *presence.TRANSITIONS),
+        types=(OtaProgressReported, VersionSeen, SetRollout, TimePassed, *presence.TRANSITIONS, *registry.EVENTS),
         producers=("ingest", "ota", "shadow", "presence", "registry"),
         consumers=("ota",),
         broadcasts=True,
@@ -28,7 +44,7 @@ TOPICS: Final = (
         purpose="All that the coordination of campaigns folds: requests of applications and the counters of each "
         "partition.",
         key="campaign id",
-        types=(),
+        types=(CreateCampaign, ControlCampaign, ExecutionsCounted, TimePassed),
         producers=("api", "ota"),
         consumers=("ota",),
         broadcasts=True,
@@ -39,7 +55,7 @@ TOPICS: Final = (
         name=names.OTA_EVENTS,
         purpose="Every step of every upgrade and every change of a campaign.",
         key="product/device, for a campaign's own changes the campaign id",
-        types=(),
+        types=(UpgradeQueued, UpgradeNotified, UpgradeProgressed, UpgradeEnded, CampaignChanged),
         producers=("ota",),
         consumers=("timeseries", "applications"),
         retention_ms=FOREVER,
@@ -49,7 +65,7 @@ TOPICS: Final = (
         name=names.OTA_CAMPAIGNS,
         purpose="The current state of every campaign, with its counters.",
         key="campaign id",
-        types=(),
+        types=(CampaignDocument,),
         producers=("ota",),
         consumers=("api", "applications"),
         cleanup="compact",

@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from libs.topics import names
 from libs.topics.messages.deadletters import DeadLetter
+from libs.topics.messages.hub import PartitionsOwned, RequestAnswered, RequestRefused
 from libs.topics.topic import DAY, FOREVER, MONTH, SELDOM_READ, STATE, Topic
 
 
@@ -30,7 +31,7 @@ TOPICS: Final = (
         purpose="Answers to requests of the HTTP interface. Each of its replicas reads one partition; a request "
         "carries that partition and a correlation id.",
         key="correlation id",
-        types=(),
+        types=(RequestAnswered, RequestRefused),
         producers=("registry", "shadow", "commands", "ota"),
         consumers=("api",),
         retention_ms=DAY,
@@ -41,7 +42,7 @@ TOPICS: Final = (
         name=names.HUB_OWNERS,
         purpose="Which worker owns which partitions of a service and at which address it answers reads.",
         key="service/worker",
-        types=(),
+        types=(PartitionsOwned,),
         producers=("registry", "presence", "shadow", "commands", "ota"),
         consumers=("api",),
         cleanup="compact",

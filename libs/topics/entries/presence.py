@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from libs.topics import names
+from libs.topics.messages.hub import LeaseRenewed
 from libs.topics.messages.presence import (
     ConnectionObserved,
     PresenceChanged,
@@ -57,7 +58,7 @@ TOPICS: Final = (
         purpose="The lease of every source of connection events. When one lapses, nobody knows whether its devices "
         "are connected, and presence says so.",
         key="source, such as mosquitto:main",
-        types=(),
+        types=(LeaseRenewed,),
         producers=("ingest",),
         consumers=("presence",),
         cleanup="compact",

@@ -12,9 +12,10 @@ from libs.topics.messages.shadow import (
     ShadowReported,
     StatusReported,
 )
+from libs.topics.messages.shadow_changes import ChangeDesired, ShadowChanged, ShadowConverged, ShadowDocument
 from libs.topics.topic import DEVICE_KEY, FOREVER, MONTH, STATE, Topic, changelog
 
-from . import presence
+from . import presence, registry
 
 TOPICS: Final = (
     Topic(
@@ -28,7 +29,9 @@ TOPICS: Final = (
             ShadowReported,
             ShadowAcknowledged,
             StatusReported,
+            ChangeDesired,
             *presence.TRANSITIONS,
+            *registry.EVENTS,
         ),
         producers=("ingest", "api", "presence", "registry"),
         consumers=("shadow",),
@@ -40,7 +43,7 @@ TOPICS: Final = (
         name=names.SHADOW_EVENTS,
         purpose="Every accepted change of a shadow: who changed what, from which version to which.",
         key=DEVICE_KEY,
-        types=(),
+        types=(ShadowChanged, ShadowConverged),
         producers=("shadow",),
         consumers=("timeseries", "applications"),
         retention_ms=FOREVER,
@@ -50,7 +53,7 @@ TOPICS: Final = (
         name=names.SHADOW_DOCUMENTS,
         purpose="The current shadow documents.",
         key="product/device, for a named shadow product/device/name",
-        types=(),
+        types=(ShadowDocument,),
         producers=("shadow",),
         consumers=("api", "applications"),
         cleanup="compact",

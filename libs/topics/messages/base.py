@@ -15,3 +15,37 @@ Encoding: TypeAlias = Literal["json", "base64"]
 
 class Message(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag=True):
     """Base of all messages. Unknown fields are ignored, so producers may add some; consumers deploy first."""
+
+
+class ReplyTo(msgspec.Struct, frozen=True, gc=False):
+    """Where the answer to a request goes: to that partition of ``api.replies``, with that correlation id as key."""
+
+    partition: int
+    correlation_id: str
+
+
+class Request(Message, frozen=True, kw_only=True):
+    """What somebody asks of a service, in the imperative. Its common fields come after its own."""
+
+    requested_by: str
+    """Who asked: the name of the API key, or the service that acts on its own behalf."""
+    requested_at: Millis
+    """When it was asked, by the asking side's clock."""
+    reply_to: ReplyTo | None = None
+    """None: nobody waits for an answer."""
+
+
+class DeviceRequest(Request, frozen=True):
+    """A request about one device."""
+
+    product_id: str
+    device_id: str
+
+
+class DeviceEvent(Message, frozen=True):
+    """What happened to one device. Each event ends with ``at``: when it happened."""
+
+    id: str
+    """``topic-partition-offset-n`` of the cause: repeated after a crash, it is the same event."""
+    product_id: str
+    device_id: str

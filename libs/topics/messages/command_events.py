@@ -1,0 +1,115 @@
+"""``commands.events``: every step of every command.
+
+accepted, then queued (offline) or sent, delivered where the broker tells, and one end: replied or `CommandEnded`.
+An end never changes; a reply that comes after it is recorded as late.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from .base import DeviceEvent, Encoding, Message, Millis
+
+
+class CommandAccepted(DeviceEvent, frozen=True, tag="command_accepted"):
+    """The ledger has a new entry: it will come to exactly one end."""
+
+    request_id: str
+    fanout_id: str | None
+    mode: Literal["cmd", "rpc"]
+    command: str
+    encoding: Encoding
+    payload: msgspec.Raw
+    expires_at: Millis
+    by: str
+    at: Millis
+
+
+class CommandQueued(DeviceEvent, frozen=True, tag="command_queued"):
+    """The device is not online; the command waits for it."""
+
+    request_id: str
+    pending: int
+    """How many commands wait for the device now, this one included."""
+    at: Millis
+
+
+class CommandSent(DeviceEvent, frozen=True, tag="command_sent"):
+    """The command was handed to the broker."""
+
+    request_id: str
+    attempt: int
+    at: Millis
+
+
+class CommandDelivered(DeviceEvent, frozen=True, tag="command_delivered"):
+    """The device acknowledged the delivery. Only from brokers that tell."""
+
+    request_id: str
+    at: Millis
+
+
+class CommandReplied(DeviceEvent, frozen=True, tag="command_replied"):
+    """The device replied in time: the end of the command."""
+
+    request_id: str
+    message_id: str
+    encoding: Encoding
+    payload: msgspec.Raw
+    rtt_ms: int
+    """From the last sending to the reply's arrival."""
+    at: Millis
+
+
+class CommandEnded(DeviceEvent, frozen=True, tag="command_ended"):
+    """The command came to an end without a reply."""
+
+    request_id: str
+    outcome: Literal["failed", "expired", "cancelled", "timed_out"]
+    reason: str
+    """A sentence for people."""
+    at: Millis
+
+
+class LateReplyRecorded(DeviceEvent, frozen=True, tag="late_reply_recorded"):
+    """The device replied after the command's end, which stays as it is."""
+
+    request_id: str
+    message_id: str
+    encoding: Encoding
+    payload: msgspec.Raw
+    at: Millis
+
+
+class ProbeConcluded(DeviceEvent, frozen=True, tag="probe_concluded"):
+    """A probe came to its verdict."""
+
+    probe_id: str
+    verdict: Literal["reachable", "offline"]
+    attempts: int
+    rtt_ms: int | None
+    """Of the attempt that was answered; None when offline."""
+    altered: bool
+    """The device answered, but not with the bytes that it was sent."""
+    at: Millis
+
+
+class FanOutCounted(Message, frozen=True, tag="fan_out_counted"):
+    """One partition's counters of a fan-out, cumulative: the newest of each partition, added up, is the fan-out."""
+
+    id: str
+    fanout_id: str
+    product_id: str
+    partition: int
+    members: int
+    """Frozen when the fan-out reached the partition."""
+    queued: int
+    sent: int
+    replied: int
+    failed: int
+    expired: int
+    cancelled: int
+    late: int
+    at: Millis
