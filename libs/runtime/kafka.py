@@ -6,6 +6,8 @@ import logging
 import ssl
 from typing import TYPE_CHECKING, Any, Final
 
+from .logs import Repetitions
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -18,18 +20,21 @@ records into another partition than theirs. For producers only."""
 DURABLE: Final[Mapping[str, Any]] = {"acks": "all", "enable.idempotence": True}
 """A producer whose acknowledgement means: on every in-sync replica, once, in order."""
 
+client_log: Final = logging.getLogger("librdkafka")
+client_log.addFilter(Repetitions(seconds=30.0))
+
 
 def client_config(settings: KafkaSettings, **extra: Any) -> dict[str, Any]:
     """Configure a producer, consumer or admin client of confluent_kafka; ``extra`` wins.
 
-    The client's own log lines go to the logger ``librdkafka``, when it is polled.
+    What the client itself has to say goes to `client_log`, when it is polled.
     """
     config: dict[str, Any] = {
         "bootstrap.servers": ",".join(settings.servers()),
         "security.protocol": settings.security_protocol,
         # Without it, small requests wait for the acknowledgement of the ones before.
         "socket.nagle.disable": True,
-        "logger": logging.getLogger("librdkafka"),
+        "logger": client_log,
     }
     if settings.authenticated:
         config["sasl.mechanism"] = settings.sasl_mechanism

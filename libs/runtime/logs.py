@@ -6,6 +6,7 @@ JSON carries ``time`` (UTC), ``level``, ``service``, ``logger`` and ``event`` fi
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import threading
 from typing import TYPE_CHECKING, TextIO
@@ -62,6 +63,31 @@ def configure(settings: LogSettings, service: str, stream: TextIO | None = None)
     logging.captureWarnings(True)
     sys.excepthook = _uncaught
     threading.excepthook = _uncaught_in_thread
+
+
+class Repetitions(logging.Filter):
+    """Lets the same message through once in ``seconds``, by the records' own time.
+
+    A client that cannot connect says so at each attempt, hundreds of times a minute. Durations within a message do
+    not make it another one. The last `KEPT` messages are remembered.
+    """
+
+    KEPT = 64
+    DURATION = re.compile(r"\d+ms")
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = self.DURATION.sub("", record.getMessage())
+        last = self._said.pop(message, None)
+        again = last is not None and record.created - last < self.seconds
+        self._said[message] = last if last is not None and again else record.created
+        if len(self._said) > self.KEPT:
+            del self._said[next(iter(self._said))]
+        return not again
 
 
 def get(name: str) -> structlog.stdlib.BoundLogger:

@@ -22,7 +22,7 @@ log = logs.get(__name__)
 def start(settings: Settings) -> int:
     """Exit status: 0, 69 while Kafka cannot be reached or refuses, 78 where its topics are not ours."""
     try:
-        done = provision.ensure(settings.kafka, TOPICS)
+        done = provision.ensure(settings.kafka, TOPICS, settings.patience)
     except provision.TopicMismatch as error:
         for problem in error.problems:
             log.error("topic does not fit", problem=problem)  # noqa: TRY400 - the sentence says it all

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from libs.runtime.settings import ServiceSettings
 
 
 class Settings(ServiceSettings, frozen=True, kw_only=True):
-    pass
+    patience: Annotated[float, Meta(gt=0, description="Seconds to wait for each answer of Kafka.")] = 30.0
