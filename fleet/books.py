@@ -13,7 +13,7 @@ from .plan import Kind
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .observed import Arrival
+    from .evidence import Arrival
     from .truth import Truth
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from libs.topics.messages.deadletters import DeadLetter
     from libs.topics.messages.presence import PresenceChanged, PresenceDocument
 
-    from .observed import Arrival
+    from .evidence import Arrival
     from .truth import Connection, Device, Sent, Truth
 
 Place: TypeAlias = Literal["Kafka", "ClickHouse"]

@@ -1,0 +1,83 @@
+"""Reads what the hub wrote to Kafka since a moment, and the whole of its current state."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from fleet.evidence import Evidence
+from libs.runtime.kafka import client_config
+from libs.topics import names
+
+if TYPE_CHECKING:
+    from libs.runtime.settings import KafkaSettings
+
+TIMEOUT = 15.0
+"""Seconds for one answer of the brokers."""
+BATCH = 5_000
+
+Place: TypeAlias = tuple[str, int]
+"""(topic, partition)."""
+
+
+class KafkaReader:
+    """Follows `Evidence.TOPICS` from the moment of its creation; `names.PRESENCE_STATE`, being state, from its start.
+
+    Raises `confluent_kafka.KafkaException` when Kafka does not answer. Used by one thread at a time.
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self.evidence = Evidence()
+        self._consumer: Any = Consumer(
+            client_config(
+                settings,
+                **{
+                    "group.id": "fleet-reader",  # asked for by the client; nothing is committed
+                    "enable.auto.commit": False,
+                    "fetch.queue.backoff.ms": 2,
+                },
+            )
+        )
+        self._next = {place: self._start(place) for place in self._places()}
+        self._consumer.assign([TopicPartition(*place, offset) for place, offset in self._next.items()])
+
+    def advance(self, timeout: float) -> int:
+        """Take what is there, waiting up to ``timeout`` seconds for the first record; the number of records."""
+        records = self._consumer.consume(BATCH, timeout)
+        for record in records:
+            if record.error() is not None:
+                raise KafkaException(record.error())
+            self._next[record.topic(), record.partition()] = record.offset() + 1
+            self.evidence.take(record.topic(), record.partition(), record.offset(), record.key(), record.value())
+        return len(records)
+
+    def catch_up(self, deadline: float) -> int:
+        """Read up to what Kafka holds now; the number of records. ``deadline``: of `time.monotonic`.
+
+        Raises `TimeoutError`.
+        """
+        taken = 0
+        ends = {place: self._bounds(place)[1] for place in self._next}
+        while any(self._next[place] < end for place, end in ends.items()):
+            if time.monotonic() > deadline:
+                raise TimeoutError("Kafka holds more than could be read in time")
+            taken += self.advance(0.1)
+        return taken
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def _places(self) -> list[Place]:
+        topics = self._consumer.list_topics(timeout=TIMEOUT).topics
+        return [(topic, number) for topic in Evidence.TOPICS if topic in topics for number in topics[topic].partitions]
+
+    def _start(self, place: Place) -> int:
+        first, end = self._bounds(place)
+        return first if place[0] == names.PRESENCE_STATE else end
+
+    def _bounds(self, place: Place) -> tuple[int, int]:
+        """Ask for the first offset and the one after the last."""
+        first, end = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=TIMEOUT)
+        return first, end
