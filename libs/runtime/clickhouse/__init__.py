@@ -1,0 +1,6 @@
+"""ClickHouse over HTTP: the client, what its errors mean, and numbered migrations."""
+
+from .client import connect
+from .migrations import MigrationError, migrate
+
+__all__ = ["MigrationError", "connect", "migrate"]
