@@ -1,0 +1,45 @@
+"""Start-up checks: what would silently break a lane later is refused now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .lane import Lane
+
+TIMEOUT = 20.0
+"""Seconds to wait for the brokers."""
+
+
+def partition_counts(client: AdminClient) -> dict[str, int]:
+    """Count the partitions of every topic. Raises `confluent_kafka.KafkaException`."""
+    topics = client.list_topics(timeout=TIMEOUT).topics
+    return {name: len(topic.partitions) for name, topic in topics.items() if topic.error is None}
+
+
+def cleanup_policy(client: AdminClient, topic: str) -> str:
+    """Read a topic's ``cleanup.policy``. Raises `confluent_kafka.KafkaException`."""
+    futures = client.describe_configs([ConfigResource(ResourceType.TOPIC, topic)])
+    config: Mapping[str, Any] = next(iter(futures.values())).result(TIMEOUT)
+    return str(config["cleanup.policy"].value)
+
+
+def problems(lane: Lane, partitions: int, counts: Mapping[str, int], policy: str | None) -> list[str]:
+    """Everything wrong with a lane's topics, in words an operator can act on. ``policy``: the changelog's clean-up."""
+    found = []
+    changelog = lane.table.changelog_name
+    for role, topic in (("inbox", lane.inbox), ("changelog", changelog)):
+        have = counts.get(topic)
+        if have is None:
+            found.append(f"{role} {topic} does not exist; create it with {partitions} partitions")
+        elif have != partitions:
+            found.append(f"{role} {topic} has {have} partitions, the installation has {partitions}")
+    if lane.dead_letters not in counts:
+        found.append(f"dead-letter topic {lane.dead_letters} does not exist")
+    if policy not in (None, "compact"):
+        found.append(f"changelog {changelog} has cleanup.policy={policy}, it must be compact: rows would expire")
+    return found

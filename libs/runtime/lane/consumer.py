@@ -1,0 +1,239 @@
+"""Slices in, contiguous ranges acknowledged.
+
+Yields one `SliceMessage` per slice of an inbox, feeds changelog slices straight to recovery, and leaves every other
+topic on Faust's per-message path. A gap in the chain of slices, or membership lost with slices in flight, ends the
+process.
+"""
+
+# mypy: allow-subclassing-any, allow-untyped-decorators, no-warn-return-any
+# (Faust and mode hand over untyped classes)
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from faust.transport.consumer import ensure_TP
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+from mode.utils.futures import notify
+
+from .fail import die
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping
+
+    from .part import Record
+
+RECOVERY_SLICE = 5000
+"""Changelog records applied without yielding to the event loop."""
+
+
+class SliceMessage(ConsumerMessage):
+    """One slice of one partition. ``offset`` is the last one, which keeps Faust's read-offset logic true."""
+
+    records: list[Record]
+    previous: int | None = None
+    """End of the slice fetched before this one; None: the first after assignment."""
+
+
+class SliceConsumer(driver.Consumer):
+    app: Any  # LaneApp
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._begun: dict[TP, deque[SliceMessage]] = {}  # in order, not yet committable
+        self._done: dict[TP, int] = {}  # next offset that may be committed
+        self._next: dict[TP, int] = {}  # next offset the lane expects
+        self._tail: dict[TP, int | None] = {}  # end of what getmany handed out
+        self.backlog = 0  # records handed out, not yet acknowledged
+        self.settled = 0  # records acknowledged
+        self.cycles = 0  # completed fetches: everything handed out before was applied or delivered
+
+    # -- fetch
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109 - Faust's signature
+        async for item in self._slices(timeout):
+            yield item
+        self.cycles += 1
+
+    async def _slices(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109 - passed on
+        app = self.app
+        await self._room()
+        fetched, active = await self._wait_next_records(timeout)
+        generation = app.consumer_generation_id
+        if fetched is None or self.should_stop or await self._rewound():
+            return
+        plain: dict[TP, list[Any]] = {}
+        for tp, records in self._wanted(fetched, active):
+            if tp.topic in app.tables.changelog_topics:
+                if not await self._recover(tp, records):
+                    return
+            elif tp.topic in app.inboxes:
+                for start in range(0, len(records), app.slice_size):
+                    if not self.flow_active or app.consumer_generation_id != generation:
+                        return  # a rebalance: positions are sought again afterwards
+                    yield tp, self._slice(tp, records[start : start + app.slice_size], generation)
+            else:
+                plain[tp] = records
+        for tp, record in self.scheduler.iterate(plain):
+            if not self.flow_active:
+                return
+            yield tp, self._to_message(tp, record)
+
+    async def _room(self) -> None:
+        """Wait while too much is in flight. Faust's pressure callbacks would sleep 1 s with every partition full."""
+        while self.backlog > self.app.max_backlog and self.flow_active and not self.should_stop:  # noqa: ASYNC110 - brief
+            await asyncio.sleep(0.001)
+
+    def _wanted(self, fetched: Mapping[Any, list[Any]], active: set[TP] | None) -> Iterator[tuple[TP, list[Any]]]:
+        """Yield what was fetched for partitions that Faust still wants, as it does itself."""
+        for fetched_tp, records in fetched.items():
+            tp = ensure_TP(fetched_tp)
+            if active is None or tp in active or tp in self._buffered_partitions:
+                self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+                yield tp, records
+
+    def _slice(self, tp: TP, records: list[Record], generation: int) -> SliceMessage:
+        last: Any = records[-1]
+        message = SliceMessage(
+            tp.topic,
+            tp.partition,
+            last.offset,
+            (last.timestamp or 0) / 1000.0,
+            last.timestamp_type,
+            headers=None,
+            key=None,
+            value=None,
+            checksum=None,
+            serialized_key_size=0,
+            serialized_value_size=0,
+            tp=tp,
+            generation_id=generation,
+        )
+        message.records = records
+        message.previous, self._tail[tp] = self._tail.get(tp), last.offset + 1
+        self.backlog += len(records)
+        return message
+
+    async def _recover(self, tp: TP, records: list[Record]) -> bool:
+        for start in range(0, len(records), RECOVERY_SLICE):
+            if not self.flow_active:
+                return False
+            self.app.tables.recovery.apply(tp, records[start : start + RECOVERY_SLICE])
+            await asyncio.sleep(0)
+        return True
+
+    async def _rewound(self) -> bool:
+        """With the flow stopped, drop what was fetched: seek back to what the streams have read."""
+        if self.flow_active:
+            return False
+        try:
+            await self.perform_seek()
+        except Exception as error:  # noqa: BLE001 - as in Faust: a rebalance is under way and seeks again
+            self.log.warning("seek while the flow is inactive: %r", error)
+        return True
+
+    async def perform_seek(self) -> None:
+        """Also starts the chain of slices: each knows the end of the one before."""
+        await super().perform_seek()
+        for sought_tp, offset in self._read_offset.items():
+            tp = ensure_TP(sought_tp)
+            self._tail[tp] = offset
+            if offset is not None:
+                self._next.setdefault(tp, offset)
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        if tp.topic not in self.app.inboxes:  # a slice spans many offsets; that is not a gap
+            await super()._add_gap(tp, offset_from, offset_to)
+
+    # -- acknowledge
+    def begin(self, message: SliceMessage) -> list[Record]:
+        """Register a slice (in order) and return the records that were not handed to the lane before."""
+        tp, records, expected = message.tp, message.records, self._next.get(message.tp)
+        if message.previous is not None and (expected is None or message.previous > expected):
+            die("slice lost before %s@%s: expected %s, found %s", tp, records[0].offset, expected, message.previous)
+        self._begun.setdefault(tp, deque()).append(message)
+        self._unacked_messages.add(message)
+        self._next[tp] = max(expected or 0, message.offset + 1)
+        if expected is None or records[0].offset >= expected:
+            return records
+        return [record for record in records if record.offset >= expected]
+
+    def forget(self, message: SliceMessage) -> None:
+        """Stop waiting for a slice that was given up; its offsets stay uncommitted."""
+        self._unacked_messages.discard(message)
+        self.backlog -= len(message.records)
+
+    def ack(self, message: Any) -> bool:
+        if not isinstance(message, SliceMessage):
+            acked: bool = super().ack(message)
+            return acked
+        message.acked = True
+        self.backlog -= len(message.records)
+        self.settled += len(message.records)
+        self._unacked_messages.discard(message)
+        begun = self._begun.get(message.tp)
+        while begun and begun[0].acked:
+            self._done[message.tp] = begun.popleft().offset + 1
+        notify(self._waiting_for_ack)
+        return True
+
+    def lag(self) -> int:
+        """Count the records of owned inbox partitions that are not acknowledged, as far as fetches tell."""
+        total = 0
+        for tp, begun in self._next.items():
+            try:
+                high = self.highwater(tp) or 0
+            except AssertionError:  # a rebalance is under way in the consumer's thread
+                continue
+            total += max(high - self._done.get(tp, begun), 0)
+        return total
+
+    # -- commit
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        yield from super()._filter_tps_with_pending_acks(topics)
+        yield from [tp for tp in self._done if topics is None or tp in topics or tp.topic in topics]
+
+    def _new_offset(self, tp: TP) -> int | None:
+        offset: int | None = self._done.get(tp) if tp.topic in self.app.inboxes else super()._new_offset(tp)
+        return offset
+
+    async def _commit_offsets(
+        self,
+        offsets: Mapping[TP, int],
+        start_new_transaction: bool = True,
+    ) -> bool:
+        before = {tp: self._committed_offset[tp] for tp in offsets}
+        committed: bool = await super()._commit_offsets(offsets, start_new_transaction)
+        if committed:
+            for lane in self.app.lanes.values():
+                lane.on_commit(self._committed)
+        else:  # Faust advances its bookkeeping even if the commit failed (its issues 316 and 692)
+            self._committed_offset.update(before)
+        return committed
+
+    def _committed(self, topic: str, partition: int) -> int | None:
+        return self._committed_offset.get(TP(topic, partition))
+
+    # -- rebalance and stop
+    async def wait_empty(self) -> None:
+        for lane in self.app.lanes.values():
+            lane.abandon()
+        await self.app.lane_producer.drain()
+        await super().wait_empty()
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Stop the flow, wait until nothing is in flight, commit; then forget what was acknowledged."""
+        lost = self._thread._ensure_consumer()._coordinator.generation < 0  # noqa: SLF001 - no public way to ask
+        if lost and self._unacked_messages:
+            die(
+                "membership lost with %d slices in flight: another worker may own the partitions",
+                len(self._unacked_messages),
+            )
+        await super().on_partitions_revoked(revoked)
+        for state in (self._begun, self._done, self._next, self._tail):
+            state.clear()
+        self.backlog = 0  # what is left was cleared from the stream queues
+        for lane in self.app.lanes.values():
+            lane.reset()

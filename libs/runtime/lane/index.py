@@ -1,0 +1,105 @@
+"""Indexes of one partition, derived from its rows: terms and deadlines.
+
+Contract: after every slice an index equals the one recomputed from the rows (`Index.snapshot` of both).
+Rows without terms and deadline cost nothing here.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right, insort
+from typing import Any
+
+from .model import DeadlineOf, Due, Term, Terms, TermsOf
+
+BUCKET = 1000
+"""Milliseconds of deadlines that share one bucket."""
+
+
+class Deadlines:
+    """Ordered set of (deadline, key); buckets keep the order list short."""
+
+    def __init__(self) -> None:
+        self.of: dict[bytes, int] = {}
+        self._buckets: dict[int, set[bytes]] = {}
+        self._order: list[int] = []
+
+    def put(self, key: bytes, deadline: int | None) -> None:
+        """Set the key's deadline; None: it has none."""
+        old = self.of.get(key)
+        if old == deadline:
+            return
+        if old is not None:
+            self._drop(key, old)
+        if deadline is None:
+            del self.of[key]
+            return
+        self.of[key] = deadline
+        bucket = deadline // BUCKET
+        try:
+            self._buckets[bucket].add(key)
+        except KeyError:
+            self._buckets[bucket] = {key}
+            insort(self._order, bucket)
+
+    def _drop(self, key: bytes, deadline: int) -> None:
+        bucket = deadline // BUCKET
+        keys = self._buckets[bucket]
+        keys.discard(key)
+        if not keys:
+            del self._buckets[bucket]
+            del self._order[bisect_left(self._order, bucket)]
+
+    def due(self, now: int) -> list[bytes]:
+        """Keys due at ``now``, earliest first; they stay until their row changes."""
+        of, last = self.of, now // BUCKET
+        buckets = self._order[: bisect_right(self._order, last)]
+        found = [k for b in buckets for k in self._buckets[b] if b < last or of[k] <= now]
+        found.sort(key=lambda k: (of[k], k))
+        return found
+
+
+class Index:
+    """Terms and deadlines of one partition's rows."""
+
+    def __init__(self, terms: TermsOf | None, deadline: DeadlineOf | None) -> None:
+        self._terms_of, self._deadline_of = terms, deadline
+        self.clear()
+
+    def clear(self) -> None:
+        self._of: dict[bytes, tuple[Term, ...]] = {}
+        self._members: dict[Term, set[bytes]] = {}
+        self.deadlines = Deadlines()
+
+    def put(self, key: bytes, row: Any) -> None:
+        """Set the key's row; None: it is gone."""
+        if self._deadline_of is not None:
+            self.deadlines.put(key, None if row is None else self._deadline_of(row))
+        if self._terms_of is not None:
+            new = () if row is None else tuple(self._terms_of(row))
+            old = self._of.get(key, ())
+            if new != old:
+                self._replace(key, old, new)
+
+    def _replace(self, key: bytes, old: tuple[Term, ...], new: tuple[Term, ...]) -> None:
+        for term in old:
+            members = self._members.get(term)
+            if members is not None:
+                members.discard(key)
+                if not members:
+                    del self._members[term]
+        for term in new:
+            self._members.setdefault(term, set()).add(key)
+        if new:
+            self._of[key] = new
+        else:
+            del self._of[key]
+
+    def select(self, targets: Due | Terms) -> list[bytes]:
+        """List the keys named, in an order that does not depend on hashing."""
+        if isinstance(targets, Due):
+            return self.deadlines.due(targets.now)
+        return sorted(set().union(*(self._members.get(term, ()) for term in targets.terms)))
+
+    def snapshot(self) -> tuple[dict[Term, set[bytes]], dict[bytes, int]]:
+        """Members by term, deadlines by key."""
+        return self._members, self.deadlines.of

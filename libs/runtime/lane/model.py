@@ -1,0 +1,88 @@
+"""What the author of a lane sees: positions, outputs and what a broadcast may sweep. No I/O here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import msgspec
+
+ANY_PARTITION = -1
+
+Term: TypeAlias = tuple[str, str | int]
+"""A name and a value by which an index finds rows, such as ``("tag", "line-4")``."""
+
+Output: TypeAlias = tuple[str, bytes | None, bytes, int]
+"""Topic, key, value, partition; `ANY_PARTITION` lets the key decide."""
+
+
+class At(msgspec.Struct, frozen=True, gc=False):
+    """Where and when an event is: everything that a step may know besides its arguments."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    """Milliseconds since 1970, as the record carries them."""
+    key: bytes
+    """Of the row; in ``fold_shared`` of the record."""
+    swept: bool = False
+    """The row is visited by a broadcast's sweep; the event is the broadcast."""
+
+    def id(self, n: int = 0) -> str:
+        """Identity of the n-th output of this event: ``topic-partition-offset[-key]-n``, the same on every replay."""
+        where = f"{self.topic}-{self.partition}-{self.offset}"
+        return f"{where}-{self.key.decode(errors='backslashreplace')}-{n}" if self.swept else f"{where}-{n}"
+
+
+class Everything(msgspec.Struct, frozen=True, array_like=True, tag="all"):
+    """Sweep every row of the partition."""
+
+
+class Terms(msgspec.Struct, frozen=True, array_like=True, tag="terms"):
+    """Sweep the rows that carry any of these index terms."""
+
+    terms: tuple[Term, ...]
+
+
+class Due(msgspec.Struct, frozen=True, array_like=True, tag="due"):
+    """Sweep the rows whose deadline is at or before ``now``, earliest first."""
+
+    now: int
+
+
+class Keys(msgspec.Struct, frozen=True, array_like=True, tag="keys"):
+    """Sweep these rows, as far as they exist in this partition."""
+
+    keys: tuple[bytes, ...]
+
+
+Targets: TypeAlias = Everything | Terms | Due | Keys
+
+Step: TypeAlias = Callable[[Any, Any, At, Any], tuple[Any, Sequence[Output]]]
+"""``step(row | None, event, at, shared) -> (row | None, outputs)``.
+
+Pure, and it never changes its arguments: the same row means "no change", another one replaces it, None deletes it.
+"""
+
+FoldShared: TypeAlias = Callable[[Any, Any, At], tuple[Any, Targets | None]]
+"""``fold_shared(shared, event, at) -> (shared, targets | None)``: folds a broadcast, names the rows to sweep. Pure."""
+
+Decode: TypeAlias = Callable[[bytes | None], Any]
+"""A record's value to an event. `libs.topics.codec.UnknownKind`: skipped; any other exception: a dead letter."""
+
+TermsOf: TypeAlias = Callable[[Any], Sequence[Term]]
+"""The index terms of a row."""
+
+DeadlineOf: TypeAlias = Callable[[Any], int | None]
+"""When a row wants to be swept by `Due`, in milliseconds since 1970; None: never."""
+
+
+def send(topic: str, key: bytes | None, value: bytes) -> Output:
+    """Make an output whose key decides the partition."""
+    return (topic, key, value, ANY_PARTITION)
+
+
+def reply(topic: str, partition: int, correlation: bytes, value: bytes) -> Output:
+    """Make an answer to the asker's own partition of a replies topic, keyed by the correlation id."""
+    return (topic, correlation, value, partition)

@@ -1,0 +1,146 @@
+"""The rows of one partition.
+
+`Part.rows` always holds what is not settled yet. ``offset`` is the changelog offset that the stored rows are complete
+up to, ``revision`` the highest one seen, ``shared`` the partition's own row as of the last broadcast folded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from .rows import GENERATION_SHIFT, PREFIX, SHARED_KEY, Codec, Dead, SharedRow, Stored, is_dead, prefix_of, revision_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from .index import Index
+
+BUILD_SLICE = 5000
+"""Rows indexed without yielding to the event loop."""
+
+Change: TypeAlias = dict[str, Any]
+"""``{"key": bytes, "value": frame or None}``, as librdkafka's batch call takes it."""
+
+
+class Record(Protocol):
+    """A Kafka record, as aiokafka hands it over."""
+
+    key: bytes | None
+    value: bytes | None
+    offset: int
+    timestamp: int
+
+
+class Part:
+    """All rows in memory: frames until first touched, then `Row` objects."""
+
+    loads = False
+    """`load` has something to do."""
+
+    def __init__(self, number: int, index: Index | None) -> None:
+        self.number, self.index = number, index
+        self.offset: int | None = None
+        self.revision = 0
+        self.rows: dict[bytes, Any] = {}  # bytes | Row; the author's type is known to the codec alone
+        self.shared: SharedRow[Any] | None = None
+        self.built = False  # index and graves describe the rows
+        self.graves: deque[tuple[bytes, Dead]] = deque()  # deleted rows, oldest first
+        self.sweep: Iterator[None] | None = None  # the broadcast under way
+        self.sweep_event: Any = None
+        self.held: deque[Any] = deque()  # slices waiting behind it
+        self._building: object | None = None
+
+    def next_revision(self, generation: int) -> int:
+        self.revision = max(self.revision + 1, generation << GENERATION_SHIFT)
+        return self.revision
+
+    # -- access
+    def load(self, keys: Iterable[bytes]) -> None:
+        """Make ``rows`` hold these keys, as far as they exist."""
+
+    def peek(self, key: bytes) -> Stored:
+        """Return a row for reading; ``rows`` stays as it is."""
+        stored: Stored = self.rows.get(key)
+        return stored
+
+    def items(self) -> Iterator[tuple[bytes, Any]]:
+        """Every row except the shared one, unsettled changes included."""
+        rows = self.rows
+        return ((key, rows[key]) for key in list(rows) if key != SHARED_KEY and key in rows)
+
+    def keys(self) -> list[bytes]:
+        return [key for key, _ in self.items()]
+
+    # -- own writes, after the changelog acknowledged them
+    def settle(self, changed: Sequence[Change], offset: int | None, revision: int, *, purge: bool) -> None:
+        """Take note that the changelog has the changes, up to ``offset``. ``purge``: each drops a tombstone."""
+        if offset is None:
+            return
+        if purge:
+            for change in changed:
+                self._forget(change["key"], revision)
+        elif changed[0]["key"] == SHARED_KEY:  # where there is one, it comes first
+            self.rows[SHARED_KEY] = changed[0]["value"]
+        self.offset = offset
+
+    def _forget(self, key: bytes, revision: int) -> None:
+        row = self.rows.get(key)
+        if isinstance(row, bytes):
+            gone = is_dead(row) and revision_of(row) <= revision
+        else:
+            gone = row.__class__ is Dead and row.revision <= revision
+        if gone:
+            del self.rows[key]
+
+    # -- recovery and standby
+    def apply(self, records: Sequence[Record]) -> None:
+        """Take a changelog slice: a key's last record wins, but never with a lower revision (a zombie's late row)."""
+        self.load(record.key for record in records if record.key is not None)
+        rows = self.rows
+        fresh: dict[bytes, bytes | None] = {}
+        highest = b""
+        for record in records:
+            key, value = record.key, record.value
+            if key is None:
+                continue  # none of ours: every row has a key
+            if value is not None:
+                old = fresh.get(key) or rows.get(key)
+                if old is not None and value[:PREFIX] < prefix_of(old):
+                    continue
+                highest = max(highest, value[:PREFIX])
+            fresh[key] = value
+        if highest:
+            self.revision = max(self.revision, revision_of(highest))
+        self.built, self.shared, self._building = False, None, None
+        self.store(fresh, records[-1].offset)
+
+    def store(self, fresh: dict[bytes, bytes | None], offset: int) -> None:
+        """Keep applied frames; None deletes."""
+        self.rows.update(fresh)
+        for key in [key for key, value in fresh.items() if value is None]:
+            del self.rows[key]
+        self.offset = offset
+
+    async def build(self, codec: Codec) -> None:
+        """Derive index and graves from the rows; a newer build or an applied slice ends this one."""
+        token = self._building = object()
+        graves: list[tuple[bytes, Dead]] = []
+        index = self.index
+        if index is not None:
+            index.clear()
+        for n, (key, stored) in enumerate(self.items(), 1):
+            row = stored
+            if isinstance(stored, bytes) and (index is not None or is_dead(stored)):
+                row = codec.thaw(stored)
+            if isinstance(row, Dead):
+                graves.append((key, row))
+            elif index is not None:
+                index.put(key, row)
+            if not n % BUILD_SLICE:
+                await asyncio.sleep(0)
+                if self._building is not token:
+                    return
+        graves.sort(key=lambda grave: grave[1].revision)
+        self.graves, self.built = deque(graves), True

@@ -1,0 +1,48 @@
+"""Read side of a lane: rows of owned keys, and which partitions are owned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aiokafka.partitioner import murmur2
+
+from .rows import Dead
+
+if TYPE_CHECKING:
+    from .lane import Lane
+
+
+class NotOwned(LookupError):
+    """The key's partition is not served by this worker, not yet or not any more: ask its owner."""
+
+    def __init__(self, partition: int) -> None:
+        super().__init__(f"partition {partition} is not served here")
+        self.partition = partition
+
+
+class Reads:
+    def __init__(self, lane: Lane, partitions: int) -> None:
+        self._lane, self._partitions = lane, partitions
+
+    def partition(self, key: bytes) -> int:
+        """Where a key lives, on every worker and in every topic of the installation."""
+        return int(murmur2(key) & 0x7FFFFFFF) % self._partitions
+
+    def owned(self) -> frozenset[int]:
+        """Partitions that are assigned here, recovered and indexed; empty during a rebalance."""
+        if not self._lane.app.tables.actives_ready:
+            return frozenset()
+        return frozenset(part.number for part in self._lane.parts.active_parts() if part.built)
+
+    def get(self, key: bytes) -> Any | None:
+        """Return the row as of the last folded event, which may be ahead of the changelog by milliseconds, or None.
+
+        Raises `NotOwned`.
+        """
+        number = self.partition(key)
+        if number not in self.owned():
+            raise NotOwned(number)
+        row = self._lane.parts.part(number).peek(key)
+        if isinstance(row, bytes):
+            row = self._lane.codec.thaw(row)
+        return None if isinstance(row, Dead) else row

@@ -1,0 +1,111 @@
+"""Recovery: Faust's schedule (highwaters, seeks, standbys, repeated rebalances), slices applied whole."""
+
+# mypy: allow-subclassing-any, allow-untyped-decorators, no-warn-return-any
+# (Faust and mode hand over untyped classes)
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from faust.tables.manager import TableManager
+from faust.tables.recovery import Recovery
+from mode import Service
+
+from .fail import log
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from faust.types import TP
+
+    from .part import Record
+
+STUCK = 2.0
+"""Seconds without a changelog record before the tail is suspected to be compacted."""
+
+
+class LaneRecovery(Recovery):
+    app: Any  # LaneApp
+    tp_to_table: Any
+    _progress = 0.0
+
+    def apply(self, tp: TP, records: Sequence[Record]) -> None:
+        """Take a fetched changelog slice; ignored for partitions that are not ours any more."""
+        if tp in self.active_tps:
+            offsets = self.active_offsets
+        elif tp in self.standby_tps:
+            offsets = self.standby_offsets
+        else:
+            return
+        seen = offsets.get(tp)
+        if seen is not None and records[0].offset <= seen:
+            records = [record for record in records if record.offset > seen]
+        if records:
+            self.tp_to_table[tp].data.part(tp.partition).apply(records)
+            offsets[tp] = records[-1].offset
+            self._progress = time.monotonic()
+
+    async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
+        # A signal left over from before would end the recovery that begins now.
+        self.signal_recovery_end.clear()
+        self._progress = time.monotonic()
+        await super().on_rebalance(*args, **kwargs)
+
+    @Service.task
+    async def _slurp_changelogs(self) -> None:
+        """Watch for the end of recovery; in the place of Faust's loop over single events."""
+        while not self.should_stop:
+            await asyncio.sleep(0.02)
+            if not self.in_recovery:
+                self.signal_recovery_end.clear()
+                if self.tables.actives_ready and not self.tables.standbys_ready and not self.standby_remaining_total():
+                    self.tables.on_standbys_ready()
+            elif self.app.flow_control.is_active():  # highwaters and offsets are built by now
+                if not self.need_recovery():
+                    self._set_recovery_ended()
+                    self.signal_recovery_end.set()
+                elif time.monotonic() - self._progress > STUCK:
+                    await self._skip_compacted_tail()
+
+    async def _skip_compacted_tail(self) -> None:
+        """Trust the position where records below the highwater are gone (tombstones, retention, markers).
+
+        It moves when the fetch thread hands records out, before they are applied, so it counts only after
+        two more complete fetches left the partition unchanged.
+        """
+        consumer, generation = self.app.consumer, self._generation_id
+        stuck = {
+            tp: (await consumer.position(tp), self.active_offsets[tp])
+            for tp, left in self.active_remaining().items()
+            if left > 0
+        }
+        target = consumer.cycles + 2
+        while consumer.cycles < target:
+            await asyncio.sleep(0.05)
+            if self.should_stop or not self.in_recovery or self._generation_id != generation:
+                return
+        for tp, (position, offset) in stuck.items():
+            if position is not None and position > self.active_highwaters[tp] and self.active_offsets[tp] == offset:
+                log.warning("%s ends in compacted offsets: %s to %s", tp, offset, position)
+                self.active_offsets[tp] = self.active_highwaters[tp]
+
+
+class LaneTableManager(TableManager):
+    app: Any  # LaneApp
+    _recovery: LaneRecovery | None
+
+    @property
+    def recovery(self) -> Recovery:
+        if self._recovery is None:
+            self._recovery = LaneRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery
+
+    def on_rebalance_start(self) -> None:
+        super().on_rebalance_start()
+        self.app.health.owners_changed()
+
+    def on_actives_ready(self) -> None:
+        super().on_actives_ready()
+        self.app.health.owners_changed()

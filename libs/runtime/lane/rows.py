@@ -1,0 +1,87 @@
+"""Rows and their wire form in the changelog and in the store.
+
+A frame is 8 bytes big-endian, ``revision << 1 | dead``, then the row in msgpack. Revisions rise with every write of a
+partition and start above those of earlier group generations, so the first 8 bytes of two frames tell the older one
+without decoding: the late row of a worker that lost its partition always loses.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+
+import msgspec
+
+from .model import Targets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+S = TypeVar("S")
+
+SHARED_KEY = b"\x00shared"
+"""Changelog key of the partition's own row. Keys that begin with a zero byte are never a device's."""
+
+PREFIX = 8
+GENERATION_SHIFT = 32
+
+
+class Row(msgspec.Struct, array_like=True, gc=False):
+    """Base of table rows. Declare fields with ``kw_only=True`` and append new ones; these two belong to the lane."""
+
+    revision: int = 0
+    offset: int = -1
+    """Last offset of the inbox that is recorded in this row; events at or before it are replays."""
+
+
+class Dead(Row):
+    """A deleted row: only its position, until no replay can reach it."""
+
+
+class SharedRow(Row, Generic[S], kw_only=True):
+    """The partition's own row: reference data folded from broadcasts; ``offset`` is that of the last one."""
+
+    targets: Targets | None = None
+    """What the last broadcast sweeps; used again only if that broadcast is replayed."""
+    state: S
+
+
+Stored: TypeAlias = bytes | Row | None
+"""A row as kept in memory: framed until it is first touched."""
+
+
+def prefix(revision: int, *, dead: bool = False) -> bytes:
+    return (revision << 1 | dead).to_bytes(PREFIX, "big")
+
+
+def prefix_of(stored: bytes | Row) -> bytes:
+    """Return what orders two versions of a row."""
+    if isinstance(stored, bytes):
+        return stored[:PREFIX]
+    return prefix(stored.revision, dead=stored.__class__ is Dead)
+
+
+def revision_of(framed: bytes) -> int:
+    return int.from_bytes(framed[:PREFIX], "big") >> 1
+
+
+def is_dead(framed: bytes) -> bool:
+    return bool(framed[PREFIX - 1] & 1)
+
+
+class Codec:
+    """Turns the rows of one lane into frames and back."""
+
+    def __init__(self, row_type: type[Row], shared_type: Any) -> None:
+        self._live: Callable[[memoryview], Row] = msgspec.msgpack.Decoder(row_type).decode
+        self._dead: Callable[[memoryview], Row] = msgspec.msgpack.Decoder(Dead).decode
+        self._shared: Callable[[memoryview], SharedRow[Any]] = msgspec.msgpack.Decoder(SharedRow[shared_type]).decode
+        self.encode: Callable[[Any], bytes] = msgspec.msgpack.Encoder().encode
+
+    def thaw(self, framed: bytes) -> Row:
+        """Decode the author's row, or `Dead`. Raises `msgspec.DecodeError`."""
+        decode = self._dead if framed[PREFIX - 1] & 1 else self._live
+        return decode(memoryview(framed)[PREFIX:])
+
+    def thaw_shared(self, framed: bytes) -> SharedRow[Any]:
+        """Decode the shared row. Raises `msgspec.DecodeError`."""
+        return self._shared(memoryview(framed)[PREFIX:])
