@@ -1,0 +1,113 @@
+"""What presence remembers of a device: for each client its newest connection, and what is needed to judge late events.
+
+MQTT allows one connection per client id, so only a client's newest channel can be open; older ones are not kept.
+Arrival order within a source is the order in which events are folded, hence no row holds an offset but the lane's own.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from libs.runtime.lane.rows import Row
+from libs.topics.messages.base import Millis
+
+Cause: TypeAlias = Literal["connected", "taken_over", "disconnected", "connection_lost", "source_restarted"]
+
+
+class End(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """How a channel ended."""
+
+    at: Millis
+    source: str
+    cause: Cause
+    reason: str | None = None
+    """The source's own words."""
+
+
+class Channel(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The newest connection of a client."""
+
+    id: str
+    opened_at: Millis
+    source: str
+    sequence: int
+    client_ip: str | None = None
+    protocol: int | None = None
+    keepalive: int | None = None
+    goodbye: bool = False
+    """The device said that it is leaving; the connection may still stand."""
+    end: End | None = None
+    """None: open."""
+    rivals: tuple[tuple[int, str], ...] = ()
+    """(sequence, channel id) of the same source's earlier connects at ``opened_at``: a repeated one is none that is
+    newer. Bounded by `forget.TIES`."""
+
+
+class Early(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What came about a channel that is not the newest one: its connect may be late."""
+
+    channel_id: str
+    source: str
+    at: Millis
+    """The newest time of it."""
+    goodbye: bool = False
+    end: End | None = None
+
+
+class Moment(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The newest time at which a source reported a close (or a goodbye) without naming the channel."""
+
+    at: Millis
+    source: str
+    sequences: tuple[int, ...]
+    """Of all such reports at this very time; a clock may have whole seconds. Bounded by `forget.TIES`."""
+    end: End | None = None
+    """What the newest close says; None for a goodbye."""
+
+
+class Client(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One MQTT client id of a device."""
+
+    id: str
+    newest: Channel | None = None
+    early: tuple[Early, ...] = ()
+    """At most `forget.CHANNELS`, the newest of them."""
+    closes: tuple[Moment, ...] = ()
+    """By source; those that are older than the newest connect say nothing any more and are not kept."""
+    goodbyes: tuple[Moment, ...] = ()
+    """As `closes`."""
+    forgotten_until: Millis = -1
+    """Newest close that had to leave `early`: a connect up to then that is not known never opens."""
+
+    @property
+    def open(self) -> bool:
+        return self.newest is not None and self.newest.end is None
+
+
+class Device(Row, kw_only=True):
+    """The row of one device."""
+
+    clients: tuple[Client, ...] = ()
+    """At most `forget.CLIENTS`, unless more are open."""
+    last_traffic_at: Millis | None = None
+    forgotten: tuple[tuple[str, Millis], ...] = ()
+    """(source, time) of the newest events of clients that had to leave: unknown clients are taken for them until then.
+    At most `forget.SOURCES` sources, the newest of them."""
+    ended_at: Millis | None = None
+    """When the last one of the clients that had to leave went offline."""
+
+
+class Start(msgspec.Struct, frozen=True, array_like=True):
+    """The newest start of a source."""
+
+    at: Millis
+    sequences: tuple[int, ...]
+    """Of all its starts at this very time."""
+
+
+class Sources(msgspec.Struct, frozen=True, array_like=True):
+    """What a partition knows of the sources of connection events: its shared reference data."""
+
+    starts: dict[str, Start] = {}

@@ -1,0 +1,10 @@
+"""Settings of the presence service."""
+
+from __future__ import annotations
+
+from libs.runtime.lane.settings import LaneSettings
+from libs.runtime.settings import ServiceSettings
+
+
+class PresenceSettings(ServiceSettings, frozen=True, kw_only=True):
+    lane: LaneSettings = LaneSettings()
