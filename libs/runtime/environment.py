@@ -8,6 +8,7 @@ that no field takes is refused like a bad value, since it is most often a misspe
 from __future__ import annotations
 
 import difflib
+import enum
 import math
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 PREFIX = "FLEETLOG_"
+SHOWN = "(set)"
+"""What is shown of a secret that is not empty."""
+
 S = TypeVar("S", bound="Settings")
 
 
@@ -42,7 +46,7 @@ class Secret:
         return hash(self._value)
 
     def __repr__(self) -> str:
-        return "(set)" if self._value else "(empty)"
+        return SHOWN if self._value else "(empty)"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,15 +84,7 @@ class Setting(msgspec.Struct, frozen=True):
     @property
     def default_text(self) -> str:
         """The default as one would write it in the environment."""
-        match self.default:
-            case bool():
-                return str(self.default).lower()
-            case tuple():
-                return ",".join(map(str, self.default))
-            case Secret() | None:
-                return ""
-            case _:
-                return "" if self.required else str(self.default)
+        return "" if self.required else _as_written(self.default)
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -174,6 +170,20 @@ def _parse(raw: str, annotation: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("not a finite number")
     return value
+
+
+def _as_written(value: Any) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case tuple():
+            return ",".join(map(_as_written, value))
+        case enum.Enum():
+            return str(value.value)
+        case Secret():
+            return SHOWN if value else ""
+        case _:
+            return str(value)
 
 
 def _in_words(kind: inspect.Type) -> str:
