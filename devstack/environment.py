@@ -1,0 +1,48 @@
+"""The FLEETLOG_ variables of each service of the stack."""
+
+from __future__ import annotations
+
+import os
+
+import msgspec
+
+from devstack.ports import HOST
+
+PREFIX = "FLEETLOG_"
+MQTT_CLIENTS = frozenset({"ingest"})
+CLICKHOUSE_CLIENTS = frozenset({"timeseries"})
+JOBS = frozenset({"topics"})
+"""Run once and end: no ops server."""
+
+
+class Addresses(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the brokers are."""
+
+    kafka: str
+    mqtt_port: int
+    mqtt_internal_port: int
+    clickhouse_url: str
+    partitions: int
+
+
+def variables(service: str, addresses: Addresses, ops_port: int) -> dict[str, str]:
+    """What ``service`` is told. Only variables that its settings have: an unknown one refuses the start."""
+    told = {
+        "FLEETLOG_KAFKA_BOOTSTRAP": addresses.kafka,
+        "FLEETLOG_KAFKA_PARTITIONS": str(addresses.partitions),
+        "FLEETLOG_LOG_FORMAT": "console",
+    }
+    if service not in JOBS:
+        told["FLEETLOG_OPS_PORT"] = str(ops_port)
+    if service in MQTT_CLIENTS:
+        told["FLEETLOG_MQTT_HOST"] = HOST
+        told["FLEETLOG_MQTT_PORT"] = str(addresses.mqtt_internal_port)
+    if service in CLICKHOUSE_CLIENTS:
+        told["FLEETLOG_CLICKHOUSE_URL"] = addresses.clickhouse_url
+    return told
+
+
+def process_environment(told: dict[str, str]) -> dict[str, str]:
+    """All of a service's environment: ours without the FLEETLOG_ variables that somebody exported, and what it is told."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return {**inherited, "PYTHONUNBUFFERED": "1", **told}

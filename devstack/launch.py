@@ -1,0 +1,27 @@
+"""Start a program that dies with its parent: ``launch.py <parent pid> <program> <argument>...``.
+
+Runs before the program in the same process. It needs no package and no site directory, so it costs about 15 ms;
+doing the same between fork and exec is not safe in a process with threads.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1
+"""linux/prctl.h. The signal comes when the *thread* that forked us ends, however it ends."""
+
+
+def main(parent: int, command: list[str]) -> None:
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+    if os.getppid() != parent:
+        sys.exit("the parent ended before its child was set up")
+    os.execvp(command[0], command)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2:])

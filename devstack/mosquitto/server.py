@@ -1,0 +1,117 @@
+"""One real mosquitto 2.0 with two listeners: one for devices, one for the hub's own clients."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+from devstack.errors import StackError
+from devstack.ports import HOST
+from devstack.supervisor import Program
+
+ACL = Path(__file__).with_name("devices.acl")
+MISSING = "mosquitto is not installed: e.g. `apt-get install --no-install-recommends mosquitto`"
+PLACES = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"))
+"""Debian puts the broker into /usr/sbin, which is not on every user's PATH."""
+
+CONNECT = b"\x10\x1a\x00\x04MQTT\x04\x02\x00\x3c\x00\x0edevstack-probe"
+"""MQTT 3.1.1: clean session, keepalive 60 s, client id ``devstack-probe``."""
+ACCEPTED = b"\x20\x02\x00\x00"
+DISCONNECT = b"\xe0\x00"
+
+
+def configuration(directory: Path, device_port: int, internal_port: int) -> str:
+    """The text of ``mosquitto.conf``."""
+    return f"""\
+per_listener_settings true
+
+# half of the throughput and more: without it every PUBACK waits for the peer's delayed acknowledgement
+set_tcp_nodelay true
+
+# the backlog of an absent bridge is bounded by bytes, not by 1,000 messages
+max_queued_messages 0
+max_queued_bytes 1073741824
+max_inflight_messages 10000
+max_packet_size 524288
+
+# a restart keeps sessions and what waits in them
+persistence true
+persistence_location {directory}/
+autosave_interval 5
+
+# the lines of these types are the source of connection events
+log_dest topic
+log_dest stderr
+log_type error
+log_type warning
+log_type notice
+log_type information
+connection_messages true
+log_timestamp true
+
+# started by root it would become another user, and such a change frees it from dying with its parent
+user root
+
+# devices: the client id is the user name, so that neither a log line nor an ACL pattern can be forged
+listener {device_port} {HOST}
+allow_anonymous true
+use_username_as_clientid true
+acl_file {ACL}
+
+# the hub's own clients
+listener {internal_port} {HOST}
+allow_anonymous true
+"""
+
+
+def executable() -> str:
+    """Where mosquitto is. Raises `StackError`."""
+    found = shutil.which("mosquitto", path=PLACES)
+    if found is None:
+        raise StackError(MISSING)
+    return found
+
+
+def ensure() -> None:
+    """Install the distribution's package where that is allowed. Raises `StackError` with what to install."""
+    if shutil.which("mosquitto", path=PLACES) is not None:
+        return
+    installer = shutil.which("apt-get")
+    if installer is None or os.geteuid() != 0:
+        raise StackError(MISSING)
+    print("fleetlog: installing the mosquitto package with apt-get", flush=True)
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for step in (("update",), ("install", "--yes", "--no-install-recommends", "mosquitto")):
+        done = subprocess.run(
+            (installer, "--quiet", *step), check=False, capture_output=True, text=True, env=environment
+        )
+        if done.returncode != 0:
+            raise StackError(f"apt-get {step[0]} failed, so {MISSING}\n{done.stderr.strip()}")
+
+
+def program(directory: Path, device_port: int, internal_port: int, log: Path) -> Program:
+    directory.mkdir(parents=True, exist_ok=True)
+    config = directory / "mosquitto.conf"
+    config.write_text(configuration(directory, device_port, internal_port))
+    return Program(
+        name="mosquitto",
+        command=(executable(), "-c", str(config)),
+        environment=dict(os.environ),
+        directory=directory,
+        log=log,
+    )
+
+
+def answers(port: int) -> bool:
+    """Whether the broker accepts an MQTT connection."""
+    try:
+        with socket.create_connection((HOST, port), timeout=2) as connection:
+            connection.sendall(CONNECT)
+            accepted = connection.recv(len(ACCEPTED)) == ACCEPTED
+            connection.sendall(DISCONNECT)
+            return accepted
+    except OSError:
+        return False

@@ -1,0 +1,68 @@
+"""Loopback ports for servers: free, below the range that outgoing connections use, and the same at the next start."""
+
+from __future__ import annotations
+
+import random
+import socket
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HOST = "127.0.0.1"
+LOWEST, HIGHEST = 20_000, 32_767
+"""Linux gives outgoing connections 32768 and above: a server's port up there is taken sooner or later."""
+
+ATTEMPTS = 200
+
+
+class NoFreePort(OSError):
+    """None of `ATTEMPTS` random ports was free."""
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen there now (connections that linger in TIME_WAIT do not count)."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port(taken: frozenset[int] = frozenset()) -> int:
+    """A free port outside ``taken``. Raises `NoFreePort`."""
+    choose = random.SystemRandom()
+    for _ in range(ATTEMPTS):
+        port = choose.randint(LOWEST, HIGHEST)
+        if port not in taken and is_free(port):
+            return port
+    raise NoFreePort(f"no free port between {LOWEST} and {HIGHEST}")
+
+
+class Ports:
+    """Ports by name, remembered in ``file`` (a JSON object) so that URLs survive a restart."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._remembered: dict[str, int] = {}
+        self._claimed: dict[str, int] = {}
+        if file.exists():
+            self._remembered = msgspec.json.decode(file.read_bytes(), type=dict[str, int])
+
+    def claim(self, name: str) -> int:
+        """The port of ``name``: the remembered one while it is free, else a new one. The same until `release`."""
+        if name not in self._claimed:
+            port = self._remembered.get(name)
+            if port is None or not is_free(port):
+                port = free_port(frozenset(self._remembered.values()))
+            self._claimed[name] = self._remembered[name] = port
+            self._file.write_bytes(msgspec.json.format(msgspec.json.encode(self._remembered)) + b"\n")
+        return self._claimed[name]
+
+    def release(self) -> None:
+        """Forget what is in use (the servers have stopped), not what it was."""
+        self._claimed.clear()

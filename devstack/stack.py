@@ -1,0 +1,222 @@
+"""The whole stack on one machine: Kafka, mosquitto, ClickHouse and the hub's services, supervised, on loopback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from devstack.clickhouse import program as clickhouse
+from devstack.environment import Addresses, process_environment, variables
+from devstack.errors import StackError
+from devstack.kafka import server as kafka
+from devstack.mosquitto import server as mosquitto
+from devstack.ports import HOST, Ports
+from devstack.readiness import is_ready
+from devstack.supervisor import Program, Supervisor, describe_exit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from types import TracebackType
+
+CHECKOUT = Path(__file__).parents[1]
+SERVICES = ("ingest", "presence", "timeseries")
+BROKERS = ("kafka", "mosquitto", "clickhouse")
+START_TIMEOUT = 90.0
+"""Seconds; a busy machine starts a JVM in 20."""
+POLL = 0.1
+
+
+class Stack:
+    """Start with ``with`` or `start`; everything ends with `stop` or with the process that started it.
+
+    ``state`` keeps data, ports and logs between runs. ``kafka_properties`` are added to Kafka's configuration.
+    """
+
+    def __init__(
+        self,
+        state: Path,
+        services: Sequence[str] = SERVICES,
+        partitions: int = 4,
+        kafka_properties: Mapping[str, str] | None = None,
+    ) -> None:
+        self.state = state.absolute()
+        self.services = tuple(services)
+        self.partitions = partitions
+        self.logs = self.state / "logs"
+        self.logs.mkdir(parents=True, exist_ok=True)
+        self._kafka_properties = dict(kafka_properties or {})
+        self._ports = Ports(self.state / "ports.json")
+        self._supervisor: Supervisor | None = None
+
+    # -- addresses
+
+    @property
+    def kafka(self) -> str:
+        """Bootstrap servers."""
+        return f"{HOST}:{self._ports.claim('kafka')}"
+
+    @property
+    def mqtt_port(self) -> int:
+        """The devices' listener: the user name ``product/device`` is required and becomes the client id."""
+        return self._ports.claim("mqtt")
+
+    @property
+    def mqtt_internal_port(self) -> int:
+        """The listener of the hub's own clients; anything may be published there."""
+        return self._ports.claim("mqtt-internal")
+
+    @property
+    def clickhouse_url(self) -> str:
+        return f"http://{HOST}:{self._ports.claim('clickhouse')}"
+
+    def ops_url(self, service: str) -> str:
+        """Of health and metrics, e.g. ``ops_url("ingest") + "/health/ready"``."""
+        return f"http://{HOST}:{self._ports.claim(f'ops-{service}')}"
+
+    def env(self, service: str) -> dict[str, str]:
+        """The FLEETLOG_ variables with which ``python -m services.<service>`` joins this stack."""
+        addresses = Addresses(
+            kafka=self.kafka,
+            mqtt_port=self.mqtt_port,
+            mqtt_internal_port=self.mqtt_internal_port,
+            clickhouse_url=self.clickhouse_url,
+            partitions=self.partitions,
+        )
+        return variables(service, addresses, self._ports.claim(f"ops-{service}"))
+
+    # -- start and stop
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start brokers, create topics, start services; returns when all are ready. Raises `StackError`."""
+        if self._supervisor is not None:
+            raise StackError("the stack runs already")
+        self._supervisor = Supervisor()
+        try:
+            for program in self._brokers():
+                self._supervisor.start(program)
+            self._await(BROKERS, START_TIMEOUT)
+            if self.services:
+                self.create_topics()
+            for service in self.services:
+                self.start_service(service)
+            self._await(self.services, START_TIMEOUT)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop services, then brokers; returns when nothing runs."""
+        if self._supervisor is not None:
+            self._supervisor.close()
+            self._supervisor = None
+        self._ports.release()
+
+    def create_topics(self) -> None:
+        """Create the topics of the catalog that are missing."""
+        done = subprocess.run(
+            (sys.executable, "-m", "services.topics"),
+            check=False,
+            cwd=CHECKOUT,
+            env=process_environment(self.env("topics")),
+            capture_output=True,
+            text=True,
+            timeout=START_TIMEOUT,
+        )
+        (self.logs / "topics.log").write_text(done.stdout + done.stderr)
+        if done.returncode != 0:
+            raise StackError(f"the topics could not be created:\n{done.stdout}{done.stderr}")
+
+    def wait_ready(self, timeout: float = START_TIMEOUT) -> None:
+        """Return when every started program is ready. Raises `StackError`, with the end of its log, when one is not."""
+        self._await(self._running().names(), timeout)
+
+    # -- single programs
+
+    def start_service(self, service: str) -> None:
+        """Start it, and start it again whenever it ends (unless it refuses its settings). Does not wait."""
+        self._running().start(
+            Program(
+                name=service,
+                command=(sys.executable, "-m", f"services.{service}"),
+                environment=process_environment(self.env(service)),
+                directory=CHECKOUT,
+                log=self.logs / f"{service}.log",
+            )
+        )
+
+    def stop_service(self, service: str) -> None:
+        """Stop it and leave it stopped; returns when it has ended."""
+        self._running().stop(service)
+
+    def kill(self, name: str, number: int) -> None:
+        """Send a signal to a service, "kafka", "mosquitto" or "clickhouse"; what ends is started again."""
+        self._running().kill(name, number)
+
+    def pid(self, name: str) -> int | None:
+        """Process id; None while it waits for its restart."""
+        return self._running().pid(name)
+
+    def restarts(self, name: str) -> int:
+        """How often it was started again."""
+        return self._running().restarts(name)
+
+    # -- inside
+
+    def _brokers(self) -> tuple[Program, ...]:
+        controller = self._ports.claim("kafka-controller")
+        log = self.logs / "kafka.log"
+        return (
+            kafka.program(self.state / "kafka", self._ports.claim("kafka"), controller, self._kafka_properties, log),
+            mosquitto.program(
+                self.state / "mosquitto", self.mqtt_port, self.mqtt_internal_port, self.logs / "mosquitto.log"
+            ),
+            clickhouse.program(
+                self.state / "clickhouse", self._ports.claim("clickhouse"), self.logs / "clickhouse.log"
+            ),
+        )
+
+    def _running(self) -> Supervisor:
+        if self._supervisor is None:
+            raise StackError("the stack does not run")
+        return self._supervisor
+
+    def _check(self, name: str) -> Callable[[], bool]:
+        checks: dict[str, Callable[[], bool]] = {
+            "kafka": lambda: kafka.answers(self.kafka),
+            "mosquitto": lambda: mosquitto.answers(self.mqtt_internal_port),
+            "clickhouse": lambda: clickhouse.answers(self.clickhouse_url),
+        }
+        return checks.get(name, lambda: is_ready(self.ops_url(name)))
+
+    def _await(self, names: Sequence[str], timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        pause = threading.Event()
+        for name in names:
+            check = self._check(name)
+            while not check():
+                supervisor = self._running()
+                if supervisor.is_given_up(name):
+                    raise StackError(f"{name} {describe_exit(supervisor.exit_code(name))}{self._end_of_log(name)}")
+                if time.monotonic() > deadline:
+                    raise StackError(f"{name} was not ready within {timeout:.0f} s{self._end_of_log(name)}")
+                pause.wait(POLL)
+
+    def _end_of_log(self, name: str, lines: int = 15) -> str:
+        file = self.logs / f"{name}.log"
+        if not file.exists():
+            return ""
+        end = file.read_text(errors="replace").splitlines()[-lines:]
+        return f"; the end of {file}:\n" + "\n".join(f"  {line}" for line in end)

@@ -1,0 +1,237 @@
+"""Runs programs: starts them, restarts the ones that end, stops them in order.
+
+One thread does every fork, because a child dies with the thread that forked it (see `devstack.launch`), and waits for
+ends on the children's pidfds. Callers in other threads hand it functions.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from devstack.errors import StackError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+LAUNCH = Path(__file__).with_name("launch.py")
+FIRST_DELAY, LONGEST_DELAY = 0.2, 5.0
+"""Seconds between an end and the restart: doubled each time."""
+STEADY = 10.0
+"""Seconds after which a program counts as started well, and its next restart is quick again."""
+MISCONFIGURED = 78
+"""EX_CONFIG of sysexits.h: started again it would end the same way."""
+
+
+class Program(msgspec.Struct, frozen=True, kw_only=True):
+    """What to run. ``environment`` is all of it; output is appended to ``log``; ``patience`` in seconds."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    directory: Path
+    log: Path
+    patience: float = 15.0
+
+
+class _Child:
+    """A program and its present process."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.process: subprocess.Popen[bytes] | None = None
+        self.pidfd = -1
+        self.wanted = True
+        self.restarts = 0
+        self.delay = FIRST_DELAY
+        self.started = 0.0
+        self.due: float | None = None
+        self.exit_code: int | None = None
+        self.gone = threading.Event()
+
+    def spawn(self) -> None:
+        launcher = (sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()))
+        with self.program.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                (*launcher, *self.program.command),
+                cwd=self.program.directory,
+                env=self.program.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C in the terminal is for the supervisor, which stops in order
+            )
+        self.pidfd = os.pidfd_open(self.process.pid)
+        self.started, self.due = time.monotonic(), None
+        self.gone.clear()
+
+
+class Supervisor:
+    """Call `close` at the end; every method may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._children: dict[str, _Child] = {}
+        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._selector = selectors.DefaultSelector()
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._selector.register(self._bell, selectors.EVENT_READ)
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
+        self._thread.start()
+
+    # -- what others call
+
+    def start(self, program: Program) -> None:
+        """Start it, and start it again whenever it ends, except with `MISCONFIGURED`. Running already: nothing."""
+        self._do(lambda: self._start(program))
+
+    def stop(self, name: str) -> None:
+        """SIGTERM, and SIGKILL when its patience is over; returns when it has ended. Not running: nothing."""
+        child = self._children.get(name)
+        if child is None:
+            return
+        self._do(lambda: self._ask_to_end(child))
+        if not child.gone.wait(child.program.patience):
+            self._do(lambda: self._signal(child, signal.SIGKILL))
+            if not child.gone.wait(child.program.patience):
+                raise StackError(f"{name} did not end after SIGKILL")
+
+    def kill(self, name: str, number: int) -> None:
+        """Send a signal. Raises `StackError` where there is no process."""
+        child = self._child(name)
+        if not self._do(lambda: self._signal(child, number)):
+            raise StackError(f"{name} is not running")
+
+    def pid(self, name: str) -> int | None:
+        """The process id now; None between an end and the restart."""
+        child = self._child(name)
+        return self._do(lambda: child.process.pid if child.process else None)
+
+    def restarts(self, name: str) -> int:
+        """How often it was started again since `start`."""
+        return self._child(name).restarts
+
+    def exit_code(self, name: str) -> int | None:
+        """Of its last process that ended; None when none has. Negative: the number of the signal."""
+        return self._child(name).exit_code
+
+    def is_given_up(self, name: str) -> bool:
+        """Whether it ended as misconfigured and will not be started again."""
+        child = self._child(name)
+        return child.process is None and child.due is None
+
+    def names(self) -> tuple[str, ...]:
+        """Of the programs that were started and not stopped, in order of their starts."""
+        return tuple(name for name, child in self._children.items() if child.wanted)
+
+    def close(self) -> None:
+        """Stop all, the one started last first, and end the thread."""
+        for name in reversed(list(self._children)):
+            self.stop(name)
+        self._do(self._finish)
+        self._thread.join()
+        self._selector.close()
+        os.close(self._bell)
+
+    # -- in the supervisor's thread
+
+    def _run(self) -> None:
+        while not self._closing:
+            for key, _ in self._selector.select(self._until_next_restart()):
+                if key.data is None:
+                    os.eventfd_read(self._bell)
+                else:
+                    self._ended(key.data)
+            while not self._calls.empty():
+                self._calls.get()()
+            for child in self._children.values():
+                if child.due is not None and child.due <= time.monotonic():
+                    child.restarts += 1
+                    self._spawn(child)
+
+    def _until_next_restart(self) -> float | None:
+        due = [child.due for child in self._children.values() if child.due is not None]
+        return max(0.0, min(due) - time.monotonic()) if due else None
+
+    def _start(self, program: Program) -> None:
+        child = self._children.get(program.name)
+        if child is not None and child.wanted and (child.process or child.due is not None):
+            return
+        self._children.pop(program.name, None)  # the order of stopping follows the latest start
+        self._children[program.name] = child = _Child(program)
+        self._spawn(child)
+
+    def _spawn(self, child: _Child) -> None:
+        child.spawn()
+        self._selector.register(child.pidfd, selectors.EVENT_READ, child)
+
+    def _ended(self, child: _Child) -> None:
+        assert child.process is not None
+        self._selector.unregister(child.pidfd)
+        os.close(child.pidfd)
+        child.exit_code = child.process.wait()
+        child.process = None
+        if child.wanted and child.exit_code != MISCONFIGURED:
+            if time.monotonic() - child.started > STEADY:
+                child.delay = FIRST_DELAY
+            child.due = time.monotonic() + child.delay
+            child.delay = min(child.delay * 2, LONGEST_DELAY)
+        else:
+            child.gone.set()
+
+    def _ask_to_end(self, child: _Child) -> None:
+        child.wanted, child.due = False, None
+        if not self._signal(child, signal.SIGTERM):
+            child.gone.set()
+        self._signal(child, signal.SIGCONT)  # a test may have frozen it
+
+    def _signal(self, child: _Child, number: int) -> bool:
+        if child.process is None:
+            return False
+        child.process.send_signal(number)
+        return True
+
+    def _finish(self) -> None:
+        self._closing = True
+
+    # -- between the threads
+
+    def _child(self, name: str) -> _Child:
+        child = self._children.get(name)
+        if child is None:
+            raise StackError(f"{name} was never started")
+        return child
+
+    def _do(self, function: Callable[[], T]) -> T:
+        """Run ``function`` in the supervisor's thread and return what it returns or raise what it raises."""
+        future: Future[T] = Future()
+
+        def call() -> None:
+            try:
+                future.set_result(function())
+            except BaseException as error:  # noqa: BLE001 - handed to the caller, whoever it is
+                future.set_exception(error)
+
+        self._calls.put(call)
+        os.eventfd_write(self._bell, 1)
+        return future.result()
+
+
+def describe_exit(code: int | None) -> str:
+    """How a process ended, for a person."""
+    if code is None:
+        return "has not ended"
+    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
