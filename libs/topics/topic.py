@@ -11,6 +11,9 @@ import msgspec
 from . import names
 from .messages.base import Message
 
+OUTSIDE: Final = frozenset({"applications", "gateways", "operators"})
+"""Producers and consumers that are not services of the hub."""
+
 DEVICE_KEY: Final = "product/device"
 """How most topics are keyed; `identity.device_key` makes the bytes."""
 
@@ -57,7 +60,7 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
     """Every message class a reader may meet, fed events included. Empty only for ``lane-row``."""
     producers: tuple[str, ...]
     consumers: tuple[str, ...]
-    """Services by directory name; ``applications``, ``gateways`` and ``operators`` are outside the hub."""
+    """As producers: services by directory name, or one of `OUTSIDE`."""
     feeds: tuple[str, ...] = ()
     """Inboxes to which `catalog.publish` writes the same bytes under the same key."""
     broadcasts: bool = False

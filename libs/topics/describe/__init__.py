@@ -1,0 +1,1 @@
+"""Documents made from the catalog: JSON Schemas, an AsyncAPI document, pages for people."""
