@@ -11,10 +11,12 @@ from .messages import ARRIVES_IN, STORED
 from .plan import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-    from .evidence import Arrival
-    from .truth import Truth
+    from libs.topics.messages.presence import PresenceDocument
+
+    from .evidence import Arrival, Transition
+    from .truth import Device, Truth
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -68,3 +70,15 @@ def _count(truth: Truth, arrivals: Iterable[Arrival]) -> tuple[Counter[Kind], Co
         if message.acknowledged_at is None:
             surprises.add(message.message_id)
     return found, Counter(truth.sent[message_id].kind for message_id in surprises)
+
+
+def online(truth: Truth, documents: Mapping[Device, PresenceDocument]) -> int:
+    """How many devices of the fleet the hub shows as online."""
+    known = (documents.get(device) for device in truth.connections)
+    return sum(document is not None and document.session.state == "online" for document in known)
+
+
+def causes(truth: Truth, log: Iterable[Transition]) -> dict[str, int]:
+    """How often each cause stands in the fleet's transition log; a change repeated under its id counts once."""
+    distinct = {change.id: change for change in log if (change.product_id, change.device_id) in truth.connections}
+    return dict(Counter(change.cause for change in distinct.values()))

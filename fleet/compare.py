@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from libs.topics.messages.deadletters import DeadLetter
-    from libs.topics.messages.presence import PresenceChanged, PresenceDocument
+    from libs.topics.messages.presence import PresenceDocument
 
-    from .evidence import Arrival
+    from .evidence import Arrival, Transition
     from .truth import Connection, Device, Sent, Truth
 
 Place: TypeAlias = Literal["Kafka", "ClickHouse"]
@@ -129,22 +129,17 @@ def _earliest(moment: float) -> float:
     return moment // 1 - CLOCK_SLACK
 
 
-def transitions(truth: Truth, changes: Iterable[PresenceChanged]) -> list[Finding]:
+def transitions(truth: Truth, log: Iterable[Transition], place: Place) -> list[Finding]:
     """Compare the transition log per device, in its order. A change repeated under its id counts once."""
-    seen: set[str] = set()
     told: dict[Device, list[str]] = defaultdict(list)
-    for change in changes:
-        if change.id not in seen:
-            seen.add(change.id)
-            told[change.product_id, change.device_id].append(
-                "taken_over" if change.cause == "taken_over" else str(change.new)
-            )
+    for change in {change.id: change for change in log}.values():
+        told[change.product_id, change.device_id].append("taken_over" if change.cause == "taken_over" else change.new)
     findings: list[Finding] = []
     for device in truth.connections:
         expected: list[str] = list(truth.changes(device))
         if told[device] != expected:
-            sentence = f"{'/'.join(device)} went {_story(expected)}; the transition log says {_story(told[device])}"
-            findings.append(Finding("presence", "transitions", sentence))
+            sentence = f"{'/'.join(device)} went {_story(expected)}; the log in {place} says {_story(told[device])}"
+            findings.append(Finding(place, "transitions", sentence))
     return sorted(findings)
 
 

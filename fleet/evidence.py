@@ -37,6 +37,16 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
     """The bytes that the device sent."""
 
 
+class Transition(msgspec.Struct, frozen=True, gc=False):
+    """A change in the hub's transition log, found in Kafka or in ClickHouse."""
+
+    id: str
+    product_id: str
+    device_id: str
+    new: str
+    cause: str
+
+
 class Envelope(msgspec.Struct, frozen=True):
     """The fields that all events caused by a device's message share. Other records have no ``message_id``."""
 
@@ -61,7 +71,7 @@ class Evidence:
 
     def __init__(self) -> None:
         self.arrivals: list[Arrival] = []
-        self.changes: list[PresenceChanged] = []
+        self.transitions: list[Transition] = []
         self.documents: dict[Device, PresenceDocument] = {}
         self.letters: list[DeadLetter] = []
 
@@ -70,7 +80,10 @@ class Evidence:
         if topic == names.PRESENCE_STATE:
             self._take_state(key or b"", value)
         elif topic == names.PRESENCE_TRANSITIONS:
-            self.changes.append(_changed(value))
+            change = _changed(value)
+            self.transitions.append(
+                Transition(change.id, change.product_id, change.device_id, change.new, change.cause)
+            )
         elif topic in DEAD_LETTERS:
             self.letters.append(_letter(value))
         else:

@@ -107,7 +107,7 @@ def test_what_is_not_stored_in_clickhouse_is_not_missed_there() -> None:
 def test_presence_that_equals_the_truth_is_no_finding() -> None:
     world = worlds.truth()
     assert compare.presence(world, worlds.documents(world)) == []
-    assert compare.transitions(world, worlds.changes(world)) == []
+    assert compare.transitions(world, worlds.transitions(world), "Kafka") == []
 
 
 def test_a_device_in_the_wrong_state_is_named() -> None:
@@ -170,18 +170,18 @@ def test_a_transition_too_few_or_too_many_is_a_finding_but_a_repeated_one_is_not
     seed: int, data: st.DataObject
 ) -> None:
     world = worlds.truth(seed)
-    told = worlds.changes(world)
+    told = worlds.transitions(world)
     place = data.draw(st.integers(0, len(told) - 1))
-    assert compare.transitions(world, [*told, told[place]]) == []
-    assert kinds(compare.transitions(world, told[:place] + told[place + 1 :])) == ["transitions"]
-    assert kinds(compare.transitions(world, [*told, replace(told[place], id="another")])) == ["transitions"]
+    assert compare.transitions(world, [*told, told[place]], "Kafka") == []
+    assert kinds(compare.transitions(world, told[:place] + told[place + 1 :], "Kafka")) == ["transitions"]
+    assert kinds(compare.transitions(world, [*told, replace(told[place], id="another")], "Kafka")) == ["transitions"]
 
 
 def test_the_story_of_a_device_is_told_in_the_finding() -> None:
     world = worlds.truth()
-    told = [change for change in worlds.changes(world) if change.device_id != SOUTH[1]]
-    assert [f.sentence for f in compare.transitions(world, told)] == [
-        "garden/station-001 went online, taken_over, offline; the transition log says nowhere"
+    told = [change for change in worlds.transitions(world) if change.device_id != SOUTH[1]]
+    assert [f.sentence for f in compare.transitions(world, told, "Kafka")] == [
+        "garden/station-001 went online, taken_over, offline; the log in Kafka says nowhere"
     ]
 
 

@@ -5,14 +5,29 @@ import base64
 import msgspec
 import pytest
 
-from fleet.evidence import Arrival, Evidence, arrival, concerns
+from fleet.evidence import Arrival, Evidence, Transition, arrival, concerns
 from libs.topics import names
 from libs.topics.codec import InvalidMessage, encode
 from libs.topics.messages.deadletters import DeadLetter
-from libs.topics.messages.presence import PresenceDocument, Session, TrafficSeen
+from libs.topics.messages.presence import PresenceChanged, PresenceDocument, Session, TrafficSeen
 from libs.topics.messages.telemetry import DataUploaded
-from tests.unit.fleet import worlds
 from tests.unit.fleet.worlds import NORTH
+
+CHANGE = PresenceChanged(
+    id="presence.inbox-0-4-0",
+    product_id=NORTH[0],
+    device_id=NORTH[1],
+    old="offline",
+    new="online",
+    cause="connected",
+    reason=None,
+    client_id="garden/station-000",
+    channel_id="1",
+    previous_channel_id=None,
+    source="mosquitto:main",
+    at=1,
+    observed_at=2,
+)
 
 
 def uploaded(payload: bytes, encoding: str = "json") -> bytes:
@@ -44,12 +59,11 @@ def test_records_without_a_message_id_are_no_arrivals() -> None:
 
 def test_records_go_where_their_topic_says() -> None:
     evidence = Evidence()
-    change = worlds.change(NORTH, "online", 1)
     evidence.take(names.DEVICE_TELEMETRY, 0, 0, b"k", uploaded(b"1"))
-    evidence.take(names.PRESENCE_TRANSITIONS, 0, 0, b"k", encode(change))
+    evidence.take(names.PRESENCE_TRANSITIONS, 0, 0, b"k", encode(CHANGE))
     evidence.take("ingest.dead-letters", 0, 0, None, encode(letter("mqtt:x", None)))
     assert [found.payload for found in evidence.arrivals] == [b"1"]
-    assert evidence.changes == [change]
+    assert evidence.transitions == [Transition("presence.inbox-0-4-0", *NORTH, "online", "connected")]
     assert evidence.letters == [letter("mqtt:x", None)]
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from fleet.evidence import Arrival
+from fleet.evidence import Arrival, Transition
 from fleet.messages import ARRIVES_IN
 from fleet.truth import Truth
-from libs.topics.messages.presence import OpenChannel, PresenceChanged, PresenceDocument, Session
+from libs.topics.messages.presence import OpenChannel, PresenceDocument, Session
 
 if TYPE_CHECKING:
     from fleet.truth import Change, Device, Ending
@@ -79,26 +79,13 @@ def whole(moment: float) -> int:
     return int(moment) * 1000
 
 
-def changes(world: Truth) -> list[PresenceChanged]:
-    told: list[PresenceChanged] = []
+def transitions(world: Truth) -> list[Transition]:
+    told: list[Transition] = []
     for device in world.connections:
-        told += [change(device, what, len(told) + n) for n, what in enumerate(world.changes(device))]
+        told += [transition(device, what, len(told) + n) for n, what in enumerate(world.changes(device))]
     return told
 
 
-def change(device: Device, what: Change, number: int) -> PresenceChanged:
-    return PresenceChanged(
-        id=f"presence.inbox-0-{number}-0",
-        product_id=device[0],
-        device_id=device[1],
-        old="offline" if what == "online" else "online",
-        new="offline" if what == "offline" else "online",
-        cause={"online": "connected", "offline": "disconnected", "taken_over": "taken_over"}[what],  # type: ignore[arg-type]
-        reason=None,
-        client_id="/".join(device),
-        channel_id=None,
-        previous_channel_id=None,
-        source="mosquitto:main",
-        at=0,
-        observed_at=0,
-    )
+def transition(device: Device, what: Change, number: int) -> Transition:
+    cause = {"online": "connected", "offline": "disconnected", "taken_over": "taken_over"}[what]
+    return Transition(f"presence.inbox-0-{number}-0", *device, "offline" if what == "offline" else "online", cause)
