@@ -1,0 +1,159 @@
+"""The note: from which offsets on Kafka may hold records of messages that the broker will deliver again.
+
+It is kept as committed offsets of the consumer group ``note-<client id>``, one per partition of every topic that the
+bridge writes; the group's lag is the size of the next tail, visible in any monitor. Every call blocks: use a thread.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from libs.runtime import logs
+
+from .resume import Filter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+log = logs.get(__name__)
+Ends = dict[tuple[str, int], int]
+TIMEOUT = 10.0
+"""Seconds for one request to Kafka."""
+BATCH = 5000
+_TAIL = {
+    "enable.auto.commit": False,
+    "enable.partition.eof": False,
+    "isolation.level": "read_uncommitted",
+    "fetch.max.bytes": 50_000_000,
+    "max.partition.fetch.bytes": 20_000_000,
+    "queued.min.messages": 100_000,
+    "queued.max.messages.kbytes": 65_536,
+    "fetch.wait.max.ms": 10,
+    "fetch.queue.backoff.ms": 2,  # the default of 1 s turned tails of 0.4 s into 1.4 s
+}
+
+
+class Notes:
+    """Reads and moves the note, and reads the tail after it.
+
+    ``limit``: records; of a longer tail only the newest are read, and duplicates are possible.
+    The lock matters: a thread goes on when its task is cancelled, and two readers would share one consumer's records.
+    """
+
+    def __init__(self, kafka: dict[str, Any], group: str, topics: Sequence[str], limit: int) -> None:
+        self._consumer = Consumer({**kafka, **_TAIL, "group.id": group})
+        self._admin = AdminClient(kafka)
+        self._topics, self._limit, self._lock = tuple(topics), limit, threading.RLock()
+        self._partitions: list[tuple[str, int]] = []
+
+    def read(self) -> Ends | None:
+        """Return the note, None when there is none yet. A partition that is not in it counts from its beginning."""
+        with self._lock:
+            self._partitions = self._describe()
+            asked = [TopicPartition(topic, number) for topic, number in self._partitions]
+            found = self._consumer.committed(asked, timeout=TIMEOUT)
+        _raise_first(found)
+        if all(at.offset < 0 for at in found):
+            return None
+        return {(at.topic, at.partition): max(0, at.offset) for at in found}
+
+    def write(self, ends: Ends) -> None:
+        """Move the note. One OffsetCommit request: all partitions or none."""
+        offsets = [TopicPartition(topic, number, offset) for (topic, number), offset in ends.items()]
+        with self._lock:
+            done = self._consumer.commit(offsets=offsets, asynchronous=False)
+        _raise_first(done or [])
+
+    def renew(self) -> None:
+        """Move the note to the end; only while nothing can be delivered again."""
+        self.write(self.ends())
+
+    def ends(self) -> Ends:
+        return self._offsets(OffsetSpec.latest())
+
+    def tail(self, quiet: float) -> Filter:
+        """Fingerprint all records from the note to the end, once the end has stood still for ``quiet`` s."""
+        with self._lock:
+            return self._tail(quiet)
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def _describe(self) -> list[tuple[str, int]]:
+        found = []
+        for topic in self._topics:
+            metadata = self._consumer.list_topics(topic, timeout=TIMEOUT).topics[topic]
+            if metadata.error is not None:
+                raise KafkaException(metadata.error)
+            found += [(topic, number) for number in sorted(metadata.partitions)]
+        return found
+
+    def _offsets(self, spec: OffsetSpec) -> Ends:
+        if not self._partitions:
+            self._partitions = self._describe()
+        asked = {TopicPartition(topic, number): spec for topic, number in self._partitions}
+        answers = self._admin.list_offsets(asked, request_timeout=TIMEOUT)
+        return {(at.topic, at.partition): answer.result().offset for at, answer in answers.items()}
+
+    def _settled_ends(self, quiet: float, longest: float, *, clock: Callable[[], float] = time.monotonic) -> Ends:
+        """Wait until requests of a killed predecessor, which may still be under way, have arrived."""
+        last, since, until = self.ends(), clock(), clock() + longest
+        while clock() - since < quiet and clock() < until:
+            time.sleep(quiet / 5)
+            if (now := self.ends()) != last:
+                last, since = now, clock()
+        return last
+
+    def _tail(self, quiet: float) -> Filter:
+        note = self.read() or {}
+        ends, lows = self._settled_ends(quiet, 8 * quiet), self._offsets(OffsetSpec.earliest())
+        began, found = time.monotonic(), Filter()
+        ranges = {at: (max(lows[at], note.get(at, 0)), end) for at, end in ends.items()}
+        todo = self._bounded({at: (start, end) for at, (start, end) in ranges.items() if start < end})
+        self._consumer.assign([TopicPartition(*at, start) for at, (start, _) in todo.items()])
+        try:
+            left = {at: end for at, (_, end) in todo.items()}
+            while left:
+                found.add(_values(self._consumer.consume(BATCH, 0.2)))
+                for at in self._consumer.position([TopicPartition(*at) for at in left]):
+                    if at.offset != OFFSET_BEGINNING and at.offset >= left[at.topic, at.partition]:
+                        del left[at.topic, at.partition]
+        finally:
+            self._consumer.unassign()
+        log.info("tail_read", records=found.size, seconds=round(time.monotonic() - began, 3))
+        return found
+
+    def _bounded(self, todo: dict[tuple[str, int], tuple[int, int]]) -> dict[tuple[str, int], tuple[int, int]]:
+        total = sum(end - start for start, end in todo.values())
+        if total <= self._limit:
+            return todo
+        log.error("tail_too_long", records=total, read=self._limit, consequence="duplicates are possible")
+        share = self._limit // len(todo)
+        return {at: (max(start, end - share), end) for at, (start, end) in todo.items()}
+
+
+def _values(messages: Sequence[Message]) -> list[bytes]:
+    values = []
+    for message in messages:
+        if error := message.error():
+            raise KafkaException(error)
+        if (value := message.value()) is not None:
+            values.append(value)
+    return values
+
+
+def _raise_first(partitions: Sequence[TopicPartition]) -> None:
+    for at in partitions:
+        if at.error:
+            raise KafkaException(at.error)

@@ -1,0 +1,76 @@
+"""One MQTT message to records for Kafka. Pure: what the broker delivers again becomes the same record again.
+
+`routes` says which topic becomes what; `connections` reads the broker's log. What fits nothing is one dead letter.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from libs.topics.codec import encode
+
+from .connections import LOG_TOPIC, Observer
+from .letters import letter
+from .model import Dropped, Parsed, Record
+from .payload import embed
+from .routes import DROPPED, REFUSED, ROUTES, Route, compiled
+
+
+def _by_first_level() -> dict[str, tuple[Route, ...]]:
+    heads = {"cmd_resp": "{mode:cmd|rpc}_resp", "rpc_resp": "{mode:cmd|rpc}_resp"}
+    heads |= {route.levels[0]: route.levels[0] for route in ROUTES if "{" not in route.levels[0]}
+    return {head: tuple(r for r in ROUTES if r.levels[0] == level) for head, level in heads.items()}
+
+
+_ROUTES: Final = _by_first_level()
+_DROPPED: Final = tuple((compiled(template).fullmatch, reason) for template, reason in DROPPED)
+_REFUSED: Final = tuple((compiled(template).fullmatch, reason, error) for template, reason, error in REFUSED)
+
+
+class Parser:
+    """``max_payload``: bytes; a larger one goes to the dead letters, whole."""
+
+    def __init__(self, observer: Observer, max_payload: int) -> None:
+        self._observer, self._max_payload = observer, max_payload
+
+    def __call__(self, topic: str, payload: bytes, packet_id: int, now: int) -> Parsed:
+        """``packet_id``: 0 for QoS 0; ``now``: time of receipt in ms."""
+        if len(payload) <= self._max_payload:
+            for route in _ROUTES.get(topic[: topic.find("/")], ()):
+                match = route.fullmatch(topic)
+                if match is not None:
+                    captured = match.group(*route.fields)
+                    if route.with_payload:
+                        message = route.kind(*captured, *route.constants, packet_id, *embed(payload), now)
+                    else:
+                        message = route.kind(*captured, *route.constants, packet_id, now)
+                    key = f"{match['product_id']}/{match['device_id']}".encode()
+                    return (Record(route.topic, key, encode(message)),)
+            if topic.startswith(LOG_TOPIC):
+                return self._observer(topic, payload, packet_id, now)
+        return _unfit(topic, payload, packet_id, now, self._max_payload)
+
+
+def _unfit(topic: str, payload: bytes, packet_id: int, now: int, max_payload: int) -> Parsed:
+    for matches, reason in _DROPPED:
+        if matches(topic):
+            return Dropped(reason)
+    levels = topic.split("/")
+    like = max(_ROUTES.get(levels[0], ()), key=lambda route: route.likeness(levels), default=None)
+    reason, error = _why(topic, payload, like, levels, max_payload)
+    key = None if like is None else like.sender(levels)
+    return (letter(reason, error, topic, payload, packet_id, now, key=key),)
+
+
+def _why(topic: str, payload: bytes, like: Route | None, levels: list[str], max_payload: int) -> tuple[str, str]:
+    """The dead letter's reason, and its sentence, which does not repeat the topic."""
+    if len(payload) > max_payload:
+        return "payload_too_large", f"the payload has {len(payload)} bytes, at most {max_payload} are taken"
+    for matches, reason, error in _REFUSED:
+        if matches(topic):
+            return reason, error
+    if like is None:
+        return "invalid_topic", "no uplink topic begins like this"
+    if len(levels) != len(like.levels):
+        return "invalid_topic", f"{len(levels)} levels where {like.template} has {len(like.levels)}"
+    return "invalid_name", f"a level is not a name as {like.template} wants: use 1 to 64 of A-Z a-z 0-9 _ -"

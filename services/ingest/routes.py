@@ -1,0 +1,113 @@
+"""Every uplink topic of the device protocol, and the one event that it becomes."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from libs.topics import names
+from libs.topics.identity import NAME, is_name
+from libs.topics.messages.app import DataRequested
+from libs.topics.messages.commands import CommandAnswered, ProbeAnswered, ResourceRequested
+from libs.topics.messages.ota import OtaProgressReported
+from libs.topics.messages.shadow import (
+    ShadowAcknowledged,
+    ShadowMessageReceived,
+    ShadowPulled,
+    ShadowReported,
+    StatusReported,
+)
+from libs.topics.messages.telemetry import DataUploaded, DeviceMessageSent
+
+if TYPE_CHECKING:
+    from libs.topics.messages.base import Message
+
+_VARIABLE = re.compile(r"\{(?P<name>[a-z_]+)(?::(?P<values>[^}]*)|!(?P<other>[^}]*))?\}")
+
+
+def compiled(template: str) -> re.Pattern[str]:
+    """A topic pattern. ``{x}`` is a level that is a name, ``{x!a}`` one other than ``a``, ``{x:a|b}`` one of those."""
+    done, parts = 0, []
+    for variable in _VARIABLE.finditer(template):
+        form = NAME.pattern
+        if values := variable["values"]:
+            form = "|".join(re.escape(value) for value in values.split("|"))
+        elif other := variable["other"]:
+            form = rf"(?!{re.escape(other)}(?:/|\Z)){NAME.pattern}"
+        parts += [re.escape(template[done : variable.start()]), f"(?P<{variable['name']}>{form})"]
+        done = variable.end()
+    return re.compile("".join(parts) + re.escape(template[done:]))
+
+
+class Route:
+    """``template`` to ``kind`` in Kafka topic ``topic``.
+
+    The message's fields are, in this order: those that the template names, ``constants``, and the packet id,
+    the payload where the kind has one, and the time. Raises `TypeError` when they are not.
+    """
+
+    __slots__ = ("constants", "fields", "fullmatch", "kind", "levels", "template", "topic", "with_payload")
+
+    def __init__(self, template: str, topic: str, kind: type[Message], *constants: str) -> None:
+        pattern, declared = compiled(template), kind.__struct_fields__
+        self.template, self.topic, self.kind, self.constants = template, topic, kind, constants
+        self.levels = template.split("/")
+        self.fullmatch = pattern.fullmatch
+        self.fields = tuple(name for name in declared if name in pattern.groupindex)
+        self.with_payload = "payload" in declared
+        last = (
+            ("packet_id", "encoding", "payload", "received_at") if self.with_payload else ("packet_id", "received_at")
+        )
+        first = declared[: -len(last)]
+        if first[: len(self.fields)] != self.fields or len(first) != len(self.fields) + len(constants):
+            raise TypeError(f"{template} does not fill {kind.__name__}, which has {declared}")
+        if declared[-len(last) :] != last:
+            raise TypeError(f"{kind.__name__} does not end in {last}")
+
+    def likeness(self, levels: list[str]) -> tuple[int, bool]:
+        """How much a topic resembles the template: fixed levels in common, and whether as many levels."""
+        return sum(mine == its for mine, its in zip(self.levels, levels, strict=False)), len(levels) == len(self.levels)
+
+    def sender(self, levels: list[str]) -> bytes | None:
+        """Key of the device that publishes on such a topic, where both of its names can be read from it."""
+        pairs = zip(self.levels, levels, strict=False)
+        found = [its for mine, its in pairs if mine.startswith(("{product_id", "{device_id"))]
+        return "/".join(found).encode() if len(found) == 2 and all(map(is_name, found)) else None
+
+
+ROUTES = (
+    Route("upload_data/{product_id}/{device_id}/{data_type}/{message_id}", names.DEVICE_TELEMETRY, DataUploaded),
+    Route("upload_data/{product_id}/{device_id}/$shadow_updated/{message_id}", names.SHADOW_INBOX, ShadowAcknowledged),
+    Route("upload_data/{product_id}/{device_id}/$shadow_reported/{message_id}", names.SHADOW_INBOX, ShadowReported),
+    Route("update_status/{product_id}/{device_id}/{message_id}", names.SHADOW_INBOX, StatusReported),
+    Route(
+        "{mode:cmd|rpc}_resp/{product_id}/{device_id}/{command}/{request_id}/{message_id}",
+        names.COMMANDS_INBOX,
+        CommandAnswered,
+    ),
+    Route("get/{product_id}/{device_id}/{resource}/{message_id}", names.APP_DATA_REQUESTS, DataRequested),
+    Route("get/{product_id}/{device_id}/{resource:$ntp|$tags}/{message_id}", names.COMMANDS_INBOX, ResourceRequested),
+    Route("get/{product_id}/{device_id}/$shadow/{message_id}", names.SHADOW_INBOX, ShadowPulled),
+    Route("update_ota_status/{product_id}/{device_id}/{message_id}", names.OTA_INBOX, OtaProgressReported),
+    Route("m2m/{product_id}/{to_device_id}/{device_id}/{message_id}", names.DEVICE_TELEMETRY, DeviceMessageSent),
+    Route("/shadow/{product_id!update}/{device_id}/update", names.SHADOW_INBOX, ShadowMessageReceived, "device_first"),
+    Route("/shadow/update/{product_id}/{device_id!update}", names.SHADOW_INBOX, ShadowMessageReceived, "verb_first"),
+    Route("/sys/{product_id}/{device_id}/rrpc/response/{message_id}", names.COMMANDS_INBOX, ProbeAnswered),
+)
+
+DROPPED = (("get/{product_id}/{device_id}/${resource}/{message_id}", "unknown_resource"),)
+"""Topics in order that nobody answers: counted under the reason."""
+
+REFUSED = (
+    (
+        "upload_data/{product_id}/{device_id}/${data_type}/{message_id}",
+        "reserved_name",
+        "data types that begin with $ are the hub's own",
+    ),
+    (
+        "/shadow/update/{name}/update",
+        "ambiguous_topic",
+        "this is both forms of the shadow topic, of two devices: one called update must use the other form",
+    ),
+)
+"""Well-formed topics that go to the dead letters under the reason, with the sentence."""

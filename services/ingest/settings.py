@@ -1,0 +1,41 @@
+"""What an operator may set; each as ``FLEETLOG_<NAME>``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from libs.runtime.settings import MqttSettings, ServiceSettings
+
+
+class IngestSettings(ServiceSettings, frozen=True, kw_only=True):
+    mqtt: MqttSettings = MqttSettings()
+    client_id: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z0-9_-]{1,64}$",
+            description="MQTT client id of the session. It names the broker's queue and Kafka's note: keep it.",
+        ),
+    ] = "fleetlog-ingest"
+    source: Annotated[
+        str, Meta(min_length=1, max_length=64, description="Name of this broker in connection events. Permanent.")
+    ] = "mosquitto:main"
+    window: Annotated[
+        int,
+        Meta(ge=20, le=65_535, description="Messages under way to Kafka at most; decides speed and bounds memory."),
+    ] = 10_000
+    max_payload: Annotated[
+        int, Meta(ge=1, le=393_216, description="Bytes; larger payloads go to the dead letters.")
+    ] = 262_144
+    linger: Annotated[
+        float, Meta(ge=0, le=1000, description="Milliseconds that a record waits for company on its way to Kafka.")
+    ] = 2.0
+    tail_limit: Annotated[
+        int, Meta(ge=1000, description="Records read after a crash to recognise redelivered messages (0.1 kB each).")
+    ] = 3_000_000
+    activity: Annotated[int, Meta(ge=1, description="Seconds between two activity marks of one device, at least.")] = 30
+    stop: Annotated[float, Meta(gt=0, description="Seconds that an orderly end may take.")] = 10.0
+    patience: Annotated[
+        float, Meta(gt=0, description="Seconds without progress, with messages under way, until it is not live.")
+    ] = 120.0
