@@ -26,6 +26,8 @@ Place: TypeAlias = Literal["Kafka", "ClickHouse"]
 
 CLOCK_SLACK = 1.0
 """Seconds. mosquitto writes whole seconds of a clock that it reads once per round of its loop."""
+WORDS = {"source_restarted": "connection_lost"}
+"""Of the hub's causes, those that a device cannot tell apart from another."""
 
 
 class Finding(msgspec.Struct, frozen=True, order=True):
@@ -133,12 +135,12 @@ def transitions(truth: Truth, log: Iterable[Transition], place: Place) -> list[F
     """Compare the transition log per device, in its order. A change repeated under its id counts once."""
     told: dict[Device, list[str]] = defaultdict(list)
     for change in {change.id: change for change in log}.values():
-        told[change.product_id, change.device_id].append("taken_over" if change.cause == "taken_over" else change.new)
+        told[change.product_id, change.device_id].append(WORDS.get(change.cause, change.cause))
     findings: list[Finding] = []
     for device in truth.connections:
-        expected: list[str] = list(truth.changes(device))
+        expected: list[str] = list(truth.causes(device))
         if told[device] != expected:
-            sentence = f"{'/'.join(device)} went {_story(expected)}; the log in {place} says {_story(told[device])}"
+            sentence = f"{'/'.join(device)}: {_story(expected)}; the transitions in {place}: {_story(told[device])}"
             findings.append(Finding(place, "transitions", sentence))
     return sorted(findings)
 
@@ -156,4 +158,4 @@ def _name(arrival: Arrival) -> str:
 
 
 def _story(changes: list[str]) -> str:
-    return ", ".join(changes) or "nowhere"
+    return ", ".join(changes) or "nothing"

@@ -43,7 +43,6 @@ class Transition(msgspec.Struct, frozen=True, gc=False):
     id: str
     product_id: str
     device_id: str
-    new: str
     cause: str
 
 
@@ -81,9 +80,7 @@ class Evidence:
             self._take_state(key or b"", value)
         elif topic == names.PRESENCE_TRANSITIONS:
             change = _changed(value)
-            self.transitions.append(
-                Transition(change.id, change.product_id, change.device_id, change.new, change.cause)
-            )
+            self.transitions.append(Transition(change.id, change.product_id, change.device_id, change.cause))
         elif topic in DEAD_LETTERS:
             self.letters.append(_letter(value))
         else:

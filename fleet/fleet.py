@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Self
 
-from .device import Device
+from .device import CannotConnect, Device
 from .truth import Truth
 
 if TYPE_CHECKING:
@@ -47,13 +47,16 @@ class Fleet:
         return self
 
     async def play(self) -> None:
-        """Play all scripts to their end and wait until nothing waits for an acknowledgement.
-
-        Raises an exception group of `CannotConnect` when a device cannot.
-        """
-        async with asyncio.TaskGroup() as players:
-            for device in self._devices:
-                players.create_task(device.play())
+        """Play all scripts to their end and wait until nothing waits for an acknowledgement. Raises `CannotConnect`."""
+        refused: CannotConnect | None = None
+        try:
+            async with asyncio.TaskGroup() as players:
+                for device in self._devices:
+                    players.create_task(device.play())
+        except* CannotConnect as group:
+            refused = next(error for error in group.exceptions if isinstance(error, CannotConnect))
+        if refused is not None:
+            raise refused
         for device in self._devices:
             await device.quiet()
 
@@ -68,4 +71,8 @@ class Fleet:
     ) -> None:
         if error is None:
             await self.leave()
-        await self._tasks.__aexit__(kind, error, trace)
+        try:
+            await self._tasks.__aexit__(kind, error, trace)
+        except BaseExceptionGroup as group:
+            if group.exceptions != (error,):
+                raise  # something of the fleet's own broke; an error of the block's alone passes as it was

@@ -5,7 +5,7 @@ Nothing here reads a clock; every moment is Unix seconds, given by the caller.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import msgspec
 
@@ -20,8 +20,11 @@ Device: TypeAlias = tuple[str, str]
 Ending: TypeAlias = Literal["goodbye", "cut", "taken_over", "lost"]
 """How a connection ended: DISCONNECT; socket closed without; a newer one of the same device; not by the device."""
 
-Change: TypeAlias = Literal["online", "taken_over", "offline"]
-"""What the hub has to notice, in this order per device."""
+Cause: TypeAlias = Literal["connected", "taken_over", "disconnected", "connection_lost"]
+"""What the hub has to notice, in the words of its transition log."""
+
+CAUSES: dict[Ending, Cause] = {"goodbye": "disconnected", "cut": "connection_lost", "lost": "connection_lost"}
+"""The cause that an ending has to become. A take-over shows in the next connection instead."""
 
 
 class Connection(msgspec.Struct):
@@ -95,13 +98,21 @@ class Truth:
     def acknowledgements(self) -> int:
         return sum(message.acknowledged_at is not None for message in self.sent.values())
 
-    def changes(self, device: Device) -> Iterator[Change]:
+    def causes(self, device: Device) -> Iterator[Cause]:
         """Yield what the hub's transition log has to hold for the device, in order."""
         for number, connection in enumerate(self.connections[device]):
             taken = number > 0 and self.connections[device][number - 1].ending == "taken_over"
-            yield "taken_over" if taken else "online"
-            if connection.ending not in {None, "taken_over"}:
-                yield "offline"
+            yield "taken_over" if taken else "connected"
+            if connection.ending in CAUSES:
+                yield CAUSES[connection.ending]
+
+    def count_causes(self) -> dict[Cause, int]:
+        """Count what the hub has to notice, in the order of `Cause`; none is left out."""
+        counts: dict[Cause, int] = dict.fromkeys(get_args(Cause), 0)
+        for device in self.connections:
+            for cause in self.causes(device):
+                counts[cause] += 1
+        return counts
 
     def endings(self, ending: Ending) -> int:
         return sum(c.ending == ending for connections in self.connections.values() for c in connections)

@@ -19,7 +19,7 @@ WHERE product_id IN {products:Array(String)} AND received_at >= fromUnixTimestam
 ORDER BY topic, partition, offset
 """
 TRANSITIONS = """
-SELECT id, product_id, device_id, new, cause FROM presence_transitions
+SELECT id, product_id, device_id, cause FROM presence_transitions
 WHERE product_id IN {products:Array(String)} AND observed_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')
 ORDER BY partition, offset
 """

@@ -1,0 +1,7 @@
+"""``python -m fleet``: see `fleet.cli`."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())
