@@ -79,7 +79,7 @@ class Setting(msgspec.Struct, frozen=True):
     @property
     def values(self) -> str:
         """What a value must be, in words."""
-        return _in_words(inspect.type_info(self.type))
+        return _in_words(self.type)
 
     @property
     def default_text(self) -> str:
@@ -161,7 +161,7 @@ def _unknown(environ: Mapping[str, str], known: list[str]) -> list[Problem]:
 
 def _parse(raw: str, annotation: Any) -> Any:
     """``raw`` as a value of that type. Raises ValueError (msgspec's ValidationError is one)."""
-    bare = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    bare = _bare(annotation)
     if bare is Secret:
         return Secret(raw)
     if get_origin(bare) is tuple:
@@ -170,6 +170,10 @@ def _parse(raw: str, annotation: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("not a finite number")
     return value
+
+
+def _bare(annotation: Any) -> Any:
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
 def _as_written(value: Any) -> str:
@@ -186,28 +190,27 @@ def _as_written(value: Any) -> str:
             return str(value)
 
 
-def _in_words(kind: inspect.Type) -> str:
-    match kind:
-        case inspect.Metadata():
-            words = _in_words(kind.type)
+def _in_words(annotation: Any) -> str:
+    kind = inspect.type_info(annotation)
+    match kind.type if isinstance(kind, inspect.Metadata) else kind:
         case inspect.BoolType():
             words = "true or false"
-        case inspect.IntType():
-            words = "a whole number" + _bounds(kind)
-        case inspect.FloatType():
-            words = "a number" + _bounds(kind)
-        case inspect.LiteralType(values=values):
-            words = "one of: " + ", ".join(str(value) or "(empty)" for value in values)
+        case inspect.IntType() as number:
+            words = "a whole number" + _bounds(number)
+        case inspect.FloatType() as number:
+            words = "a number" + _bounds(number)
+        case inspect.LiteralType():
+            words = "one of: " + ", ".join(str(value) or "(empty)" for value in get_args(_bare(annotation)))
         case inspect.EnumType(cls=cls):
             words = "one of: " + ", ".join(str(member.value) for member in cls)
-        case inspect.VarTupleType(item_type=item):
-            words = f"a comma-separated list, each {_in_words(item)}"
+        case inspect.VarTupleType():
+            words = f"a comma-separated list, each {_in_words(get_args(_bare(annotation))[0])}"
         case inspect.CustomType():
             words = "a secret text"
-        case inspect.StrType():
-            words = "text" + _form(kind)
-        case _:
-            raise TypeError(f"a setting cannot be of type {kind}")
+        case inspect.StrType() as text:
+            words = "text" + _form(text)
+        case other:
+            raise TypeError(f"a setting cannot be of type {other}")
     return words
 
 
@@ -219,7 +222,9 @@ def _bounds(kind: inspect.IntType | inspect.FloatType) -> str:
 
 def _form(kind: inspect.StrType) -> str:
     if kind.pattern:
-        return f" that matches {kind.pattern}"
+        return f" that matches `{kind.pattern}`"
+    if kind.min_length == 1:
+        return ", not empty"
     return f" of at least {kind.min_length} characters" if kind.min_length else ""
 
 

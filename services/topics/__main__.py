@@ -1,6 +1,6 @@
 from libs.runtime.main import run
 
 from .app import start
-from .settings import Settings
+from .settings import TopicsSettings
 
-run("topics", Settings, start)
+run("topics", TopicsSettings, start)

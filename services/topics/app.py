@@ -11,7 +11,7 @@ from libs.runtime.main import EXIT_CONFIG
 from libs.topics.catalog import TOPICS
 
 if TYPE_CHECKING:
-    from .settings import Settings
+    from .settings import TopicsSettings
 
 EXIT_UNAVAILABLE = 69
 """Kafka did not answer: trying again may help (sysexits' EX_UNAVAILABLE)."""
@@ -19,7 +19,7 @@ EXIT_UNAVAILABLE = 69
 log = logs.get(__name__)
 
 
-def start(settings: Settings) -> int:
+def start(settings: TopicsSettings) -> int:
     """Exit status: 0, 69 while Kafka cannot be reached or refuses, 78 where its topics are not ours."""
     try:
         done = provision.ensure(settings.kafka, TOPICS, settings.patience)
@@ -28,7 +28,7 @@ def start(settings: Settings) -> int:
             log.error("topic does not fit", problem=problem)  # noqa: TRY400 - the sentence says it all
         return EXIT_CONFIG
     except KafkaException as error:
-        log.error("topics not created", bootstrap=settings.kafka.bootstrap, error=str(error))  # noqa: TRY400 - likewise
+        log.error("topics not created", bootstrap=settings.kafka.bootstrap, error=error.args[0].str())  # noqa: TRY400 - likewise
         return EXIT_UNAVAILABLE
     for difference in done.kept:
         log.warning("topic is tuned", difference=difference)

@@ -9,5 +9,5 @@ from msgspec import Meta
 from libs.runtime.settings import ServiceSettings
 
 
-class Settings(ServiceSettings, frozen=True, kw_only=True):
+class TopicsSettings(ServiceSettings, frozen=True, kw_only=True):
     patience: Annotated[float, Meta(gt=0, description="Seconds to wait for each answer of Kafka.")] = 30.0
