@@ -1,0 +1,89 @@
+"""The tables that the sink writes, column by column, as the migrations create them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+DAY: Final = 24 * 60 * 60 * 1000
+TIME: Final = "DateTime64(3, 'UTC')"
+"""Written as whole milliseconds since 1970."""
+
+Columns: TypeAlias = list[Sequence[Any]]
+"""One sequence per column of a table, in its order, all of the same length."""
+
+
+class Table(msgspec.Struct, frozen=True):
+    """A table without the columns that ClickHouse fills."""
+
+    name: str
+    columns: tuple[tuple[str, str], ...]
+    """Name and type as sent. Where the table has LowCardinality(String), plain text is: the server builds the
+    dictionary faster than we could."""
+    retention_ms: int
+    """As in the table's TTL. ClickHouse drops older rows at the insert, without a word."""
+
+
+RAW_EVENTS: Final = Table(
+    "raw_events",
+    (
+        ("topic", "String"),
+        ("partition", "UInt16"),
+        ("offset", "UInt64"),
+        ("type", "String"),
+        ("product_id", "String"),
+        ("device_id", "String"),
+        ("data_type", "String"),
+        ("to_device_id", "String"),
+        ("message_id", "String"),
+        ("encoding", "String"),
+        ("payload", "String"),
+        ("received_at", TIME),
+    ),
+    90 * DAY,
+)
+
+
+def _metric_columns(value: str) -> tuple[tuple[str, str], ...]:
+    return (
+        ("product_id", "String"),
+        ("device_id", "String"),
+        ("data_type", "String"),
+        ("key", "String"),
+        ("ts", TIME),
+        ("value", value),
+        ("topic", "String"),
+        ("partition", "UInt16"),
+        ("offset", "UInt64"),
+    )
+
+
+METRICS: Final = Table("metrics", _metric_columns("Float64"), 400 * DAY)
+METRIC_STRINGS: Final = Table("metric_strings", _metric_columns("String"), 400 * DAY)
+
+PRESENCE_TRANSITIONS: Final = Table(
+    "presence_transitions",
+    (
+        ("topic", "String"),
+        ("partition", "UInt16"),
+        ("offset", "UInt64"),
+        ("id", "String"),
+        ("product_id", "String"),
+        ("device_id", "String"),
+        ("old", "String"),
+        ("new", "String"),
+        ("cause", "String"),
+        ("reason", "String"),
+        ("client_id", "String"),
+        ("channel_id", "String"),
+        ("previous_channel_id", "String"),
+        ("source", "String"),
+        ("at", TIME),
+        ("observed_at", TIME),
+    ),
+    400 * DAY,
+)
+
+TABLES: Final = (RAW_EVENTS, METRICS, METRIC_STRINGS, PRESENCE_TRANSITIONS)
