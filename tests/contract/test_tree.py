@@ -1,0 +1,211 @@
+"""The house's rules about files, as far as a program can see them. Import rules are contracts in pyproject.toml."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PRODUCT = ("libs", "services")
+TOOLS = ("devstack", "fleet", "demo", "bench")
+
+GRAMMAR = {
+    "__init__": "makes the package",
+    "__main__": "three lines",
+    "app": "the only wiring",
+    "settings": "variables with defaults and meanings",
+    "metrics": "metrics with their meanings",
+    "model": "rows and reference data",
+    "decide": "what an inbox message means now",
+    "fold": "the row after an event",
+    "step": "a lane's step",
+    "views": "reads of owned rows over HTTP",
+    "parse": "a device's message as an event (no lane)",
+    "bridge": "MQTT to Kafka (no lane)",
+    "rows": "an event as rows (sink)",
+    "consumer": "Kafka to ClickHouse (sink)",
+}
+PARTS: dict[str, dict[str, set[str]]] = {
+    "ingest": {
+        "parse": {"connections", "letters", "payload", "routes"},
+        "bridge": {"activity", "books", "notes", "pump", "resume"},
+    },
+    "presence": {"fold": {"forget"}, "step": {"session"}},
+    "timeseries": {"rows": {"flatten", "tables"}, "consumer": {"blocks", "offsets", "partition", "store"}},
+}
+"""Files beyond the grammar, below the file of the grammar that they are a part of. A part of a pure file is pure."""
+
+ENDINGS = {
+    "die": "stops the process",
+    "set_exception": "hands it to whoever waits",
+    "refuse": "makes it a dead letter",
+    "_give_up": "makes it a dead letter",
+}
+"""What a handler of every exception may do with it, other than raising again."""
+
+FORBIDDEN = {
+    "a place of somebody's machine": r"(?<![\w.])/" + r"(work|home|root|Users)/|bash_" + "jobs",
+    "the address of a package index": r"(?i)index"
+    r"[-_]url|artifact"
+    r"ory|/simple/?[\s\"']|pypi\.org/"
+    "simple",
+    "an unfinished thought": r"\b(TO" + r"DO|FIX" + r"ME|X" + r"XX|HA" + r"CK)\b",
+    "an excuse for the coverage": "pragma: no " + "cover",
+}
+FORBIDDEN_IN_TESTS = {
+    "a wait that hopes": r"\bsleep\((?!0\))",
+    "a test that does not run": r"\b(skip|skipif|xfail|importorskip)\b *\(",
+}
+
+
+def tracked(*patterns: str) -> list[Path]:
+    listed = subprocess.run(
+        ("git", "ls-files", "-z", "--", *patterns), cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).exists()]
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+PYTHON = tracked("*.py")
+TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in PYTHON}
+SERVICES = sorted(path.parent for path in tracked("services/*/__main__.py"))
+services = pytest.mark.parametrize("service", SERVICES, ids=lambda path: path.name)
+
+
+def modules(service: Path) -> set[str]:
+    return {path.stem for path in tracked(f"services/{service.name}/*.py")}
+
+
+def imported(path: Path) -> set[str]:
+    """Modules of its own package that a file imports, those for the type checker included."""
+    found = set()
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            found |= {node.module.split(".")[0]} if node.module else {alias.name for alias in node.names}
+    return found
+
+
+@services
+def test_a_service_is_made_of_the_house_s_files(service: Path) -> None:
+    parts = set[str]().union(*PARTS.get(service.name, {}).values())
+    assert modules(service) - GRAMMAR.keys() - parts == set(), "neither in GRAMMAR nor in PARTS"
+    assert {"__init__", "__main__", "app", "settings"} <= modules(service)
+
+
+@services
+def test_a_part_is_used_by_the_file_that_it_is_a_part_of(service: Path) -> None:
+    for owner, parts in PARTS.get(service.name, {}).items():
+        assert owner in modules(service), f"{owner} owns parts and does not exist"
+        reached, fresh = set[str](), {owner}
+        while fresh:
+            reached |= fresh
+            fresh = set[str]().union(*(imported(service / f"{name}.py") for name in fresh)) & parts - reached
+        assert parts - reached == set(), f"not a part of {owner}"
+
+
+@services
+def test_a_service_begins_in_three_lines(service: Path) -> None:
+    body = TREES[service / "__main__.py"].body
+    statements = [node for node in body if not isinstance(node, ast.ImportFrom)]
+    if ast.get_docstring(TREES[service / "__main__.py"]):
+        statements = statements[1:]
+    assert [ast.unparse(node).partition("(")[0] for node in statements] == ["run"]
+    assert f'run("{service.name}", ' in (service / "__main__.py").read_text(encoding="utf-8")
+
+
+@services
+def test_a_service_is_tested_under_its_own_name(service: Path) -> None:
+    assert tracked(f"tests/unit/{service.name}/test_*.py") or tracked(f"tests/integration/{service.name}/test_*.py")
+
+
+def test_tests_use_no_noun_of_their_own() -> None:
+    nouns = {path.name for path in SERVICES} | {*TOOLS, "runtime", "topics"}
+    for tier in ("unit", "integration"):
+        used = {path.relative_to(ROOT).parts[2] for path in tracked(f"tests/{tier}/*.py")}
+        folders = {noun for noun in used if not noun.endswith(".py")}
+        assert folders - nouns == set()
+
+
+@pytest.mark.parametrize("path", [path for path in PYTHON if path.relative_to(ROOT).parts[0] != "tests"], ids=name_of)
+def test_a_file_says_what_it_is_for(path: Path) -> None:
+    wiring = not TREES[path].body or path.stem == "__main__"
+    assert wiring or ast.get_docstring(TREES[path])
+
+
+def test_files_are_small() -> None:
+    lengths = {name_of(path): len(path.read_text(encoding="utf-8").splitlines()) for path in PYTHON}
+    assert {name: lines for name, lines in lengths.items() if lines > 450} == {}
+    assert quantiles(lengths.values(), n=10)[-1] < 300
+
+
+def test_functions_are_small() -> None:
+    functions = {
+        f"{name_of(path)}:{node.lineno} {node.name}": (node.end_lineno or node.lineno) - node.lineno + 1
+        for path, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    assert {name: lines for name, lines in functions.items() if lines >= 60} == {}
+
+
+def catches_everything(handler: ast.ExceptHandler) -> bool:
+    kinds: list[Any] = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(kind is None or ast.unparse(kind) in ("Exception", "BaseException") for kind in kinds)
+
+
+def ends_somewhere(handler: ast.ExceptHandler) -> bool:
+    for node in ast.walk(handler):
+        if isinstance(node, ast.Raise):
+            return True
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ENDINGS:
+            return True
+    return False
+
+
+def test_no_exception_is_swallowed() -> None:
+    swallowed = [
+        f"{name_of(path)}:{node.lineno}"
+        for path, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ExceptHandler) and catches_everything(node) and not ends_somewhere(node)
+    ]
+    suppressed = [
+        f"{name_of(path)}:{node.lineno}"
+        for path, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and re.fullmatch(r"(contextlib\.)?suppress\(.*\b(Base)?Exception\b.*\)", ast.unparse(node))
+    ]
+    assert swallowed + suppressed == []
+
+
+@pytest.mark.parametrize(("what", "pattern"), FORBIDDEN.items(), ids=lambda value: value if " " in value else "")
+def test_no_tracked_file_holds(what: str, pattern: str) -> None:
+    assert findings(tracked(), pattern) == []
+
+
+@pytest.mark.parametrize(
+    ("what", "pattern"), FORBIDDEN_IN_TESTS.items(), ids=lambda value: value if " " in value else ""
+)
+def test_no_test_holds(what: str, pattern: str) -> None:
+    paths = [path for path in tracked("tests/*.py") if path.parent.name != "support" and path != Path(__file__)]
+    assert findings(paths, pattern) == []
+
+
+def findings(paths: list[Path], pattern: str) -> list[str]:
+    expression = re.compile(pattern)
+    return [
+        f"{name_of(path)}:{number}: {line.strip()[:120]}"
+        for path in paths
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1)
+        if expression.search(line)
+    ]
