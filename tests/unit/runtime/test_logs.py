@@ -6,28 +6,18 @@ import logging
 import sys
 import threading
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-import structlog
 
 from libs.runtime import logs
 from libs.runtime.settings import LogSettings, MqttSettings, Secret
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 @pytest.fixture
-def out() -> Iterator[io.StringIO]:
-    """What is written; the process's logging is as before when the test ends."""
-    root = logging.getLogger()
-    before = root.handlers[:], root.level, sys.excepthook, threading.excepthook
-    yield io.StringIO()
-    logging.captureWarnings(False)
-    root.handlers[:], root.level = before[:2]
-    sys.excepthook, threading.excepthook = before[2:]
-    structlog.reset_defaults()
+def out(own_logging: None) -> io.StringIO:
+    """What is written."""
+    return io.StringIO()
 
 
 def records(out: io.StringIO) -> list[dict[str, Any]]:

@@ -1,19 +1,16 @@
 from __future__ import annotations
 
-import logging
 import sys
-import threading
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
-import structlog
 from msgspec import Meta
 
 from libs.runtime import main
 from libs.runtime.settings import ServiceSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 
 class Settings(ServiceSettings, frozen=True, kw_only=True):
@@ -21,10 +18,8 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int | str | None]]:
+def run(monkeypatch: pytest.MonkeyPatch, own_logging: None) -> Callable[..., int | str | None]:
     """`main.run` in an environment and with arguments; returns the exit status."""
-    root = logging.getLogger()
-    before = root.handlers[:], root.level, sys.excepthook, threading.excepthook
 
     def run(start: Callable[[Settings], int | None], *arguments: str, **environ: str) -> int | str | None:
         monkeypatch.setattr(sys, "argv", ["services.x", *arguments])
@@ -34,11 +29,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int | str | N
             main.run("x", Settings, start)
         return ended.value.code
 
-    yield run
-    logging.captureWarnings(False)
-    root.handlers[:], root.level = before[:2]
-    sys.excepthook, threading.excepthook = before[2:]
-    structlog.reset_defaults()
+    return run
 
 
 def unreached(_settings: Settings) -> int:
