@@ -133,7 +133,7 @@ class TelemetryRows(Rows[DataUploaded | DeviceMessageSent]):
 
     def __init__(self, topic: str, partition: int) -> None:
         super().__init__(topic, partition)
-        self._payloads: list[bytes | str] = []
+        self._payloads: list[bytes] = []
         self._metrics = Metrics()
         self._numbers: list[int] = []
         self._texts: list[int] = []
@@ -156,7 +156,7 @@ class TelemetryRows(Rows[DataUploaded | DeviceMessageSent]):
             raise _bad_time("received_at", event.received_at)
         metrics = self._metrics
         if event.encoding == "base64":
-            self._payloads.append(_text(event.payload))
+            self._payloads.append(_text(event.payload).encode())  # a column must not mix texts and bytes
         else:
             payload = bytes(event.payload)
             self._payloads.append(payload)
