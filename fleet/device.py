@@ -88,13 +88,18 @@ class Device:
                 await self._connect()
             case Goodbye():
                 await self.leave()
-            case Cut():
-                self._end("cut")
-                if self._link is not None:
-                    self._link.cut()
-                    self._link = None
+            case Cut(written=written):
+                await self._cut(written)
             case Send(kind=kind):
                 await self._send(kind)
+
+    async def _cut(self, written: bool) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            if written:
+                await link.written()
+            self._end("cut")
+            link.cut()
 
     async def _connect(self) -> None:
         for _ in range(RETRIES):

@@ -72,6 +72,12 @@ class Link(aiomqtt.Client):
         """DISCONNECT and close."""
         await self.__aexit__(None, None, None)
 
+    async def written(self) -> None:
+        """Return once everything has been handed to the operating system, or cannot be any more."""
+        # paho has no event for it; it takes two or three rounds of the loop
+        while self._client.want_write() and not self._disconnected.done():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
     def cut(self) -> None:
         """Close the socket without DISCONNECT. What was not sent or not acknowledged stays so."""
         transport = self._client.socket()

@@ -11,9 +11,9 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-Kind: TypeAlias = Literal["weather", "status", "clock", "forecast", "neighbour"]
-"""What a message is: a measurement, a status report, a pull answered by the hub, one answered by the application,
-a message to another device."""
+Kind: TypeAlias = Literal["weather", "frame", "status", "clock", "forecast"]
+"""What a message is: a measurement in JSON, one in a device's own binary form, a status report, a pull that the hub
+answers, a pull that applications answer."""
 
 Behaviour: TypeAlias = Literal["steady", "takeover", "flapping", "clean", "unclean", "gone", "absent"]
 
@@ -29,7 +29,7 @@ SHARES: tuple[tuple[Behaviour, float], ...] = (
 PLACES = ("airport", "garden", "harbour", "rooftop")
 """The products. Device n belongs to place n modulo 4."""
 
-MIX: tuple[tuple[Kind, int], ...] = (("weather", 80), ("status", 8), ("clock", 4), ("forecast", 3), ("neighbour", 5))
+MIX: tuple[tuple[Kind, int], ...] = (("weather", 80), ("frame", 5), ("status", 8), ("clock", 4), ("forecast", 3))
 SHORTEST = 5
 """Seconds. A shorter run leaves no room for the behaviours."""
 
@@ -51,9 +51,11 @@ class Goodbye(msgspec.Struct, frozen=True, tag=True):
 
 
 class Cut(msgspec.Struct, frozen=True, tag=True):
-    """Close the socket without a word, right after a publish: its acknowledgement is usually lost."""
+    """Close the socket without a word, right after a publish."""
 
     at: int
+    written: bool
+    """The publish still leaves: only its acknowledgement is lost. Else the publish itself is."""
 
 
 class Send(msgspec.Struct, frozen=True, tag=True):
@@ -75,16 +77,17 @@ class Script(msgspec.Struct, frozen=True):
     """MQTT 3.1.1 or 5."""
     offset: int
     """Where in the weather records this device begins."""
-    neighbour: str
-    """The device of the same product that its messages go to."""
     actions: tuple[Action, ...]
+
+
+_Ending: TypeAlias = Literal["goodbye", "cut"]
 
 
 class _Session(msgspec.Struct, frozen=True):
     start: int
     end: int | None = None
     """None: up until the fleet leaves."""
-    ending: type[Goodbye | Cut] | None = None
+    ending: _Ending | None = None
 
 
 class _Rhythm(msgspec.Struct, frozen=True):
@@ -92,7 +95,7 @@ class _Rhythm(msgspec.Struct, frozen=True):
 
     up: tuple[int, int]
     down: tuple[int, int]
-    endings: tuple[type[Goodbye | Cut], ...]
+    endings: tuple[_Ending, ...]
 
 
 class _Outline(msgspec.Struct, frozen=True):
@@ -106,9 +109,9 @@ class _Outline(msgspec.Struct, frozen=True):
 
 
 _RHYTHMS: dict[Behaviour, _Rhythm] = {
-    "flapping": _Rhythm(up=(400, 1500), down=(150, 800), endings=(Goodbye, Cut)),
-    "clean": _Rhythm(up=(2000, 6000), down=(300, 2500), endings=(Goodbye,)),
-    "unclean": _Rhythm(up=(2000, 6000), down=(300, 2500), endings=(Cut,)),
+    "flapping": _Rhythm(up=(400, 1500), down=(150, 800), endings=("goodbye", "cut")),
+    "clean": _Rhythm(up=(2000, 6000), down=(300, 2500), endings=("goodbye",)),
+    "unclean": _Rhythm(up=(2000, 6000), down=(300, 2500), endings=("cut",)),
 }
 
 
@@ -137,14 +140,12 @@ def _behaviours(rng: random.Random, devices: int) -> list[Behaviour]:
 
 def _script(rng: random.Random, n: int, behaviour: Behaviour, outline: _Outline) -> Script:
     station, place = divmod(n, len(PLACES))
-    stations = len(range(place, outline.devices, len(PLACES)))
     return Script(
         product_id=f"{outline.prefix}-{PLACES[place]}" if outline.prefix else PLACES[place],
         device_id=f"station-{station:03}",
         behaviour=behaviour,
         protocol=5 if n % 3 == 0 else 4,
         offset=n * 7,
-        neighbour=f"station-{(station + 1) % stations:03}",
         actions=tuple(_actions(rng, behaviour, outline)),
     )
 
@@ -156,10 +157,11 @@ def _actions(rng: random.Random, behaviour: Behaviour, outline: _Outline) -> lis
         actions.append(Connect(session.start))
         end = length if session.end is None else session.end
         actions += _sends(rng, session.start, end, outline.rate)
-        if session.ending is Cut:
-            actions.append(Send(end, "weather"))
-        if session.ending is not None:
-            actions.append(session.ending(end))
+        match session.ending:
+            case "goodbye":
+                actions.append(Goodbye(end))
+            case "cut":
+                actions += [Send(end, "weather"), Cut(end, written=rng.random() < 0.5)]
     if behaviour == "takeover":
         second = rng.randint(length * 4 // 10, length * 6 // 10)
         actions.append(TakeOver(second))
@@ -187,7 +189,7 @@ def _sessions(rng: random.Random, behaviour: Behaviour, length: int) -> list[_Se
         case "steady" | "takeover":
             return [_Session(first)]
         case "gone":
-            return [_Session(first, rng.randint(length // 3, length * 3 // 4), rng.choice((Goodbye, Cut)))]
+            return [_Session(first, rng.randint(length // 3, length * 3 // 4), rng.choice(("goodbye", "cut")))]
         case "flapping" | "clean" | "unclean":
             return _come_and_go(rng, first, length, _RHYTHMS[behaviour])
 

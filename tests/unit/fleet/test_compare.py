@@ -181,10 +181,19 @@ def test_the_story_of_a_device_is_told_in_the_finding() -> None:
     world = worlds.truth()
     told = [change for change in worlds.transitions(world) if change.device_id != SOUTH[1]]
     assert [f.sentence for f in compare.transitions(world, told, "Kafka")] == [
-        "garden/station-001 went online, taken_over, offline; the log in Kafka says nowhere"
+        "garden/station-001: connected, taken_over, connection_lost; the transitions in Kafka: nothing"
     ]
 
 
 def test_every_dead_letter_is_a_finding() -> None:
     letter = DeadLetter("ingest", "invalid_topic", "too short", "mqtt:upload_data/garden", None, "", 1, 1)
     assert [f.sentence for f in compare.dead_letters([letter])] == ["ingest refused mqtt:upload_data/garden: too short"]
+
+
+def test_a_goodbye_must_not_be_called_a_lost_connection_but_a_broker_restart_may() -> None:
+    world = worlds.truth()
+    told = worlds.transitions(world)
+    renamed = [replace(t, cause="source_restarted") if t.cause == "connection_lost" else t for t in told]
+    assert compare.transitions(world, renamed, "Kafka") == []
+    renamed = [replace(t, cause="connection_lost") if t.cause == "disconnected" else t for t in told]
+    assert kinds(compare.transitions(world, renamed, "Kafka")) == ["transitions"]

@@ -63,7 +63,7 @@ def test_records_go_where_their_topic_says() -> None:
     evidence.take(names.PRESENCE_TRANSITIONS, 0, 0, b"k", encode(CHANGE))
     evidence.take("ingest.dead-letters", 0, 0, None, encode(letter("mqtt:x", None)))
     assert [found.payload for found in evidence.arrivals] == [b"1"]
-    assert evidence.transitions == [Transition("presence.inbox-0-4-0", *NORTH, "online", "connected")]
+    assert evidence.transitions == [Transition("presence.inbox-0-4-0", *NORTH, "connected")]
     assert evidence.letters == [letter("mqtt:x", None)]
 
 

@@ -20,7 +20,7 @@ SCRIPT = plan(1, 8, 10)[5]
         ("status", "update_status/garden/station-001/r-1"),
         ("clock", "get/garden/station-001/$ntp/r-1"),
         ("forecast", "get/garden/station-001/forecast/r-1"),
-        ("neighbour", "m2m/garden/station-000/station-001/r-1"),
+        ("frame", "upload_data/garden/station-001/frame/r-1"),
     ],
 )
 def test_topics_are_those_of_the_device_protocol(kind: Kind, topic: str) -> None:
@@ -33,8 +33,15 @@ def test_a_device_replays_the_records_from_its_own_offset_and_begins_anew_at_the
     assert dates == ["2012-01-02", "2012-01-01", "2012-01-02"]
 
 
-@pytest.mark.parametrize("kind", list(messages.ARRIVES_IN))
-def test_every_payload_is_a_json_object(kind: Kind) -> None:
+def test_a_frame_is_neither_json_nor_text() -> None:
+    frame = messages.payload(SCRIPT, "frame", 2, 0.0, WEATHER)
+    assert frame == bytes.fromhex("fe 02000000 6400 2800")
+    with pytest.raises(UnicodeDecodeError):
+        frame.decode()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in messages.ARRIVES_IN if kind != "frame"])
+def test_every_other_payload_is_a_json_object(kind: Kind) -> None:
     assert isinstance(json.loads(messages.payload(SCRIPT, kind, 3, 1_700_000_000.5, WEATHER)), dict)
 
 
@@ -43,4 +50,4 @@ def test_a_clock_pull_carries_the_devices_time_in_milliseconds() -> None:
 
 
 def test_only_telemetry_is_stored() -> None:
-    assert sorted(messages.STORED) == ["neighbour", "weather"]
+    assert sorted(messages.STORED) == ["frame", "weather"]

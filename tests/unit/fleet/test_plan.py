@@ -66,11 +66,10 @@ def test_a_cut_comes_at_the_same_moment_as_a_publish(fleet: tuple[Script, ...]) 
 
 
 @given(fleets)
-def test_devices_have_names_of_their_own_and_neighbours_that_exist(fleet: tuple[Script, ...]) -> None:
+def test_devices_have_names_of_their_own(fleet: tuple[Script, ...]) -> None:
     names = {(script.product_id, script.device_id) for script in fleet}
     assert len(names) == len(fleet)
     assert all(device_key(*name) for name in names)
-    assert all((script.product_id, script.neighbour) in names for script in fleet)
 
 
 def test_a_large_fleet_has_every_behaviour_in_its_share() -> None:

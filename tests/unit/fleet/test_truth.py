@@ -21,17 +21,17 @@ def test_a_connection_that_was_taken_over_goes_on_as_the_next_one() -> None:
     truth.closed(first, 2.0, "taken_over")
     second = truth.opened(NORTH, 2.0, 2.1)
     assert truth.up(NORTH) is second
-    assert list(truth.changes(NORTH)) == ["online", "taken_over"]
+    assert list(truth.causes(NORTH)) == ["connected", "taken_over"]
     truth.closed(second, 3.0, "lost")
     assert truth.up(NORTH) is None
-    assert list(truth.changes(NORTH)) == ["online", "taken_over", "offline"]
+    assert list(truth.causes(NORTH)) == ["connected", "taken_over", "connection_lost"]
 
 
 def test_the_changes_of_a_device_that_comes_and_goes() -> None:
     world = worlds.truth()
-    assert list(world.changes(NORTH)) == ["online", "offline", "online", "offline", "online"]
-    assert list(world.changes(SOUTH)) == ["online", "taken_over", "offline"]
-    assert list(world.changes(ABSENT)) == []
+    assert list(world.causes(NORTH)) == ["connected", "disconnected", "connected", "connection_lost", "connected"]
+    assert list(world.causes(SOUTH)) == ["connected", "taken_over", "connection_lost"]
+    assert list(world.causes(ABSENT)) == []
 
 
 def test_counts() -> None:

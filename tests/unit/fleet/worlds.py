@@ -11,7 +11,7 @@ from fleet.truth import Truth
 from libs.topics.messages.presence import OpenChannel, PresenceDocument, Session
 
 if TYPE_CHECKING:
-    from fleet.truth import Change, Device, Ending
+    from fleet.truth import Cause, Device, Ending
 
 NORTH: Device = ("garden", "station-000")
 SOUTH: Device = ("garden", "station-001")
@@ -82,10 +82,9 @@ def whole(moment: float) -> int:
 def transitions(world: Truth) -> list[Transition]:
     told: list[Transition] = []
     for device in world.connections:
-        told += [transition(device, what, len(told) + n) for n, what in enumerate(world.changes(device))]
+        told += [transition(device, cause, len(told) + n) for n, cause in enumerate(world.causes(device))]
     return told
 
 
-def transition(device: Device, what: Change, number: int) -> Transition:
-    cause = {"online": "connected", "offline": "disconnected", "taken_over": "taken_over"}[what]
-    return Transition(f"presence.inbox-0-{number}-0", *device, "offline" if what == "offline" else "online", cause)
+def transition(device: Device, cause: Cause, number: int) -> Transition:
+    return Transition(f"presence.inbox-0-{number}-0", *device, cause)
