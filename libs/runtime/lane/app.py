@@ -113,7 +113,7 @@ class LaneApp(faust.App):
         self.lanes: dict[str, Lane] = {}
         self.inboxes: set[str] = set()
         self._kafka = kafka
-        self._producer = {
+        self._producer_config = {
             "linger.ms": lane.linger_ms,
             "delivery.timeout.ms": int(lane.session_timeout_s * SESSION_SHARE * 1000),
             **(producer or {}),
@@ -176,7 +176,7 @@ class LaneApp(faust.App):
         return found
 
     def on_init_dependencies(self) -> Any:
-        config = client_config(self._kafka, **self._producer)
+        config = client_config(self._kafka, **self._producer_config)
         self.lane_producer = LaneProducer(self, config, loop=self.loop, beacon=self.beacon)
         return [self.lane_producer, *super().on_init_dependencies(), self.health]
 

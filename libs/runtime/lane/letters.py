@@ -21,14 +21,21 @@ class Refused(Exception):
     reason = "poison"
 
 
-class RowTooLarge(Refused):
-    """The row after the event would exceed the lane's ``max_row`` or ``max_shared``."""
+class TooLarge(Refused):
+    """Bytes there would be, bytes allowed."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"{size} bytes, {limit} are allowed")
+
+
+class RowTooLarge(TooLarge):
+    """The row that the event makes; or, of a broadcast, the partition's shared row."""
 
     reason = "row_too_large"
 
 
-class OutputTooLarge(Refused):
-    """An output of the event is larger than topics take."""
+class OutputTooLarge(TooLarge):
+    """An output of the event: its topic would reject it."""
 
     reason = "output_too_large"
 

@@ -104,7 +104,7 @@ def _fold_shared(work: Work, lane: Lane, record: Record, event: Any) -> Targets 
         state, targets = lane.fold_shared(head.state, event, at)
         size = len(lane.codec.encode(state))
         if size > lane.max_shared:
-            raise RowTooLarge(f"the shared row would have {size} bytes, {lane.max_shared} are allowed")  # noqa: TRY301 - refused like what the fold raises
+            raise RowTooLarge(size, lane.max_shared)  # noqa: TRY301 - refused like what the fold raises
     except Exception as error:  # noqa: BLE001 - dead-lettered
         work.refuse(record, record.key, error)
         work.share(_moved(head, record.offset))

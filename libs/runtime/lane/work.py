@@ -8,23 +8,33 @@ since row and shared state are then what they were (`passage` skips what lies be
 from __future__ import annotations
 
 from copy import copy
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from libs.topics.codec import UnknownKind
 from libs.topics.identity import BROADCAST_KEY
 
 from .letters import BadKey, OutputTooLarge, RowTooLarge, letter, reason_of
-from .model import At, Output
-from .rows import SHARED_KEY, Dead, Row, SharedRow, prefix
+from .model import At
+from .rows import SHARED_KEY, Dead, Row, SharedRow, prefix, prefix_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from .lane import Lane
+    from .model import Decode
     from .part import Change, Part, Record
 
 Message: TypeAlias = dict[str, Any]
 """``{"key", "value"}`` and, where it is not the key's, ``"partition"``: as librdkafka's batch call takes it."""
+
+
+class Visit(NamedTuple):
+    """One row's visit by a broadcast; reads like a record under the row's key."""
+
+    key: bytes | None
+    value: bytes | None
+    offset: int
+    timestamp: int
 
 
 class Work:
@@ -32,6 +42,7 @@ class Work:
 
     __slots__ = (
         "_dead_prefix",
+        "_deleted",
         "_frames",
         "_lane",
         "_live_prefix",
@@ -49,6 +60,7 @@ class Work:
         self._live_prefix, self._dead_prefix = prefix(self.revision), prefix(self.revision, dead=True)
         self._frames: dict[bytes, bytes] = {}
         self._shared_frame: bytes | None = None
+        self._deleted = False
         self.outputs: dict[str, list[Message]] = {}
         self.refusals: list[str] = []
         self.skipped = self.unknown = 0
@@ -59,9 +71,21 @@ class Work:
 
     def fold(self, records: Sequence[Record], start: int) -> int:
         """Fold keyed records from index ``start`` on; returns the index of the next broadcast, else the length."""
-        lane, part = self._lane, self.part
+        return self._run(records, start, self._lane.decode, swept=False)
+
+    def visit(self, keys: Iterable[bytes], record: Record, event: Any) -> None:
+        """Fold one broadcast into the rows of these keys, as far as they exist and did not record it yet."""
+        rows = self.part.rows
+        alive = [key for key in keys if key in rows and not prefix_of(rows[key])[-1] & 1]
+        visits: list[Any] = [Visit(key, record.value, record.offset, record.timestamp) for key in alive]
+        self._run(visits, 0, lambda _: event, swept=True)
+
+    # One loop without calls that are not needed, since everything here happens once per event.
+    def _run(self, records: Sequence[Record], start: int, decode: Decode, *, swept: bool) -> int:  # noqa: C901, PLR0912, PLR0915
+        lane, part, frames, outbox = self._lane, self.part, self._frames, self.outputs
+        rows, get, step, thaw, encode = part.rows, part.rows.get, lane.step, lane.codec.thaw, lane.codec.encode
         topic, number, shared = lane.inbox, part.number, lane.shared_of(part).state
-        rows, get, decode, thaw, apply = part.rows, part.rows.get, lane.decode, lane.codec.thaw, self._apply
+        max_row, max_output = lane.max_row, lane.max_output
         for n in range(start, len(records)):
             record = records[n]
             key, offset = record.key, record.offset
@@ -85,69 +109,45 @@ class Work:
                 self.unknown += 1
                 continue
             except Exception as error:  # noqa: BLE001 - dead-lettered
-                self.refuse(record, key, error)
-                self._record(key, live, offset)
+                self._give_up(record, key, live, error)
                 continue
-            apply(record, key, live, event, At(topic, number, offset, record.timestamp, key), shared)
+            try:
+                new, outputs = step(live, event, At(topic, number, offset, record.timestamp, key, swept), shared)
+                if new is live and not outputs:
+                    continue
+                row = Dead() if new is None else new.__copy__()  # the author's object stays as the step returned it
+                row.revision, row.offset = self.revision, offset
+                frame = (self._dead_prefix if new is None else self._live_prefix) + encode(row)
+                # Per event and not per slice: slices end elsewhere in a replay, and it must refuse the same events.
+                if len(frame) > max_row:
+                    raise RowTooLarge(len(frame), max_row)  # noqa: TRY301 - refused like what a step raises
+                for output in outputs:
+                    if len(output[2]) > max_output:
+                        raise OutputTooLarge(len(output[2]), max_output)  # noqa: TRY301 - likewise
+            except Exception as error:  # noqa: BLE001 - dead-lettered
+                self._give_up(record, key, live, error)
+                continue
+            rows[key], frames[key] = row, frame
+            if new is None:
+                self._deleted = True
+            for out_topic, out_key, value, partition in outputs:
+                message: Message = {"key": out_key, "value": value}
+                if partition >= 0:
+                    message["partition"] = partition
+                try:
+                    outbox[out_topic].append(message)
+                except KeyError:
+                    outbox[out_topic] = [message]
         return len(records)
 
-    def visit(self, keys: Iterable[bytes], record: Record, event: Any) -> None:
-        """Fold one broadcast into the rows of these keys, as far as they exist and did not record it yet."""
-        lane, part = self._lane, self.part
-        shared, rows = lane.shared_of(part).state, part.rows
-        for key in keys:
-            row = rows.get(key)
-            if row is None:
-                continue
-            if row.__class__ is bytes:
-                row = rows[key] = lane.codec.thaw(row)
-            if row.__class__ is Dead or record.offset <= row.offset:
-                continue
-            at = At(lane.inbox, part.number, record.offset, record.timestamp, key, swept=True)
-            self._apply(record, key, row, event, at, shared)
-
-    def _apply(self, record: Record, key: bytes, live: Row | None, event: Any, at: At, shared: Any) -> None:  # noqa: PLR0917 - called per event
-        lane = self._lane
-        try:
-            new, outputs = lane.step(live, event, at, shared)
-            if new is live and not outputs:
-                return
-            row = Dead() if new is None else new.__copy__()  # the author's object stays as the step returned it
-            frame = self._frame(row, at.offset)
-            if len(frame) > lane.max_row:
-                raise RowTooLarge(f"the row would have {len(frame)} bytes, {lane.max_row} are allowed")  # noqa: TRY301 - refused like what the step raises
-            self._send(outputs, lane.max_output)
-        except Exception as error:  # noqa: BLE001 - dead-lettered
-            self.refuse(record, key, error)
-            self._record(key, live, at.offset)
-            return
-        self.part.rows[key] = row
-        self._frames[key] = frame
-
-    def _frame(self, row: Row, offset: int) -> bytes:
-        row.revision, row.offset = self.revision, offset
-        return (self._dead_prefix if row.__class__ is Dead else self._live_prefix) + self._lane.codec.encode(row)
-
-    def _record(self, key: bytes, live: Row | None, offset: int) -> None:
-        """Store that the event at ``offset`` is done, without effect on the row."""
+    def _give_up(self, record: Record, key: bytes, live: Row | None, error: Exception) -> None:
+        """Dead-letter an event and record that it is done, without effect on the row."""
+        self.refuse(record, key, error)
         row = Dead() if live is None else copy(live)
-        self.part.rows[key] = row
-        self._frames[key] = self._frame(row, offset)
-
-    def _send(self, outputs: Sequence[Output], limit: int) -> None:
-        messages: list[tuple[str, Message]] = []
-        for topic, key, value, partition in outputs:
-            if len(value) > limit:
-                raise OutputTooLarge(f"an output to {topic} has {len(value)} bytes, {limit} are allowed")
-            message: Message = {"key": key, "value": value}
-            if partition >= 0:
-                message["partition"] = partition
-            messages.append((topic, message))
-        for topic, message in messages:
-            try:
-                self.outputs[topic].append(message)
-            except KeyError:
-                self.outputs[topic] = [message]
+        row.revision, row.offset = self.revision, record.offset
+        prefix = self._dead_prefix if live is None else self._live_prefix
+        self.part.rows[key], self._frames[key] = row, prefix + self._lane.codec.encode(row)
+        self._deleted |= live is None
 
     def refuse(self, record: Record, key: bytes | None, error: Exception) -> None:
         """Add a dead letter."""
@@ -170,12 +170,13 @@ class Work:
         changed: list[Change] = [{"key": key, "value": frame} for key, frame in self._frames.items()]
         if self._shared_frame is not None:
             changed.insert(0, {"key": SHARED_KEY, "value": self._shared_frame})
-        put = None if index is None else index.put
+        if index is None and not self._deleted:
+            return changed
         for key in self._frames:
             row = rows[key]
-            gone = row.__class__ is Dead
-            if gone:
+            dead = row.__class__ is Dead
+            if dead:
                 part.graves.append((key, row))
-            if put is not None:
-                put(key, None if gone else row)
+            if index is not None:
+                index.put(key, None if dead else row)
         return changed

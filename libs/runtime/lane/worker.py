@@ -66,6 +66,7 @@ def run(app: LaneApp, settings: ServiceSettings) -> int:
         redirect_stdouts=False,
         quiet=True,
     )
+    worker.spinner = None  # it writes to the terminal between our log lines
     status = 0
     try:
         worker.execute_from_commandline()
