@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from devstack.stack import SERVICES, Stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+settings.register_profile("quick", deadline=None)  # how long an example takes says more about busy cores than about us
+settings.register_profile("thorough", deadline=None, max_examples=5_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 @pytest.fixture(scope="session")

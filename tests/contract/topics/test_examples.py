@@ -91,7 +91,7 @@ def test_unknown_fields_pass(kind: type[Message]) -> None:
 
 
 @EACH_KIND
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_any_message_comes_back_equal_and_fits_its_schema(kind: type[Message], data: st.DataObject) -> None:
     message = data.draw(instances(kind))
