@@ -43,6 +43,6 @@ def variables(service: str, addresses: Addresses, ops_port: int) -> dict[str, st
 
 
 def process_environment(told: dict[str, str]) -> dict[str, str]:
-    """All of a service's environment: ours without the FLEETLOG_ variables that somebody exported, and what it is told."""
+    """All of a service's environment: ours, what it is told, and no FLEETLOG_ variable that somebody exported."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     return {**inherited, "PYTHONUNBUFFERED": "1", **told}

@@ -46,12 +46,15 @@ def free_port(taken: frozenset[int] = frozenset()) -> int:
 class Ports:
     """Ports by name, remembered in ``file`` (a JSON object) so that URLs survive a restart."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, *, in_use: bool = False) -> None:
+        """``in_use``: the servers run already, in another process's care, so remembered ports stand as they are."""
         self._file = file
         self._remembered: dict[str, int] = {}
         self._claimed: dict[str, int] = {}
         if file.exists():
             self._remembered = msgspec.json.decode(file.read_bytes(), type=dict[str, int])
+        if in_use:
+            self._claimed = dict(self._remembered)
 
     def claim(self, name: str) -> int:
         """The port of ``name``: the remembered one while it is free, else a new one. The same until `release`."""

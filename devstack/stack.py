@@ -6,31 +6,32 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from devstack.clickhouse import program as clickhouse
-from devstack.environment import Addresses, process_environment, variables
+from devstack.environment import process_environment
 from devstack.errors import StackError
 from devstack.kafka import server as kafka
 from devstack.mosquitto import server as mosquitto
-from devstack.ports import HOST, Ports
-from devstack.readiness import is_ready
+from devstack.places import BROKERS, PARTITIONS, SERVICES, Places
+from devstack.ports import Ports
 from devstack.supervisor import Program, Supervisor, describe_exit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
+__all__ = ["SERVICES", "Stack"]
+
 CHECKOUT = Path(__file__).parents[1]
-SERVICES = ("ingest", "presence", "timeseries")
-BROKERS = ("kafka", "mosquitto", "clickhouse")
 START_TIMEOUT = 90.0
 """Seconds; a busy machine starts a JVM in 20."""
 POLL = 0.1
 
 
-class Stack:
+class Stack(Places):
     """Start with ``with`` or `start`; everything ends with `stop` or with the process that started it.
 
     ``state`` keeps data, ports and logs between runs. ``kafka_properties`` are added to Kafka's configuration.
@@ -40,53 +41,14 @@ class Stack:
         self,
         state: Path,
         services: Sequence[str] = SERVICES,
-        partitions: int = 4,
+        partitions: int = PARTITIONS,
         kafka_properties: Mapping[str, str] | None = None,
     ) -> None:
-        self.state = state.absolute()
-        self.services = tuple(services)
-        self.partitions = partitions
-        self.logs = self.state / "logs"
+        state = state.absolute()
+        super().__init__(state, services, partitions, Ports(state / "ports.json"))
         self.logs.mkdir(parents=True, exist_ok=True)
         self._kafka_properties = dict(kafka_properties or {})
-        self._ports = Ports(self.state / "ports.json")
         self._supervisor: Supervisor | None = None
-
-    # -- addresses
-
-    @property
-    def kafka(self) -> str:
-        """Bootstrap servers."""
-        return f"{HOST}:{self._ports.claim('kafka')}"
-
-    @property
-    def mqtt_port(self) -> int:
-        """The devices' listener: the user name ``product/device`` is required and becomes the client id."""
-        return self._ports.claim("mqtt")
-
-    @property
-    def mqtt_internal_port(self) -> int:
-        """The listener of the hub's own clients; anything may be published there."""
-        return self._ports.claim("mqtt-internal")
-
-    @property
-    def clickhouse_url(self) -> str:
-        return f"http://{HOST}:{self._ports.claim('clickhouse')}"
-
-    def ops_url(self, service: str) -> str:
-        """Of health and metrics, e.g. ``ops_url("ingest") + "/health/ready"``."""
-        return f"http://{HOST}:{self._ports.claim(f'ops-{service}')}"
-
-    def env(self, service: str) -> dict[str, str]:
-        """The FLEETLOG_ variables with which ``python -m services.<service>`` joins this stack."""
-        addresses = Addresses(
-            kafka=self.kafka,
-            mqtt_port=self.mqtt_port,
-            mqtt_internal_port=self.mqtt_internal_port,
-            clickhouse_url=self.clickhouse_url,
-            partitions=self.partitions,
-        )
-        return variables(service, addresses, self._ports.claim(f"ops-{service}"))
 
     # -- start and stop
 
@@ -103,7 +65,8 @@ class Stack:
         """Start brokers, create topics, start services; returns when all are ready. Raises `StackError`."""
         if self._supervisor is not None:
             raise StackError("the stack runs already")
-        self._supervisor = Supervisor()
+        self._begin_logs()
+        self._supervisor = Supervisor(self.state, self._report)
         try:
             for program in self._brokers():
                 self._supervisor.start(program)
@@ -120,8 +83,11 @@ class Stack:
     def stop(self) -> None:
         """Stop services, then brokers; returns when nothing runs."""
         if self._supervisor is not None:
-            self._supervisor.close()
-            self._supervisor = None
+            supervisor, self._supervisor = self._supervisor, None
+            try:
+                supervisor.stop(*(name for name in supervisor.names() if name not in BROKERS))
+            finally:
+                supervisor.close()
         self._ports.release()
 
     def create_topics(self) -> None:
@@ -193,20 +159,21 @@ class Stack:
             raise StackError("the stack does not run")
         return self._supervisor
 
-    def _check(self, name: str) -> Callable[[], bool]:
-        checks: dict[str, Callable[[], bool]] = {
-            "kafka": lambda: kafka.answers(self.kafka),
-            "mosquitto": lambda: mosquitto.answers(self.mqtt_internal_port),
-            "clickhouse": lambda: clickhouse.answers(self.clickhouse_url),
-        }
-        return checks.get(name, lambda: is_ready(self.ops_url(name)))
+    def _begin_logs(self) -> None:
+        """Each start begins new logs and keeps those of the start before as ``*.log.1``."""
+        for log in self.logs.glob("*.log"):
+            if log.name != "supervisor.log":
+                log.rename(log.with_suffix(".log.1"))
+
+    def _report(self, sentence: str) -> None:
+        with (self.logs / "stack.log").open("a") as log:
+            log.write(f"{datetime.now(UTC):%H:%M:%S} {sentence}\n")
 
     def _await(self, names: Sequence[str], timeout: float) -> None:
         deadline = time.monotonic() + timeout
         pause = threading.Event()
         for name in names:
-            check = self._check(name)
-            while not check():
+            while not self.is_ready(name):
                 supervisor = self._running()
                 if supervisor.is_given_up(name):
                     raise StackError(f"{name} {describe_exit(supervisor.exit_code(name))}{self._end_of_log(name)}")

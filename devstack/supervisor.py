@@ -15,12 +15,14 @@ import sys
 import threading
 import time
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from devstack.errors import StackError
+from devstack.processes import MARK, mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,13 +64,13 @@ class _Child:
         self.exit_code: int | None = None
         self.gone = threading.Event()
 
-    def spawn(self) -> None:
+    def spawn(self, state: Path) -> None:
         launcher = (sys.executable, "-I", "-S", str(LAUNCH), str(os.getpid()))
         with self.program.log.open("ab") as log:
             self.process = subprocess.Popen(
                 (*launcher, *self.program.command),
                 cwd=self.program.directory,
-                env=self.program.environment,
+                env={**self.program.environment, MARK: mark(state, self.program.name)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -82,7 +84,10 @@ class _Child:
 class Supervisor:
     """Call `close` at the end; every method may be called from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: Path, report: Callable[[str], None]) -> None:
+        """``state`` marks every process (see `devstack.processes`); ``report`` takes sentences for the log."""
+        self._state = state
+        self._report = report
         self._children: dict[str, _Child] = {}
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._selector = selectors.DefaultSelector()
@@ -98,16 +103,18 @@ class Supervisor:
         """Start it, and start it again whenever it ends, except with `MISCONFIGURED`. Running already: nothing."""
         self._do(lambda: self._start(program))
 
-    def stop(self, name: str) -> None:
-        """SIGTERM, and SIGKILL when its patience is over; returns when it has ended. Not running: nothing."""
-        child = self._children.get(name)
-        if child is None:
-            return
-        self._do(lambda: self._ask_to_end(child))
-        if not child.gone.wait(child.program.patience):
-            self._do(lambda: self._signal(child, signal.SIGKILL))
+    def stop(self, *names: str) -> None:
+        """SIGTERM to all, SIGKILL where the patience is over; returns when all have ended. Not running: nothing."""
+        children = [self._children[name] for name in names if name in self._children]
+        for child in children:
+            self._do(partial(self._ask_to_end, child))
+        for child in children:
+            if child.gone.wait(child.program.patience):
+                continue
+            self._report(f"{child.program.name} did not end within {child.program.patience:.0f} s and is killed")
+            self._do(partial(self._signal, child, signal.SIGKILL))
             if not child.gone.wait(child.program.patience):
-                raise StackError(f"{name} did not end after SIGKILL")
+                raise StackError(f"{child.program.name} did not end after SIGKILL")
 
     def kill(self, name: str, number: int) -> None:
         """Send a signal. Raises `StackError` where there is no process."""
@@ -138,9 +145,8 @@ class Supervisor:
         return tuple(name for name, child in self._children.items() if child.wanted)
 
     def close(self) -> None:
-        """Stop all, the one started last first, and end the thread."""
-        for name in reversed(list(self._children)):
-            self.stop(name)
+        """Stop all and end the thread."""
+        self.stop(*self._children)
         self._do(self._finish)
         self._thread.join()
         self._selector.close()
@@ -175,7 +181,7 @@ class Supervisor:
         self._spawn(child)
 
     def _spawn(self, child: _Child) -> None:
-        child.spawn()
+        child.spawn(self._state)
         self._selector.register(child.pidfd, selectors.EVENT_READ, child)
 
     def _ended(self, child: _Child) -> None:
@@ -184,13 +190,18 @@ class Supervisor:
         os.close(child.pidfd)
         child.exit_code = child.process.wait()
         child.process = None
-        if child.wanted and child.exit_code != MISCONFIGURED:
+        how = f"{child.program.name} {describe_exit(child.exit_code)}"
+        if not child.wanted:
+            child.gone.set()
+        elif child.exit_code == MISCONFIGURED:
+            self._report(f"{how}: it refuses its settings and is not started again")
+            child.gone.set()
+        else:
             if time.monotonic() - child.started > STEADY:
                 child.delay = FIRST_DELAY
+            self._report(f"{how} and is started again in {child.delay:.1f} s")
             child.due = time.monotonic() + child.delay
             child.delay = min(child.delay * 2, LONGEST_DELAY)
-        else:
-            child.gone.set()
 
     def _ask_to_end(self, child: _Child) -> None:
         child.wanted, child.due = False, None

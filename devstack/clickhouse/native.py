@@ -10,8 +10,12 @@ Walking over the blocks needs the size of every column, hence the table of types
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from devstack.clickhouse.errors import NOT_IMPLEMENTED, ClickHouseError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CUSTOM_SERIALISATION = 54_454
 BLOCK_INFO = b"\x01\x00\x02\xff\xff\xff\xff\x00"
@@ -26,6 +30,9 @@ WIDTHS = {
     **dict.fromkeys(("UInt256", "Int256", "Decimal256"), 32),
 }
 """Bytes of one value."""
+
+DECIMAL_WIDTHS = ((9, 4), (18, 8), (38, 16), (76, 32))
+"""(largest precision, bytes)."""
 
 TYPE = re.compile(r"(\w+)(?:\((.*)\))?", re.DOTALL)
 ELEMENT_NAME = re.compile(r"^(?:`[^`]*`|\w+) (?=\w)")
@@ -79,48 +86,77 @@ def _skip(kind: str, rows: int, data: bytes, place: int) -> int:
     """Where the column that begins at ``place`` ends."""
     found = TYPE.fullmatch(kind)
     name, inner = (found[1], found[2] or "") if found else (kind, "")
-    match name:
-        case "String":
-            for _ in range(rows):
-                length, place = _varint(data, place)
-                place += length
-            return place
-        case "FixedString":
-            return place + rows * int(inner)
-        case "Decimal":
-            return place + rows * _decimal_width(int(inner.split(",")[0]))
-        case "Nullable":
-            return _skip(inner, rows, data, place + rows)
-        case "Array":
-            elements = _number(data, place + 8 * (rows - 1)) if rows else 0
-            return _skip(inner, elements, data, place + 8 * rows)
-        case "Map":
-            return _skip(f"Array(Tuple({inner}))", rows, data, place)
-        case "Tuple":
-            for element in split(inner):
-                place = _skip(ELEMENT_NAME.sub("", element), rows, data, place)
-            return place
-        case "LowCardinality":
-            return _skip_dictionary(inner, rows, data, place)
-        case "SimpleAggregateFunction":
-            return _skip(split(inner)[1], rows, data, place)
-        case _ if name in WIDTHS:
-            return place + rows * WIDTHS[name]
+    if name in WIDTHS:
+        return place + rows * WIDTHS[name]
+    if name in SKIP:
+        return SKIP[name](inner, rows, data, place)
     raise ClickHouseError(NOT_IMPLEMENTED, f"Native output of type {kind} for a client with a protocol version")
 
 
-def _skip_dictionary(inner: str, rows: int, data: bytes, place: int) -> int:
+def _skip_strings(_inner: str, rows: int, data: bytes, place: int) -> int:
+    for _ in range(rows):
+        length, place = _varint(data, place)
+        place += length
+    return place
+
+
+def _skip_fixed_strings(inner: str, rows: int, _data: bytes, place: int) -> int:
+    return place + rows * int(inner)
+
+
+def _skip_decimals(inner: str, rows: int, _data: bytes, place: int) -> int:
+    precision = int(inner.split(",", maxsplit=1)[0])
+    return place + rows * next(width for limit, width in DECIMAL_WIDTHS if precision <= limit)
+
+
+def _skip_nullables(inner: str, rows: int, data: bytes, place: int) -> int:
+    """One flag per row, then the values."""
+    return _skip(inner, rows, data, place + rows)
+
+
+def _skip_arrays(inner: str, rows: int, data: bytes, place: int) -> int:
+    """Where each row's elements end, counted from the first, then the elements of all rows."""
+    elements = _number(data, place + 8 * (rows - 1)) if rows else 0
+    return _skip(inner, elements, data, place + 8 * rows)
+
+
+def _skip_maps(inner: str, rows: int, data: bytes, place: int) -> int:
+    return _skip(f"Array(Tuple({inner}))", rows, data, place)
+
+
+def _skip_tuples(inner: str, rows: int, data: bytes, place: int) -> int:
+    for element in split(inner):
+        place = _skip(ELEMENT_NAME.sub("", element), rows, data, place)
+    return place
+
+
+def _skip_dictionaries(inner: str, rows: int, data: bytes, place: int) -> int:
     """Flags, dictionary, then one index per row; the lowest byte of the flags is the logarithm of an index' width."""
     if not rows:
         return place
     width = 1 << (_number(data, place) & 255)
-    bare = inner.removeprefix("Nullable(").removesuffix(")") if inner.startswith("Nullable(") else inner
-    place = _skip(bare, _number(data, place + 8), data, place + 16)
+    nullable = inner.startswith("Nullable(")
+    values = inner.removeprefix("Nullable(").removesuffix(")") if nullable else inner
+    place = _skip(values, _number(data, place + 8), data, place + 16)
     return place + 8 + _number(data, place) * width
 
 
-def _decimal_width(precision: int) -> int:
-    return next(width for limit, width in ((9, 4), (18, 8), (38, 16), (76, 32)) if precision <= limit)
+def _skip_simple_aggregates(inner: str, rows: int, data: bytes, place: int) -> int:
+    return _skip(split(inner)[1], rows, data, place)
+
+
+SKIP: dict[str, Callable[[str, int, bytes, int], int]] = {
+    "String": _skip_strings,
+    "FixedString": _skip_fixed_strings,
+    "Decimal": _skip_decimals,
+    "Nullable": _skip_nullables,
+    "Array": _skip_arrays,
+    "Map": _skip_maps,
+    "Tuple": _skip_tuples,
+    "LowCardinality": _skip_dictionaries,
+    "SimpleAggregateFunction": _skip_simple_aggregates,
+}
+"""How columns of other than fixed width are passed over: (type's arguments, rows, data, place) -> end."""
 
 
 def split(arguments: str) -> list[str]:

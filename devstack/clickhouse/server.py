@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import lz4.frame
 from aiohttp import hdrs, web
-from multidict import CIMultiDict, CIMultiDictProxy, MultiDictProxy
+from multidict import CIMultiDict
 
 from devstack.clickhouse import frames, native, statement
 from devstack.clickhouse.engine import Engine, Request, Result
@@ -28,7 +28,7 @@ WORTH_COMPRESSING = 1024
 
 PARAMETER = "param_"
 NOT_SETTINGS = frozenset(
-    [
+    {
         "query",
         "database",
         "default_format",
@@ -52,7 +52,7 @@ NOT_SETTINGS = frozenset(
         "send_progress_in_http_headers",
         "http_headers_progress_interval_ms",
         "cancel_http_readonly_queries_on_client_close",
-    ]
+    }
 )
 """Query parameters of the HTTP interface itself; every other one is a setting of the engine."""
 
@@ -123,7 +123,7 @@ class Server:
             raise ClickHouseError(AUTHENTICATION_FAILED, text)
 
 
-def _credentials(headers: CIMultiDictProxy[str], query: MultiDictProxy[str]) -> tuple[str, str]:
+def _credentials(headers: Mapping[str, str], query: Mapping[str, str]) -> tuple[str, str]:
     if "X-ClickHouse-User" in headers:
         return headers["X-ClickHouse-User"], headers.get("X-ClickHouse-Key", "")
     scheme, _, encoded = headers.get(hdrs.AUTHORIZATION, "").partition(" ")
@@ -154,7 +154,7 @@ async def _read(request: web.Request) -> Request:
     headers = request.headers
     return Request(
         statement=statement.parse(query, body),
-        database=arguments.get("database") or headers.get("X-ClickHouse-Database", ""),
+        database=arguments.get("database") or headers.get("X-ClickHouse-Database") or "",
         format=arguments.get("default_format") or headers.get("X-ClickHouse-Format") or "TabSeparated",
         settings={
             name: value

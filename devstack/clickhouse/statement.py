@@ -31,8 +31,9 @@ ENGINE = re.compile(r"\bENGINE\s*=?\s*[`\"]?(\w+)", re.IGNORECASE)
 HEAD = 65_536
 """An INSERT in the body must name its format within so many bytes."""
 
-REFUSED_ENGINES = frozenset({"kafka", "rabbitmq", "nats", "s3queue", "azurequeue", "filelog", "redis", "mongodb"})
-"""chDB writes such a table's definition, then fails on it at every later start: the path can never be opened again."""
+REFUSED_ENGINES = frozenset({"kafka", "rabbitmq", "nats", "s3queue", "azurequeue", "filelog"})
+"""Engines that consume in the background. chDB 26.9 writes the definition of a Kafka table, then fails on it at every
+start: the path can never be opened again. The others are not built in or want a Keeper; a later build may differ."""
 
 
 class Query(msgspec.Struct, frozen=True):

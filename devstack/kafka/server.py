@@ -22,6 +22,9 @@ CLUSTER = "fleetlogDevStackClusterA"
 """22 characters or more of URL-safe base64: the form that Kafka gives cluster ids."""
 
 LOG4J = Path(__file__).with_name("log4j2.properties")
+PROBE = "devstack-probe"
+"""A group that never exists."""
+
 HEAP = ("-Xmx512m", "-XX:+UseSerialGC", "-Djava.awt.headless=true")
 
 
@@ -80,9 +83,12 @@ def program(directory: Path, port: int, controller_port: int, extra: Mapping[str
 
 
 def answers(bootstrap: str) -> bool:
-    """Whether the broker names itself in cluster metadata: it takes requests, not only connections."""
+    """Whether a group could be joined now: the first question about one makes the broker set up its coordinator."""
     client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0, "socket.timeout.ms": 2000})
     try:
-        return bool(client.list_topics(timeout=2).brokers)
+        if not client.list_topics(timeout=2).brokers:
+            return False
+        client.describe_consumer_groups([PROBE], request_timeout=2)[PROBE].result()
     except KafkaException:
         return False
+    return True

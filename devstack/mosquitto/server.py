@@ -39,7 +39,7 @@ max_packet_size 524288
 
 # a restart keeps sessions and what waits in them
 persistence true
-persistence_location {directory}/
+persistence_location {directory}
 autosave_interval 5
 
 # the lines of these types are the source of connection events
