@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,11 @@ def test_generating_twice_gives_the_same_bytes() -> None:
 def test_every_type_of_a_live_topic_is_released() -> None:
     live = {kind for topic in TOPICS if topic.stage == "live" for kind in topic.kinds}
     assert {path.stem for path in (generate.ROOT / generate.RELEASED).glob("*.json")} == live
+
+
+def test_the_document_has_the_projects_version() -> None:
+    project = tomllib.loads((generate.ROOT / "pyproject.toml").read_text())
+    assert ASYNCAPI["info"]["version"] == project["project"]["version"]
 
 
 def test_every_schema_is_a_json_schema() -> None:
