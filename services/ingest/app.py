@@ -15,11 +15,15 @@ from libs.topics import names
 
 from . import letters
 from .activity import Activity
+from .books import Books
 from .bridge import Bridge
 from .connections import LOG_TOPICS, Observer
+from .keeper import Keeper
 from .notes import Notes
+from .outlet import Outlet
 from .parse import Parser
-from .pump import Limits, Pump
+from .pump import Pump
+from .state import Limits
 
 if TYPE_CHECKING:
     from .settings import IngestSettings
@@ -78,20 +82,22 @@ def build(settings: IngestSettings) -> Bridge:
             },
         )
     )
-    notes = Notes(client_config(kafka), f"note-{settings.client_id}", OUTPUTS, settings.tail_limit)
+    books, limits = Books(), Limits(window=settings.window, stop=settings.stop)
     observer = Observer(settings.source, kafka.partitions)
+    notes = Notes(client_config(kafka), f"note-{settings.client_id}", OUTPUTS, settings.tail_limit)
+    parser = Parser(observer, settings.max_payload)
     pump = Pump(
-        producer,
-        Parser(observer, settings.max_payload),
-        observer.started,
+        Outlet(producer, parser, Activity(settings.activity * 1000), books),
         notes,
-        Activity(settings.activity * 1000),
-        Limits(window=settings.window, stop=settings.stop),
-        failed,
+        Keeper(notes, limits),
+        books,
+        started=observer.started,
+        failed=failed,
+        limits=limits,
     )
     session = options(settings.mqtt, settings.client_id, FILTERS, receive_max=settings.window)
     bridge = Bridge(producer, pump, notes, Client(session, pump), patience=settings.patience)
-    return bridge  # noqa: RET504  (the callbacks above need its name)
+    return bridge
 
 
 def start(settings: IngestSettings) -> int:

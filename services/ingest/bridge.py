@@ -12,7 +12,7 @@ from libs.runtime.health import Progress, Verdict
 from libs.runtime.main import EXIT_CONFIG
 from libs.runtime.mqtt.session import Refused
 
-from .meters import Meters
+from .metrics import Meters
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Producer

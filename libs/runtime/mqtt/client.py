@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import mqtt5
 
@@ -14,19 +14,29 @@ from libs.runtime import logs
 from .session import MISCONFIGURED, Link, Lost, Receiver, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from .options import Options
 
 log = logs.get(__name__)
 T = TypeVar("T")
+Connect: TypeAlias = "Callable[[Options, Receiver], Coroutine[Any, Any, Link]]"
+
+
+async def tcp(options: Options, receiver: Receiver) -> Link:
+    """Connects; the link then sends CONNECT by itself. Raises OSError, TimeoutError."""
+    async with asyncio.timeout(options.timeout):
+        _, link = await asyncio.get_running_loop().create_connection(
+            lambda: Link(options, receiver), options.host, options.port, ssl=options.tls
+        )
+    return link
 
 
 class Client:
-    """One persistent session, which `run` keeps until it is told to stop."""
+    """One persistent session, which `run` keeps until it is told to stop. ``connect``: `tcp` but in tests."""
 
-    def __init__(self, options: Options, receiver: Receiver) -> None:
-        self._options, self._receiver = options, receiver
+    def __init__(self, options: Options, receiver: Receiver, connect: Connect | None = None) -> None:
+        self._options, self._receiver, self._connect = options, receiver, connect or tcp
         self.link: Link | None = None
         self.connections = 0
         """Connections that reached a CONNACK."""
@@ -45,7 +55,8 @@ class Client:
             try:
                 await self._connection(stop)
             except (Lost, OSError, TimeoutError, ssl.SSLError) as error:
-                log.warning("mqtt_connection_ended", error=str(error) or type(error).__name__)
+                if not stop.is_set():
+                    log.warning("mqtt_connection_ended", error=str(error) or type(error).__name__)
             if clock() - began > 2 * longest:
                 pause = shortest
             if not stop.is_set():
@@ -54,7 +65,7 @@ class Client:
 
     async def _connection(self, stop: asyncio.Event) -> None:
         await _unless(stop, self._receiver.prepare())
-        link = await _unless(stop, self._connect())
+        link = await _unless(stop, self._connect(self._options, self._receiver))
         try:
             keep_alive = await _unless(stop, self._open(link))
             await self._hold(link, stop, keep_alive)
@@ -62,14 +73,6 @@ class Client:
             self.link = None
             self._receiver.closed()
             link.transport.abort()
-
-    async def _connect(self) -> Link:
-        o = self._options
-        async with asyncio.timeout(o.timeout):
-            _, link = await asyncio.get_running_loop().create_connection(
-                lambda: Link(o, self._receiver), o.host, o.port, ssl=o.tls
-            )
-        return link
 
     async def _open(self, link: Link) -> int:
         """From CONNECT, which the link sends by itself, to SUBSCRIBE. Returns the keepalive in force."""

@@ -104,7 +104,8 @@ class Link(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  (asyncio's signature)
         if self._fill == len(self._buffer):
-            self._buffer += bytes(len(self._buffer))  # a packet larger than the buffer; bounded by max_packet
+            # A packet larger than the buffer; max_packet bounds it. A new object, as the transport may hold a view.
+            self._buffer = self._buffer + bytes(len(self._buffer))
         return memoryview(self._buffer)[self._fill :]
 
     def buffer_updated(self, nbytes: int) -> None:

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from typing import Final
 
-from libs.runtime import metrics
+from libs.runtime.metrics import counter, gauge, histogram
 
 from .books import Account, Books
 
-RECEIVED: Final = metrics.counter("ingest_received", "Messages taken from the broker, redelivered ones included.")
-SETTLED: Final = metrics.counter(
+RECEIVED: Final = counter("ingest_received", "Messages taken from the broker, redelivered ones included.")
+SETTLED: Final = counter(
     "ingest_settled",
     "Messages that are done with: produced, dead_lettered, dropped or absorbed (redelivered, but in Kafka already). "
     "Received = the sum of these + in flight.",
     ("account",),
 )
-IN_FLIGHT: Final = metrics.gauge("ingest_in_flight", "Messages received whose records Kafka has not acknowledged yet.")
-ACKNOWLEDGED: Final = metrics.counter("ingest_acknowledged", "Messages acknowledged towards the broker.")
-EXTRA: Final = metrics.counter("ingest_extra_records", "Records that stand for no message, such as activity marks.")
-DROPPED: Final = metrics.counter("ingest_dropped", "Messages for which nothing is written, by reason.", ("reason",))
-LETTERS: Final = metrics.counter("ingest_dead_letters", "Dead letters handed to the producer, by reason.", ("reason",))
-CONNECTIONS: Final = metrics.counter("ingest_connections", "Connections that the broker accepted.")
-CONNECTED: Final = metrics.gauge("ingest_connected", "1 while the session is connected and subscribed.")
-PUBACK_SECONDS: Final = metrics.histogram("ingest_puback_seconds", "From a message's receipt to its PUBACK.")
-NOTE_SECONDS: Final = metrics.gauge("ingest_note_moved_seconds", "When the resume note was moved last, Unix time.")
-TAIL_RECORDS: Final = metrics.gauge("ingest_tail_records", "Records read at the last resume to recognise redelivery.")
+IN_FLIGHT: Final = gauge("ingest_in_flight", "Messages received whose records Kafka has not acknowledged yet.")
+ACKNOWLEDGED: Final = counter("ingest_acknowledged", "Messages acknowledged towards the broker.")
+EXTRA: Final = counter("ingest_extra_records", "Records that stand for no message, such as activity marks.")
+DROPPED: Final = counter("ingest_dropped", "Messages for which nothing is written, by reason.", ("reason",))
+LETTERS: Final = counter("ingest_dead_letters", "Dead letters handed to the producer, by reason.", ("reason",))
+CONNECTIONS: Final = counter("ingest_connections", "Connections that the broker accepted.")
+CONNECTED: Final = gauge("ingest_connected", "1 while the session is connected and subscribed.")
+PUBACK_SECONDS: Final = histogram("ingest_puback_seconds", "From a message's receipt to its PUBACK.")
+NOTE_SECONDS: Final = gauge("ingest_note_moved_seconds", "When the resume note was moved last, Unix time.")
+TAIL_RECORDS: Final = gauge("ingest_tail_records", "Records read at the last resume to recognise redelivery.")
 
 
 class Meters:

@@ -1,0 +1,65 @@
+"""Messages under way, in the order in which the broker must see them acknowledged."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError, Message
+
+    from .books import Account
+
+ACKS: Final = (b"", *(b"\x40\x02" + number.to_bytes(2, "big") for number in range(1, 65_536)))
+"""PUBACK by packet id; a QoS 0 message has packet id 0 here, and nothing is said about it."""
+REFUSED: Final = -1_000_000
+"""Below any number of records that are left to be delivered."""
+
+
+class Entry:
+    """A message under way; its own delivery callback, which is the cheapest form measured."""
+
+    __slots__ = ("account", "left", "packet_id")
+
+    def __init__(self, packet_id: int, account: Account, left: int) -> None:
+        self.packet_id, self.account = packet_id, account
+        self.left = left
+        """Records not delivered yet; below 0: one never will be, so that nothing behind is acknowledged."""
+
+    def __call__(self, error: KafkaError | None, _: Message) -> None:
+        self.left = self.left - 1 if error is None else REFUSED
+
+
+class Order:
+    """A queue of entries."""
+
+    __slots__ = ("add", "entries")
+
+    def __init__(self) -> None:
+        self.entries: deque[Entry] = deque()
+        self.add = self.entries.append
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    @property
+    def refused(self) -> bool:
+        """Whether the first entry can never be done."""
+        return bool(self.entries) and self.entries[0].left < 0
+
+    def take_done(self) -> list[Entry]:
+        """Removes and returns the first entries, as far as they are done."""
+        entries, done = self.entries, list[Entry]()
+        while entries and not entries[0].left:
+            done.append(entries.popleft())
+        return done
+
+    def take_all(self) -> list[Entry]:
+        entries = list(self.entries)
+        self.entries.clear()
+        return entries
+
+
+def acknowledgements(entries: list[Entry]) -> bytes:
+    """PUBACKs, in order."""
+    return b"".join([ACKS[entry.packet_id] for entry in entries])
