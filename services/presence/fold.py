@@ -15,9 +15,10 @@ from msgspec.structs import replace
 from libs.topics.codec import InvalidMessage
 
 from .forget import TIES, newest_moments, newest_notes, with_client
-from .model import Cause, Channel, Client, Device, Early, End, Moment, Start
+from .model import Cause, Channel, Client, Device, End, Moment, Note, Start
 
 if TYPE_CHECKING:
+    from libs.topics.messages.base import Millis
     from libs.topics.messages.presence import ConnectionObserved, SourceStarted, TrafficSeen
 
 
@@ -47,9 +48,7 @@ def _restarted(client: Client, event: SourceStarted) -> Client:
 
 def observe(device: Device, event: ConnectionObserved, started: Start | None) -> Device:
     """Fold what a source saw; ``started``: the newest start of that source."""
-    before = _client(device, event)
-    if before is None:
-        return device
+    before = _client(device, event.client_id)
     match event.event:
         case "connect":
             after = _connect(before, event, started)
@@ -60,43 +59,44 @@ def observe(device: Device, event: ConnectionObserved, started: Start | None) ->
     return device if after is before else with_client(device, after)
 
 
-def _client(device: Device, event: ConnectionObserved) -> Client | None:
-    """Return the event's client, a blank one if it is new, None if the event is one of a client that had to leave."""
+def _client(device: Device, client_id: str) -> Client:
     for client in device.clients:
-        if client.id == event.client_id:
+        if client.id == client_id:
             return client
-    for source, until in device.forgotten:
-        if source == event.source and event.time <= until:
-            return None
-    return Client(event.client_id)
+    return Client(client_id, forgotten_until=device.forgotten_until)
 
 
 # -- connects
 def _connect(client: Client, event: ConnectionObserved, started: Start | None) -> Client:
-    channel_id = event.channel_id
+    channel_id, time, old = event.channel_id, event.time, client.newest
     if channel_id is None:
         raise NamelessConnect(f"client {event.client_id!r} connected without a channel id")
-    newest = client.newest
-    if newest is not None and not _newer(event, channel_id, newest):
+    if time <= client.forgotten_until or (old is not None and not _newer(event, channel_id, old)):
         return client
     channel = Channel(
         id=channel_id,
-        opened_at=event.time,
+        opened_at=time,
         source=event.source,
         sequence=event.sequence,
         client_ip=event.client_ip,
         protocol=event.protocol,
         keepalive=event.keepalive,
     )
-    if newest is not None:
-        channel = _succeed(newest, channel)
+    notes = client.notes
+    if old is not None:
+        channel = _succeed(old, channel)
+        if old.goodbye_at is not None or old.end is not None:
+            notes = (*notes, Note(old.id, old.source, old.goodbye_at, old.end))
+    notes, forgotten_until = newest_notes(
+        client, tuple(note for note in notes if note.at >= time and note.channel_id != channel_id)
+    )
     return Client(
         id=client.id,
         newest=_judge(client, channel, started),
-        early=tuple(early for early in client.early if early.at >= event.time and early.channel_id != channel_id),
-        closes=tuple(moment for moment in client.closes if moment.at >= event.time),
-        goodbyes=tuple(moment for moment in client.goodbyes if moment.at >= event.time),
-        forgotten_until=client.forgotten_until,
+        notes=notes,
+        closes=tuple(moment for moment in client.closes if moment.at >= time),
+        goodbyes=tuple(moment for moment in client.goodbyes if moment.at >= time),
+        forgotten_until=forgotten_until,
     )
 
 
@@ -110,8 +110,8 @@ def _newer(event: ConnectionObserved, channel_id: str, newest: Channel) -> bool:
 
 def _succeed(old: Channel, new: Channel) -> Channel:
     """Carry over what the newest channel must know of the one before it."""
-    if old.id == new.id:  # two sources report one connection; it ends once
-        return replace(new, goodbye=old.goodbye, end=old.end)
+    if old.id == new.id:  # two sources report one connection: it ends once
+        return replace(new, goodbye_at=old.goodbye_at, end=old.end)
     if (old.opened_at, old.source) == (new.opened_at, new.source):
         return replace(new, rivals=(*old.rivals, (old.sequence, old.id))[-TIES:])
     return new
@@ -119,18 +119,18 @@ def _succeed(old: Channel, new: Channel) -> Channel:
 
 def _judge(client: Client, channel: Channel, started: Start | None) -> Channel:
     """End a channel at once whose close was met before its connect."""
-    goodbye, end = channel.goodbye, channel.end
-    for early in client.early:
-        if early.channel_id == channel.id:
-            goodbye, end = goodbye or early.goodbye, _first(end, early.end)
+    goodbye_at, end = channel.goodbye_at, channel.end
+    for note in client.notes:
+        if note.channel_id == channel.id:
+            goodbye_at, end = note.goodbye_at, _first(end, note.end)
     for close in client.closes:
         if close.source == channel.source and close.at > channel.opened_at:  # at the same time: met before, so older
             end = _first(end, close.end)
     if started is not None and channel.opened_at < started.at:
         end = _first(end, End(started.at, channel.source, "source_restarted"))
-    if channel.opened_at <= client.forgotten_until:
-        end = _first(end, End(client.forgotten_until, channel.source, "connection_lost"))
-    return channel if end is None and not goodbye else replace(channel, goodbye=goodbye, end=end)
+    if end is None and goodbye_at is None:
+        return channel
+    return replace(channel, goodbye_at=goodbye_at, end=end)
 
 
 def _first(one: End | None, other: End | None) -> End | None:
@@ -142,32 +142,28 @@ def _first(one: End | None, other: End | None) -> End | None:
 
 # -- closes
 def _close(client: Client, event: ConnectionObserved) -> Client:
-    newest = client.newest
     if event.channel_id is None:
         return client if event.takeover else _close_unnamed(client, event)
-    if newest is not None and newest.id == event.channel_id:
-        return _end(client, newest, _ended(event, goodbye=newest.goodbye))
-    return _note(client, Early(event.channel_id, event.source, event.time, end=_ended(event, goodbye=False)))
+    if client.newest is not None and client.newest.id == event.channel_id:
+        return _end(client, client.newest, _ended(event))
+    return _note(client, Note(event.channel_id, event.source, end=_ended(event)), event.time)
 
 
 def _close_unnamed(client: Client, event: ConnectionObserved) -> Client:
     """Close the newest channel if it is of the same source and was opened before, and remember the close."""
     newest = client.newest
-    if newest is not None and event.time < newest.opened_at:
+    if event.time <= client.forgotten_until if newest is None else event.time < newest.opened_at:
         return client
-    mine = newest is not None and newest.source == event.source
-    end = _ended(event, goodbye=newest is not None and mine and newest.goodbye)
+    end = _ended(event)
     closes = _met(client.closes, event, end)
     if closes is client.closes:
         return client
     client = replace(client, closes=closes)
-    return _end(client, newest, end) if newest is not None and mine else client
+    return _end(client, newest, end) if newest is not None and newest.source == event.source else client
 
 
-def _ended(event: ConnectionObserved, *, goodbye: bool) -> End:
-    if event.takeover:
-        return End(event.time, event.source, "taken_over", event.reason)
-    cause: Cause = "disconnected" if goodbye or event.goodbye else "connection_lost"
+def _ended(event: ConnectionObserved) -> End:
+    cause: Cause = "taken_over" if event.takeover else "disconnected" if event.goodbye else "connection_lost"
     return End(event.time, event.source, cause, event.reason)
 
 
@@ -178,12 +174,11 @@ def _end(client: Client, newest: Channel, end: End) -> Client:
 
 # -- goodbyes
 def _goodbye(client: Client, event: ConnectionObserved) -> Client:
-    newest = client.newest
     if event.channel_id is None:
         return _goodbye_unnamed(client, event)
-    if newest is not None and newest.id == event.channel_id:
-        return _mark(client, newest)
-    return _note(client, Early(event.channel_id, event.source, event.time, goodbye=True))
+    if client.newest is not None and client.newest.id == event.channel_id:
+        return _mark(client, client.newest, event.time)
+    return _note(client, Note(event.channel_id, event.source, goodbye_at=event.time), event.time)
 
 
 def _goodbye_unnamed(client: Client, event: ConnectionObserved) -> Client:
@@ -191,13 +186,11 @@ def _goodbye_unnamed(client: Client, event: ConnectionObserved) -> Client:
     if newest is None or event.time < newest.opened_at or newest.source != event.source:
         return client
     goodbyes = _met(client.goodbyes, event, None)
-    return client if goodbyes is client.goodbyes else _mark(replace(client, goodbyes=goodbyes), newest)
+    return client if goodbyes is client.goodbyes else _mark(replace(client, goodbyes=goodbyes), newest, event.time)
 
 
-def _mark(client: Client, newest: Channel) -> Client:
-    if newest.goodbye or newest.end is not None:
-        return client
-    return replace(client, newest=replace(newest, goodbye=True))
+def _mark(client: Client, newest: Channel, time: Millis) -> Client:
+    return client if newest.goodbye_at is not None else replace(client, newest=replace(newest, goodbye_at=time))
 
 
 # -- what may concern later connects
@@ -215,32 +208,22 @@ def _met(moments: tuple[Moment, ...], event: ConnectionObserved, end: End | None
     return kept if met in kept else moments
 
 
-def _note(client: Client, early: Early) -> Client:
-    """Remember what came about a channel that is not the newest one.
+def _note(client: Client, note: Note, time: Millis) -> Client:
+    """Remember what came about a channel that is not the newest.
 
     Its connect is no later than what came, so beside a newer connect there is nothing to remember.
     """
-    newest = client.newest
-    if newest is not None and early.at < newest.opened_at:
+    if time <= client.forgotten_until or (client.newest is not None and time < client.newest.opened_at):
         return client
-    if early.at <= client.forgotten_until:
-        return client
-    others = tuple(known for known in client.early if known.channel_id != early.channel_id)
-    for known in client.early:
-        if known.channel_id == early.channel_id:
-            early = _merge(known, early)
-            if early == known:
+    others = []
+    for known in client.notes:
+        if known.channel_id == note.channel_id:
+            note = Note(note.channel_id, known.source, known.goodbye_at or note.goodbye_at, _first(known.end, note.end))
+            if note == known:
                 return client
-    kept, lost = newest_notes((*others, early))
-    forgotten = max((note.at for note in lost if note.end is not None), default=client.forgotten_until)
-    if early not in kept and forgotten == client.forgotten_until:
+        else:
+            others.append(known)
+    notes, forgotten_until = newest_notes(client, (*others, note))
+    if note not in notes and forgotten_until == client.forgotten_until:
         return client
-    return replace(client, early=kept, forgotten_until=max(forgotten, client.forgotten_until))
-
-
-def _merge(known: Early, new: Early) -> Early:
-    end = _first(known.end, new.end)
-    goodbye = known.goodbye or new.goodbye
-    if end is not None and goodbye and end.cause == "connection_lost":
-        end = replace(end, cause="disconnected")
-    return Early(known.channel_id, known.source, max(known.at, new.at), goodbye, end)
+    return replace(client, notes=notes, forgotten_until=forgotten_until)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from libs.topics.messages.base import Millis
 
-    from .model import Client, Device, Early, Moment
+    from .model import Client, Device, Moment, Note
 
 CLIENTS = 16
 """Clients of a device that are kept, unless more are open."""
@@ -37,54 +37,52 @@ def with_client(device: Device, client: Client) -> Device:
         return replace(device, clients=(client,))
     if any(known.id == client.id for known in old):
         return replace(device, clients=tuple(client if known.id == client.id else known for known in old))
-    if len(old) < CLIENTS:
-        return replace(device, clients=(*old, client))
-    return _without_oldest(device, (*old, client))
+    if len(old) >= CLIENTS:
+        device = _without_oldest(device)
+    return replace(device, clients=(*device.clients, client))
 
 
-def _without_oldest(device: Device, clients: tuple[Client, ...]) -> Device:
+def _without_oldest(device: Device) -> Device:
+    """Make room for one more client, as far as there are closed ones."""
+    clients = device.clients
     closed = sorted(
         (client for client in clients if not client.open), key=lambda client: (_ended_at(client), client.id)
     )
-    gone = closed[: len(clients) - CLIENTS]
-    kept = tuple(client for client in clients if client not in gone)
-    forgotten = dict(device.forgotten)
-    ended = [] if device.ended_at is None else [device.ended_at]
-    for client in gone:
-        for source, time in _times(client):
-            forgotten[source] = max(forgotten.get(source, time), time)
-        if client.newest is not None:
-            ended.append(_ended_at(client))
-    newest = sorted(forgotten.items(), key=lambda item: (item[1], item[0]))[-SOURCES:]
-    after = replace(device, clients=kept, forgotten=tuple(newest), ended_at=max(ended, default=None))
-    return device if after == device else after
+    gone = closed[: len(clients) - CLIENTS + 1]
+    ends = [_ended_at(client) for client in gone if client.newest is not None]
+    return replace(
+        device,
+        clients=tuple(client for client in clients if client not in gone),
+        forgotten_until=max([device.forgotten_until, *(time for client in gone for time in _times(client))]),
+        ended_at=max(ends if device.ended_at is None else [device.ended_at, *ends], default=None),
+    )
 
 
 def _ended_at(client: Client) -> Millis:
     """When a client that is not open was last heard of ending."""
     if client.newest is not None and client.newest.end is not None:
         return client.newest.end.at
-    return max(time for _, time in _times(client))
+    return max(_times(client))
 
 
-def _times(client: Client) -> Iterator[tuple[str, Millis]]:
-    """Every (source, time) of which something is known."""
+def _times(client: Client) -> Iterator[Millis]:
+    """Every time of which something is known."""
     if client.newest is not None:
-        yield client.newest.source, client.newest.opened_at
+        yield client.newest.opened_at
+        yield client.newest.goodbye_at or -1
         if client.newest.end is not None:
-            yield client.newest.end.source, client.newest.end.at
-    for early in client.early:
-        yield early.source, early.at
-    for moment in (*client.closes, *client.goodbyes):
-        yield moment.source, moment.at
+            yield client.newest.end.at
+    yield from (note.at for note in client.notes)
+    yield from (moment.at for moment in (*client.closes, *client.goodbyes))
 
 
-def newest_notes(notes: tuple[Early, ...]) -> tuple[tuple[Early, ...], tuple[Early, ...]]:
-    """(kept, left out) of what came about channels that are not the newest."""
+def newest_notes(client: Client, notes: tuple[Note, ...]) -> tuple[tuple[Note, ...], Millis]:
+    """Return the notes to keep, and the client's ``forgotten_until`` with those that are not."""
     if len(notes) <= CHANNELS:
-        return notes, ()
+        return notes, client.forgotten_until
     order = sorted(notes, key=lambda note: (note.at, note.channel_id))
-    return tuple(order[-CHANNELS:]), tuple(order[:-CHANNELS])
+    ends = [note.at for note in order[:-CHANNELS] if note.end is not None]
+    return tuple(order[-CHANNELS:]), max([client.forgotten_until, *ends])
 
 
 def newest_moments(moments: tuple[Moment, ...]) -> tuple[Moment, ...]:

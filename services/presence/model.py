@@ -36,7 +36,7 @@ class Channel(msgspec.Struct, frozen=True, array_like=True, gc=False):
     client_ip: str | None = None
     protocol: int | None = None
     keepalive: int | None = None
-    goodbye: bool = False
+    goodbye_at: Millis | None = None
     """The device said that it is leaving; the connection may still stand."""
     end: End | None = None
     """None: open."""
@@ -45,15 +45,18 @@ class Channel(msgspec.Struct, frozen=True, array_like=True, gc=False):
     newer. Bounded by `forget.TIES`."""
 
 
-class Early(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What came about a channel that is not the newest one: its connect may be late."""
+class Note(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What came about a channel that is not the newest: its connect may be late, or what came may come again."""
 
     channel_id: str
     source: str
-    at: Millis
-    """The newest time of it."""
-    goodbye: bool = False
+    goodbye_at: Millis | None = None
     end: End | None = None
+
+    @property
+    def at(self) -> Millis:
+        """The newest time of it."""
+        return max(self.goodbye_at or 0, self.end.at if self.end is not None else 0)
 
 
 class Moment(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -72,14 +75,15 @@ class Client(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     id: str
     newest: Channel | None = None
-    early: tuple[Early, ...] = ()
+    notes: tuple[Note, ...] = ()
     """At most `forget.CHANNELS`, the newest of them."""
     closes: tuple[Moment, ...] = ()
     """By source; those that are older than the newest connect say nothing any more and are not kept."""
     goodbyes: tuple[Moment, ...] = ()
     """As `closes`."""
     forgotten_until: Millis = -1
-    """Newest close that had to leave `early`: a connect up to then that is not known never opens."""
+    """Newest time of what had to leave ``notes``, or of the clients that had to leave the device before this one came:
+    what is not known and not newer is taken for a repetition."""
 
     @property
     def open(self) -> bool:
@@ -92,9 +96,8 @@ class Device(Row, kw_only=True):
     clients: tuple[Client, ...] = ()
     """At most `forget.CLIENTS`, unless more are open."""
     last_traffic_at: Millis | None = None
-    forgotten: tuple[tuple[str, Millis], ...] = ()
-    """(source, time) of the newest events of clients that had to leave: unknown clients are taken for them until then.
-    At most `forget.SOURCES` sources, the newest of them."""
+    forgotten_until: Millis = -1
+    """Newest time of the clients that had to leave."""
     ended_at: Millis | None = None
     """When the last one of the clients that had to leave went offline."""
 

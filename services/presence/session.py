@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from libs.topics.messages.presence import OpenChannel, Session
 
 if TYPE_CHECKING:
@@ -50,10 +52,13 @@ def _offline_since(device: Device) -> Millis | None:
 
 
 def end_of(device: Device, client_id: str) -> End:
-    """How the newest channel of a client ended. Raises `LookupError` where it did not."""
+    """How the newest channel of a client ended, its goodbye included. Raises `LookupError` where it did not end."""
     for client in device.clients:
         if client.id == client_id and client.newest is not None and client.newest.end is not None:
-            return client.newest.end
+            end = client.newest.end
+            if client.newest.goodbye_at is not None and end.cause == "connection_lost":
+                return replace(end, cause="disconnected")
+            return end
     raise LookupError(f"the channel of {client_id!r} has not ended")
 
 

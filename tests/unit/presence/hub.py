@@ -1,0 +1,85 @@
+"""The presence lane without Kafka: one partition, its rows, its shared data and what it published."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from libs.runtime.lane.model import At, Output, Terms
+from libs.runtime.lane.rows import Codec
+from libs.topics import names
+from libs.topics.codec import Decoder
+from libs.topics.identity import BROADCAST_KEY
+from libs.topics.messages.presence import PresenceChanged, PresenceDocument, SourceStarted
+from services.presence.model import Device, Sources
+from services.presence.session import terms
+from services.presence.step import Event, fold_sources, step
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+T0 = 1_790_000_000_000
+
+decode_document: Decoder[PresenceDocument] = Decoder(PresenceDocument)
+decode_transition: Decoder[PresenceChanged] = Decoder(PresenceChanged)
+rows = Codec(Device, Sources)
+
+
+class Hub:
+    def __init__(self) -> None:
+        self.rows: dict[bytes, Device] = {}
+        self.sources = Sources()
+        self.documents: dict[bytes, PresenceDocument] = {}
+        self.transitions: list[PresenceChanged] = []
+        self.offset = -1
+
+    def apply(self, event: Event, *, timestamp: int | None = None, key: bytes | None = None) -> Sequence[Output]:
+        """Fold the next record of the inbox; a source's start is swept as the lane does it."""
+        self.offset += 1
+        when = T0 + self.offset if timestamp is None else timestamp
+        if key is None:
+            key = (
+                BROADCAST_KEY if isinstance(event, SourceStarted) else f"{event.product_id}/{event.device_id}".encode()
+            )
+        if key != BROADCAST_KEY:
+            return self._visit(key, event, self._at(key, when))
+        self.sources, targets = fold_sources(self.sources, event, self._at(key, when))
+        outputs: list[Output] = []
+        for found in self._select(targets):
+            outputs += self._visit(found, event, self._at(found, when, swept=True))
+        return outputs
+
+    def _at(self, key: bytes, timestamp: int, *, swept: bool = False) -> At:
+        return At(names.PRESENCE_INBOX, 0, self.offset, timestamp, key, swept)
+
+    def _select(self, targets: Terms | None) -> list[bytes]:
+        wanted = set(targets.terms) if targets is not None else set()
+        return sorted(key for key, row in self.rows.items() if wanted.intersection(terms(row)))
+
+    def _visit(self, key: bytes, event: Event, at: At) -> Sequence[Output]:
+        row, outputs = step(self.rows.get(key), event, at, self.sources)
+        if row is not None:
+            self.rows[key] = row
+        for topic, output_key, value, _ in outputs:
+            assert output_key == key
+            if topic == names.PRESENCE_STATE:
+                self.documents[key] = decode_document(value)
+            elif topic == names.PRESENCE_TRANSITIONS:
+                self.transitions.append(decode_transition(value))
+        return outputs
+
+    def restart(self) -> None:
+        """Forget everything but what the changelog holds."""
+        self.rows = {key: self._thawed(row) for key, row in self.rows.items()}
+        self.sources = msgspec.msgpack.decode(msgspec.msgpack.encode(self.sources), type=Sources)
+
+    @staticmethod
+    def _thawed(row: Device) -> Device:
+        thawed = rows.thaw(bytes(8) + rows.encode(row))
+        assert isinstance(thawed, Device)
+        return thawed
+
+    def state(self) -> dict[bytes, PresenceDocument]:
+        """The documents, without the times at which they were written."""
+        return {key: msgspec.structs.replace(shown, updated_at=0) for key, shown in self.documents.items()}

@@ -1,0 +1,135 @@
+"""Rows stay bounded, and that changes no answer."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+
+from libs.topics.messages.presence import ConnectionObserved
+from services.presence import forget
+from tests.unit.presence.hub import T0, Hub
+from tests.unit.presence.laws import LAW, NAMING, RANDOM, assert_changes_nothing, folded, lives
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from random import Random
+
+    from services.presence.model import Device
+    from services.presence.step import Event
+    from tests.unit.presence.world import World
+
+KEY = b"p1/d1"
+
+
+@contextmanager
+def bounds(*, clients: int = forget.CLIENTS, channels: int = forget.CHANNELS) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(forget, "CLIENTS", clients)
+        patch.setattr(forget, "CHANNELS", channels)
+        yield
+
+
+@given(world=lives(clients=9, steps=60, pauses=(1000, 2500, 7001)), random=RANDOM)
+@LAW
+def test_forgetting_clients_changes_no_answer(world: World, random: Random) -> None:
+    """As long as nothing is met for the first time after so many clients came and went."""
+    events = [event for log in world.logs() for event in log]
+    events.sort(key=lambda event: event.ingested_at)  # type: ignore[union-attr] # no traffic in these lives
+    again: list[Event] = []
+    for event in events:
+        again += [event, random.choice(again or [event])]
+    with bounds(clients=3):
+        assert folded(again).state() == world.truth()
+
+
+@given(world=lives(brokers=NAMING, acts=("connect", "close"), pauses=(1, 1500)), random=RANDOM)
+@LAW
+def test_forgetting_channels_changes_no_answer(world: World, random: Random) -> None:
+    events = [event for log in world.logs() for event in log]
+    random.shuffle(events)
+    with bounds(channels=2):
+        hub = folded(events)
+    assert hub.state() == world.truth()
+    assert all(len(client.notes) <= 2 for row in hub.rows.values() for client in row.clients)
+
+
+def observed(client: str, event: str, seconds: int, channel: str | None, sequence: int = 1) -> ConnectionObserved:
+    return ConnectionObserved(
+        product_id="p1",
+        device_id="d1",
+        client_id=client,
+        channel_id=channel,
+        event=event,  # type: ignore[arg-type] # one of three literals
+        time=T0 + seconds * 1000,
+        source="emqx:a",
+        sequence=sequence,
+    )
+
+
+def row_after(events: list[ConnectionObserved]) -> tuple[Hub, Device]:
+    hub = Hub()
+    for event in events:
+        hub.apply(event)
+    return hub, hub.rows[KEY]
+
+
+def test_of_a_thousand_clients_that_came_and_went_sixteen_are_kept() -> None:
+    visits = [
+        observed(f"c{n}", event, 2 * n + later, f"ch{n}")
+        for n in range(1000)
+        for later, event in enumerate(["connect", "tcpclean"])
+    ]
+    hub, row = row_after(visits)
+    assert [client.id for client in row.clients] == [f"c{n}" for n in range(984, 1000)]
+    for event in visits:
+        assert_changes_nothing(hub, event)
+
+
+def test_open_clients_are_never_forgotten() -> None:
+    hub, row = row_after([observed(f"c{n}", "connect", n, f"ch{n}") for n in range(40)])
+    assert len(row.clients) == 40
+    assert len(hub.documents[KEY].session.channels) == 40
+
+
+def test_closed_clients_make_room_for_those_that_come() -> None:
+    connects = [observed(f"c{n}", "connect", n, f"ch{n}") for n in range(40)]
+    closes = [observed(f"c{n}", "tcpclean", 100 + n, f"ch{n}") for n in range(40)]
+    _, row = row_after([*connects, *closes, observed("new", "connect", 200, "new")])
+    assert len(row.clients) == 16
+    assert row.clients[-1].id == "new"
+
+
+def test_a_thousand_closes_without_their_connects_leave_sixteen_notes() -> None:
+    closes = [observed("c1", "tcpclean", n, f"ch{n}") for n in range(1000)]
+    hub, row = row_after(closes)
+    assert [note.channel_id for note in row.clients[0].notes] == [f"ch{n}" for n in range(984, 1000)]
+    for close in closes:
+        assert_changes_nothing(hub, close)
+
+
+def test_a_connect_whose_close_was_forgotten_stays_closed() -> None:
+    hub, _ = row_after([observed("c1", "tcpclean", n, f"ch{n}") for n in range(100)])
+    hub.apply(observed("c1", "connect", 5, "ch7"))
+    assert hub.documents[KEY].session.state == "offline"
+
+
+def test_marks_of_one_moment_are_bounded() -> None:
+    connects = [observed("c1", "connect", 0, f"ch{n}", n) for n in range(2000)]
+    closes = [observed("c1", "tcpclean", 0, None, n) for n in range(2000)]
+    _, row = row_after([*connects, *closes])
+    client = row.clients[0]
+    assert client.newest is not None
+    assert len(client.newest.rivals) == forget.TIES
+    assert len(client.closes[0].sequences) == forget.TIES
+
+
+def test_what_was_last_known_of_a_forgotten_client_keeps_the_devices_last_end() -> None:
+    late = [observed("old", "connect", 1, "x"), observed("old", "tcpclean", 900, "x")]
+    stay = [observed(f"c{n}", "connect", 1000 + n, f"ch{n}") for n in range(16)]
+    hub, row = row_after([*late, *stay])
+    assert row.ended_at == T0 + 900_000
+    assert "old" not in {client.id for client in row.clients}
+    assert hub.documents[KEY].session.state == "online"
