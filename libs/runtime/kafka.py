@@ -20,6 +20,10 @@ records into another partition than theirs. For producers only."""
 DURABLE: Final[Mapping[str, Any]] = {"acks": "all", "enable.idempotence": True}
 """A producer whose acknowledgement means: on every in-sync replica, once, in order."""
 
+QUIET: Final[Mapping[str, Any]] = {"log_level": 0}
+"""For a client that is asked now and then and never polled: while Kafka is away it has about 17 lines a second to
+say, and they would wait in memory. What matters of them is raised where it is asked."""
+
 client_log: Final = logging.getLogger("librdkafka")
 client_log.addFilter(Repetitions(seconds=30.0))
 
@@ -27,7 +31,8 @@ client_log.addFilter(Repetitions(seconds=30.0))
 def client_config(settings: KafkaSettings, **extra: Any) -> dict[str, Any]:
     """Configure a producer, consumer or admin client of confluent_kafka; ``extra`` wins.
 
-    What the client itself has to say goes to `client_log`, when it is polled.
+    What the client itself has to say goes to `client_log`, when it is polled; see `QUIET` for one that is not.
+    Lines that wait for a poll count in ``len(producer)``, as records do.
     """
     config: dict[str, Any] = {
         "bootstrap.servers": ",".join(settings.servers()),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import ssl
 from typing import Any
 
@@ -8,7 +9,7 @@ from confluent_kafka import Producer
 from faust.auth import SASLCredentials, SSLCredentials
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 
-from libs.runtime.kafka import KEYED, client_config, faust_config
+from libs.runtime.kafka import KEYED, QUIET, client_config, faust_config
 from libs.runtime.settings import KafkaSettings, Secret
 
 CREDENTIALS: dict[str, Any] = {
@@ -52,7 +53,19 @@ def test_what_a_caller_adds_wins() -> None:
 
 def test_librdkafka_takes_the_configuration_and_the_partitioner() -> None:
     settings = KafkaSettings(bootstrap="127.0.0.1:1", security_protocol="SASL_PLAINTEXT", **CREDENTIALS)
-    assert len(Producer(client_config(settings, **KEYED))) == 0
+    assert len(Producer(client_config(settings, **KEYED, **QUIET))) == 0
+
+
+def test_a_client_that_is_not_polled_has_nothing_to_say(caplog: pytest.LogCaptureFixture) -> None:
+    nowhere = KafkaSettings(bootstrap="127.0.0.1:1")
+    for extra, spoken in ((QUIET, False), ({}, True)):
+        client = Producer(client_config(nowhere, **extra))
+        client.produce("t", b"x")
+        with caplog.at_level(logging.ERROR, "librdkafka"):
+            client.flush(0.5)
+        client.purge()
+        client.flush(1)
+        assert ("librdkafka" in {record.name for record in caplog.records}) is spoken
 
 
 def test_faust_needs_no_credentials_in_plain_text() -> None:
