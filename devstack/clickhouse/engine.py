@@ -12,16 +12,18 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import msgspec
-from chdb import ChdbError
 from chdb.session import Session
 
 from devstack.clickhouse import statement
-from devstack.clickhouse.errors import TOO_MANY_QUERIES, UNKNOWN_SETTING, ClickHouseError
+from devstack.clickhouse.errors import TOO_MANY_QUERIES, UNKNOWN_FORMAT, UNKNOWN_SETTING, ClickHouseError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SETTING = re.compile(r"\w+")
+PYTHON_FORMATS = frozenset({"arrowtable", "dataframe", "datastore", "debug"})
+"""Names that make chDB return Python objects instead of bytes."""
+
 CHUNK = 4 << 20
 """Bytes handed to the engine's parser at once."""
 
@@ -77,7 +79,7 @@ class Engine:
             if isinstance(request.statement, statement.Insert):
                 return self._insert(session, request.statement)
             return self._query(session, request.statement, request)
-        except ChdbError as error:
+        except RuntimeError as error:  # what chDB raises, for statements and for inserted data alike
             raise ClickHouseError.of_engine(str(error)) from error
         finally:
             session.close()
@@ -97,6 +99,8 @@ class Engine:
 
     @staticmethod
     def _query(session: Session, query: statement.Query, request: Request) -> Result:
+        if request.format.lower() in PYTHON_FORMATS:
+            raise ClickHouseError(UNKNOWN_FORMAT, f"Unknown format {request.format}")
         result = session.query(query.sql, request.format, params=request.parameters or None)
         return Result(
             data=bytes(result.bytes() or b"") if result else b"",
@@ -106,10 +110,9 @@ class Engine:
 
     @staticmethod
     def _insert(session: Session, insert: statement.Insert) -> Result:
-        data = memoryview(insert.data)
         with session.send_insert(insert.sql, insert.format) as inserter:
-            for start in range(0, len(data), CHUNK):
-                inserter.append(data[start : start + CHUNK])
+            for start in range(0, len(insert.data), CHUNK):
+                inserter.append(insert.data[start : start + CHUNK])
             done = inserter.finish()
         return Result(
             data=b"",
