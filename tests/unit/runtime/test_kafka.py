@@ -5,11 +5,11 @@ import ssl
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaException, Producer
 from faust.auth import SASLCredentials, SSLCredentials
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 
-from libs.runtime.kafka import KEYED, QUIET, client_config, faust_config
+from libs.runtime.kafka import DURABLE, KEYED, QUIET, client_config, faust_config
 from libs.runtime.settings import KafkaSettings, Secret
 
 CREDENTIALS: dict[str, Any] = {
@@ -51,9 +51,11 @@ def test_what_a_caller_adds_wins() -> None:
     assert config["socket.nagle.disable"] is False
 
 
-def test_librdkafka_takes_the_configuration_and_the_partitioner() -> None:
+def test_librdkafka_knows_every_word_of_the_configuration() -> None:
     settings = KafkaSettings(bootstrap="127.0.0.1:1", security_protocol="SASL_PLAINTEXT", **CREDENTIALS)
-    assert len(Producer(client_config(settings, **KEYED, **QUIET))) == 0
+    Producer(client_config(settings, **KEYED, **DURABLE, **QUIET))
+    with pytest.raises(KafkaException, match="partitioner"):  # it would have said so
+        Producer(client_config(settings, partitioner="murmur3"))
 
 
 def test_a_client_that_is_not_polled_has_nothing_to_say(caplog: pytest.LogCaptureFixture) -> None:
