@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from devstack import lock
+from devstack.places import Places
+from devstack.ports import HOST
+
 from .link import Endpoint
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-HOST = "127.0.0.1"
 
 
 class NoAddress(LookupError):
@@ -33,17 +35,7 @@ def choose(mqtt: str | None, kafka: str | None, clickhouse: str | None, state: P
     """
     if mqtt is not None:
         return Addresses(Endpoint.parse(mqtt), kafka, clickhouse)
-    ports = _ports(state)
-    return Addresses(
-        Endpoint(HOST, ports["mqtt"]),
-        kafka or f"{HOST}:{ports['kafka']}",
-        clickhouse or f"http://{HOST}:{ports['clickhouse']}",
-    )
-
-
-def _ports(state: Path) -> dict[str, int]:
-    file = state / "ports.json"
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=dict[str, int])
-    except FileNotFoundError:
-        raise NoAddress("no stack runs here: start one with `./just up`, or give --mqtt HOST:PORT") from None
+    if lock.holder(state) is None:
+        raise NoAddress("no stack runs here: start one with `./just up`, or give --mqtt HOST:PORT")
+    stack = Places.of_running(state)
+    return Addresses(Endpoint(HOST, stack.mqtt_port), kafka or stack.kafka, clickhouse or stack.clickhouse_url)

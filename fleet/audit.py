@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -47,12 +49,22 @@ class Audit:
     def __init__(self, kafka: KafkaReader | None, clickhouse: ClickHouseReader | None) -> None:
         self._kafka = kafka
         self._clickhouse = clickhouse
+        self._given_up = threading.Event()
 
-    def settle(self, truth: Truth, patience: float) -> Verdict:
+    async def settle(self, truth: Truth, patience: float) -> Verdict:
         """Compare until the books balance and nothing new comes, for at most ``patience`` seconds; the last verdict.
 
-        The fleet has to be at rest.
+        The fleet has to be at rest. When cancelled, the readers are free again once this has returned.
         """
+        work = asyncio.get_running_loop().run_in_executor(None, self._settle, truth, patience)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            self._given_up.set()
+            await asyncio.wait({work})
+            raise
+
+    def _settle(self, truth: Truth, patience: float) -> Verdict:
         deadline = time.monotonic() + patience
         quiet_since = time.monotonic()
         while True:
@@ -60,9 +72,8 @@ class Audit:
                 quiet_since = time.monotonic()
             verdict = self._examine(truth)
             now = time.monotonic()
-            if now > deadline or (verdict.balanced and now - quiet_since >= QUIET):
+            if now > deadline or (verdict.balanced and now - quiet_since >= QUIET) or self._given_up.wait(POLL):
                 return verdict
-            time.sleep(POLL)
 
     def _examine(self, truth: Truth) -> Verdict:
         rows = None if self._clickhouse is None else self._clickhouse.arrivals(truth.products, truth.started_at)

@@ -109,7 +109,7 @@ async def _run(where: Addresses, options: argparse.Namespace) -> int:
                 news.cancel()
                 with suppress(asyncio.CancelledError):
                     await news
-            verdict = await asyncio.to_thread(audit.settle, fleet.truth, PATIENCE)
+            verdict = await audit.settle(fleet.truth, PATIENCE)
             report = _json(fleet.truth, verdict) if options.json else "\n".join(_text(fleet.truth, verdict))
     print(report)
     return BALANCED if verdict.balanced else UNBALANCED

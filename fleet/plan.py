@@ -76,7 +76,7 @@ class Script(msgspec.Struct, frozen=True):
     protocol: Literal[4, 5]
     """MQTT 3.1.1 or 5."""
     offset: int
-    """Where in the weather records this device begins."""
+    """Where in the weather records this device begins: a week after its neighbour."""
     actions: tuple[Action, ...]
 
 
@@ -140,12 +140,13 @@ def _behaviours(rng: random.Random, devices: int) -> list[Behaviour]:
 
 def _script(rng: random.Random, n: int, behaviour: Behaviour, outline: _Outline) -> Script:
     station, place = divmod(n, len(PLACES))
+    stations = outline.devices // len(PLACES) + 1
     return Script(
         product_id=f"{outline.prefix}-{PLACES[place]}" if outline.prefix else PLACES[place],
         device_id=f"station-{station:03}",
         behaviour=behaviour,
         protocol=5 if n % 3 == 0 else 4,
-        offset=n * 7,
+        offset=(place * stations + station) * 7,
         actions=tuple(_actions(rng, behaviour, outline)),
     )
 

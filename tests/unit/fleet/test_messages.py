@@ -28,14 +28,14 @@ def test_topics_are_those_of_the_device_protocol(kind: Kind, topic: str) -> None
 
 
 def test_a_device_replays_the_records_from_its_own_offset_and_begins_anew_at_the_end() -> None:
-    assert SCRIPT.offset == 35
+    assert SCRIPT.offset == 28
     dates = [json.loads(messages.payload(SCRIPT, "weather", count, 0.0, WEATHER))["date"] for count in range(3)]
-    assert dates == ["2012-01-02", "2012-01-01", "2012-01-02"]
+    assert dates == ["2012-01-01", "2012-01-02", "2012-01-01"]
 
 
 def test_a_frame_is_neither_json_nor_text() -> None:
     frame = messages.payload(SCRIPT, "frame", 2, 0.0, WEATHER)
-    assert frame == bytes.fromhex("fe 02000000 6400 2800")
+    assert frame == bytes.fromhex("fe 02000000 8000 2f00")
     with pytest.raises(UnicodeDecodeError):
         frame.decode()
 
