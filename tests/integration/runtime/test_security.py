@@ -81,7 +81,7 @@ def addresses(tmp_path_factory: pytest.TempPathFactory, files: Path) -> Iterator
         )
         extra[f"{prefix}.scram-sha-256.sasl.jaas.config"] = f"{jaas}.scram.ScramLoginModule required;"
     port = int(found["PLAINTEXT"].rpartition(":")[2])
-    supervisor = Supervisor()
+    supervisor = Supervisor(directory, print)
     try:
         supervisor.start(server.program(directory / "kafka", port, controller, extra, directory / "kafka.log"))
         eventually(lambda: server.answers(found["PLAINTEXT"]), 60.0, describe="Kafka")
