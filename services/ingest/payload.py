@@ -1,8 +1,9 @@
-"""A device's bytes inside a JSON envelope: verbatim where they are JSON, else base64."""
+"""A device's bytes inside a JSON envelope: verbatim where they are JSON, else base64. Pure."""
 
 from __future__ import annotations
 
 import base64
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,13 +12,13 @@ from msgspec import Raw
 if TYPE_CHECKING:
     from libs.topics.messages.base import Encoding
 
-NESTING = 64
-"""Brackets in a payload from which its depth is checked."""
-ROOM = 400
-"""Levels of nesting that stay free for readers. A decoder's limit counts the reader's own call stack, so what can
-just be read here may be too deep there."""
+MAX_DEPTH = 64
+"""Levels of nesting. A decoder's own limit counts its caller's stack: what can be read here may be too deep there."""
 
 _check = msgspec.json.Decoder(Raw).decode
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_ALIKE = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def embed(payload: bytes) -> tuple[Encoding, Raw]:
@@ -30,8 +31,15 @@ def embed(payload: bytes) -> tuple[Encoding, Raw]:
         _check(payload)  # all of RFC 8259 but the UTF-8 inside strings
         if not payload.isascii():
             payload.decode()
-        if len(payload) > NESTING and payload.count(b"[") + payload.count(b"{") > NESTING:
-            _check(b"[" * ROOM + payload + b"]" * ROOM)
+        verbatim = payload.count(b"[") + payload.count(b"{") <= MAX_DEPTH or _is_shallow(payload)
     except (ValueError, RecursionError):
-        return "base64", Raw(b'"' + base64.b64encode(payload) + b'"')
-    return "json", Raw(payload)
+        verbatim = False
+    return ("json", Raw(payload)) if verbatim else ("base64", Raw(b'"' + base64.b64encode(payload) + b'"'))
+
+
+def _is_shallow(payload: bytes) -> bool:
+    """Whether a JSON text has at most `MAX_DEPTH` levels: each round takes the innermost brackets away."""
+    brackets = _STRING.sub(b"", payload).translate(_ALIKE, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        brackets = brackets.replace(b"[]", b"")
+    return not brackets

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from libs.topics import names
-from libs.topics.identity import NAME, is_name
+from libs.topics.identity import NAME
 from libs.topics.messages.app import DataRequested
 from libs.topics.messages.commands import CommandAnswered, ProbeAnswered, ResourceRequested
 from libs.topics.messages.ota import OtaProgressReported
@@ -46,12 +46,27 @@ class Route:
     the payload where the kind has one, and the time. Raises `TypeError` when they are not.
     """
 
-    __slots__ = ("constants", "fields", "fullmatch", "kind", "levels", "template", "topic", "with_payload")
+    __slots__ = (
+        "_names",
+        "constants",
+        "fields",
+        "fullmatch",
+        "kind",
+        "levels",
+        "template",
+        "topic",
+        "with_payload",
+    )
 
     def __init__(self, template: str, topic: str, kind: type[Message], *constants: str) -> None:
         pattern, declared = compiled(template), kind.__struct_fields__
         self.template, self.topic, self.kind, self.constants = template, topic, kind, constants
         self.levels = template.split("/")
+        self._names = [
+            (at, compiled(level).fullmatch)
+            for at, level in enumerate(self.levels)
+            if level.startswith(("{product_id", "{device_id"))
+        ]
         self.fullmatch = pattern.fullmatch
         self.fields = tuple(name for name in declared if name in pattern.groupindex)
         self.with_payload = "payload" in declared
@@ -70,9 +85,8 @@ class Route:
 
     def sender(self, levels: list[str]) -> bytes | None:
         """Key of the device that publishes on such a topic, where both of its names can be read from it."""
-        pairs = zip(self.levels, levels, strict=False)
-        found = [its for mine, its in pairs if mine.startswith(("{product_id", "{device_id"))]
-        return "/".join(found).encode() if len(found) == 2 and all(map(is_name, found)) else None
+        found = [levels[at] for at, fits in self._names if at < len(levels) and fits(levels[at])]
+        return "/".join(found).encode() if len(found) == len(self._names) else None
 
 
 ROUTES = (
