@@ -10,8 +10,9 @@ from hypothesis import given
 
 from libs.topics.messages.presence import ConnectionObserved
 from services.presence import forget
-from tests.unit.presence.hub import T0, Hub
-from tests.unit.presence.laws import LAW, NAMING, RANDOM, assert_changes_nothing, folded, lives
+from tests.support.presence.hub import Hub
+from tests.support.presence.laws import LAW, NAMING, RANDOM, assert_changes_nothing, folded, lives
+from tests.support.presence.world import T0
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from services.presence.model import Device
     from services.presence.step import Event
-    from tests.unit.presence.world import World
+    from tests.support.presence.world import World
 
 KEY = b"p1/d1"
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.unit.presence.hub import Hub
-from tests.unit.presence.laws import LAW, NAMING, RANDOM, assert_chain, assert_changes_nothing, folded, lives, mixed
-from tests.unit.presence.world import Client, World
+from tests.support.presence.hub import Hub
+from tests.support.presence.laws import LAW, NAMING, RANDOM, assert_chain, assert_changes_nothing, folded, lives, mixed
+from tests.support.presence.world import Client, World
 
 if TYPE_CHECKING:
     from random import Random

@@ -11,7 +11,7 @@ import pytest
 import services.presence
 from libs.topics.codec import Decoder, InvalidMessage, encode
 from services.presence.step import Event
-from tests.unit.presence.hub import Hub
+from tests.support.presence.hub import Hub
 
 VECTORS = Path(services.presence.__file__).parent / "vectors"
 CASES = [case for path in sorted(VECTORS.glob("*.json")) for case in msgspec.json.decode(path.read_bytes())]

@@ -22,7 +22,7 @@ from libs.topics.messages.presence import (
 if TYPE_CHECKING:
     from services.presence.step import Event
 
-PRODUCT = "p1"
+T0 = 1_790_000_000_000
 
 Client: TypeAlias = tuple[str, str]
 """(device id, client id)."""
@@ -39,6 +39,7 @@ class Connection:
 
 @dataclass
 class Broker:
+    product: str
     name: str
     names_channels: bool
     tick: int = 1
@@ -58,7 +59,7 @@ class Broker:
         self.sequence += 1
         self.events.append(
             ConnectionObserved(
-                product_id=PRODUCT,
+                product_id=self.product,
                 device_id=connection.client[0],
                 client_id=connection.client[1],
                 channel_id=connection.channel_id if event == "connect" or self.names_channels else None,
@@ -74,22 +75,26 @@ class Broker:
         )
 
 
-def brokers() -> tuple[Broker, ...]:
+def brokers(product: str, prefix: str) -> tuple[Broker, ...]:
     return (
-        Broker("mosquitto:main", names_channels=False, tick=1000),
-        Broker("emqx4:a", names_channels=False, connect_first=True),
-        Broker("rmqtt:b", names_channels=False),
-        Broker("emqx5:c", names_channels=True, connect_first=True),
-        Broker("aliyun:d", names_channels=True),
+        Broker(product, f"{prefix}mosquitto:main", names_channels=False, tick=1000),
+        Broker(product, f"{prefix}emqx4:a", names_channels=False, connect_first=True),
+        Broker(product, f"{prefix}rmqtt:b", names_channels=False),
+        Broker(product, f"{prefix}emqx5:c", names_channels=True, connect_first=True),
+        Broker(product, f"{prefix}aliyun:d", names_channels=True),
     )
 
 
 class World:
-    """Time moves by `wait` alone. A client that changes brokers does so in a new second, as all their clocks see it."""
+    """Time moves by `wait` alone. A client that changes brokers does so in a new second, as all their clocks see it.
 
-    def __init__(self) -> None:
-        self.now = 1_790_000_000_000
-        self.brokers = brokers()
+    ``prefix``: of the brokers' names, for worlds that share a hub.
+    """
+
+    def __init__(self, product: str = "p1", prefix: str = "") -> None:
+        self.product = product
+        self.now = T0
+        self.brokers = brokers(product, prefix)
         self.newest: dict[Client, Connection] = {}
         self.traffic: dict[str, int] = {}
         self.traffic_events: list[Event] = []
@@ -135,7 +140,7 @@ class World:
 
     def send(self, device_id: str) -> None:
         self.traffic[device_id] = self.now
-        self.traffic_events.append(TrafficSeen(PRODUCT, device_id, self.now))
+        self.traffic_events.append(TrafficSeen(self.product, device_id, self.now))
 
     def logs(self) -> list[list[Event]]:
         """What reaches the hub, by source: the order within each is kept."""
@@ -144,7 +149,7 @@ class World:
     def truth(self) -> dict[bytes, PresenceDocument]:
         """What the documents must be: for each client only its newest connection counts."""
         devices = {device for device, _ in self.newest} | set(self.traffic)
-        return {device_key(PRODUCT, device): self._document(device) for device in devices}
+        return {device_key(self.product, device): self._document(device) for device in devices}
 
     def _document(self, device: str) -> PresenceDocument:
         mine = [connection for client, connection in self.newest.items() if client[0] == device]
@@ -158,4 +163,4 @@ class World:
         ended = [connection.ended_at for connection in mine if connection.ended_at is not None]
         since = opened[0].opened_at if opened else max(ended, default=None)
         shown = Session("online" if opened else "offline", since, channels)
-        return PresenceDocument(PRODUCT, device, shown, self.traffic.get(device), 0)
+        return PresenceDocument(self.product, device, shown, self.traffic.get(device), 0)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from tests.unit.presence.hub import Hub
-from tests.unit.presence.world import World
+from tests.support.presence.hub import Hub
+from tests.support.presence.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,11 +15,10 @@ from libs.topics.messages.presence import PresenceChanged, PresenceDocument, Sou
 from services.presence.model import Device, Sources
 from services.presence.session import terms
 from services.presence.step import Event, fold_sources, step
+from tests.support.presence.world import T0
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-T0 = 1_790_000_000_000
 
 decode_document: Decoder[PresenceDocument] = Decoder(PresenceDocument)
 decode_transition: Decoder[PresenceChanged] = Decoder(PresenceChanged)
@@ -27,16 +26,19 @@ rows = Codec(Device, Sources)
 
 
 class Hub:
-    def __init__(self) -> None:
+    def __init__(self, partition: int = 0) -> None:
+        self.partition = partition
         self.rows: dict[bytes, Device] = {}
         self.sources = Sources()
         self.documents: dict[bytes, PresenceDocument] = {}
         self.transitions: list[PresenceChanged] = []
         self.offset = -1
 
-    def apply(self, event: Event, *, timestamp: int | None = None, key: bytes | None = None) -> Sequence[Output]:
+    def apply(
+        self, event: Event, *, offset: int | None = None, timestamp: int | None = None, key: bytes | None = None
+    ) -> Sequence[Output]:
         """Fold the next record of the inbox; a source's start is swept as the lane does it."""
-        self.offset += 1
+        self.offset = self.offset + 1 if offset is None else offset
         when = T0 + self.offset if timestamp is None else timestamp
         if key is None:
             key = (
@@ -51,7 +53,7 @@ class Hub:
         return outputs
 
     def _at(self, key: bytes, timestamp: int, *, swept: bool = False) -> At:
-        return At(names.PRESENCE_INBOX, 0, self.offset, timestamp, key, swept)
+        return At(names.PRESENCE_INBOX, self.partition, self.offset, timestamp, key, swept)
 
     def _select(self, targets: Terms | None) -> list[bytes]:
         wanted = set(targets.terms) if targets is not None else set()
