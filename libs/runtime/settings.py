@@ -116,9 +116,9 @@ class ClickHouseSettings(Settings, frozen=True, kw_only=True):
     url: Annotated[
         str, Meta(pattern=r"^https?://", description="ClickHouse's HTTP interface, such as `https://host:8443`.")
     ] = "http://127.0.0.1:8123"
-    database: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*\Z", description="Database of the hub's tables.")] = (
-        "fleetlog"
-    )
+    database: Annotated[
+        str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*\Z", description="Database of the hub's tables.")
+    ] = "fleetlog"
     username: Annotated[str, Meta(min_length=1, description="ClickHouse user.")] = "default"
     password: Annotated[Secret, Meta(description="ClickHouse password.")] = Secret()
 
