@@ -40,6 +40,7 @@ check:
     @.venv/bin/mypy
     @.venv/bin/lint-imports
     @{{ python }} -m libs.topics.generate --check
+    @{{ python }} -m libs.runtime.reference --check
 
 # tests without brokers, in parallel
 unit *args:
@@ -49,9 +50,10 @@ unit *args:
 integration *args: programs
     @.venv/bin/pytest tests/integration tests/e2e "$@"
 
-# write schemas, AsyncAPI document and topic graph from the catalog
+# write schemas, AsyncAPI document and topic pages from the catalog; settings and metrics pages from the services
 generate:
     @{{ python }} -m libs.topics.generate
+    @{{ python }} -m libs.runtime.reference
 
 # compile the requirement files with hashes (no index address is written)
 lock:
