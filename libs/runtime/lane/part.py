@@ -27,10 +27,15 @@ Change: TypeAlias = dict[str, Any]
 class Record(Protocol):
     """A Kafka record, as aiokafka hands it over."""
 
-    key: bytes | None
-    value: bytes | None
-    offset: int
-    timestamp: int
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int:
+        """Milliseconds since 1970."""
 
 
 class Part:
@@ -87,11 +92,7 @@ class Part:
 
     def _forget(self, key: bytes, revision: int) -> None:
         row = self.rows.get(key)
-        if isinstance(row, bytes):
-            gone = is_dead(row) and revision_of(row) <= revision
-        else:
-            gone = row.__class__ is Dead and row.revision <= revision
-        if gone:
+        if row is not None and is_dead(row) and revision_of(row) <= revision:
             del self.rows[key]
 
     # -- recovery and standby

@@ -47,8 +47,7 @@ def passage(lane: Lane, part: Part, event: Any, records: Sequence[Record]) -> It
         if n == len(records):
             lane.submit(work, event)
             return
-        if work:
-            lane.submit(work, None)
+        lane.submit(work, None)
         yield from broadcast(lane, part, generation, records[n])
         n += 1
 

@@ -60,12 +60,14 @@ def prefix_of(stored: bytes | Row) -> bytes:
     return prefix(stored.revision, dead=stored.__class__ is Dead)
 
 
-def revision_of(framed: bytes) -> int:
-    return int.from_bytes(framed[:PREFIX], "big") >> 1
+def revision_of(stored: bytes | Row) -> int:
+    if not isinstance(stored, bytes):
+        return stored.revision
+    return int.from_bytes(stored[:PREFIX], "big") >> 1
 
 
-def is_dead(framed: bytes) -> bool:
-    return bool(framed[PREFIX - 1] & 1)
+def is_dead(stored: bytes | Row) -> bool:
+    return bool(stored[PREFIX - 1] & 1) if isinstance(stored, bytes) else stored.__class__ is Dead
 
 
 class Codec:
@@ -79,7 +81,7 @@ class Codec:
 
     def thaw(self, framed: bytes) -> Row:
         """Decode the author's row, or `Dead`. Raises `msgspec.DecodeError`."""
-        decode = self._dead if framed[PREFIX - 1] & 1 else self._live
+        decode = self._dead if is_dead(framed) else self._live
         return decode(memoryview(framed)[PREFIX:])
 
     def thaw_shared(self, framed: bytes) -> SharedRow[Any]:

@@ -15,7 +15,7 @@ from libs.topics.identity import BROADCAST_KEY
 
 from .letters import BadKey, OutputTooLarge, RowTooLarge, letter, reason_of
 from .model import At
-from .rows import SHARED_KEY, Dead, Row, SharedRow, prefix, prefix_of
+from .rows import SHARED_KEY, Dead, Row, SharedRow, is_dead, prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -65,10 +65,6 @@ class Work:
         self.refusals: list[str] = []
         self.skipped = self.unknown = 0
 
-    def __bool__(self) -> bool:
-        """There is something to send."""
-        return bool(self._frames or self._shared_frame or self.outputs)
-
     def fold(self, records: Sequence[Record], start: int) -> int:
         """Fold keyed records from index ``start`` on; returns the index of the next broadcast, else the length."""
         return self._run(records, start, self._lane.decode, swept=False)
@@ -76,8 +72,8 @@ class Work:
     def visit(self, keys: Iterable[bytes], record: Record, event: Any) -> None:
         """Fold one broadcast into the rows of these keys, as far as they exist and did not record it yet."""
         rows = self.part.rows
-        alive = [key for key in keys if key in rows and not prefix_of(rows[key])[-1] & 1]
-        visits: list[Any] = [Visit(key, record.value, record.offset, record.timestamp) for key in alive]
+        alive = [key for key in keys if key in rows and not is_dead(rows[key])]
+        visits = [Visit(key, record.value, record.offset, record.timestamp) for key in alive]
         self._run(visits, 0, lambda _: event, swept=True)
 
     # One loop without calls that are not needed, since everything here happens once per event.
