@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from concurrent.futures import ThreadPoolExecutor
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 SETTING = re.compile(r"\w+")
 PYTHON_FORMATS = frozenset({"arrowtable", "dataframe", "datastore", "debug"})
 """Names that make chDB return Python objects instead of bytes."""
-
-CHUNK = 4 << 20
-"""Bytes handed to the engine's parser at once."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,14 +108,16 @@ class Engine:
 
     @staticmethod
     def _insert(session: Session, insert: statement.Insert) -> Result:
-        with session.send_insert(insert.sql, insert.format) as inserter:
-            for start in range(0, len(insert.data), CHUNK):
-                inserter.append(insert.data[start : start + CHUNK])
-            done = inserter.finish()
+        # Neither session.send_insert, which reports rows as written that the table refused (a constraint, too many
+        # parts, no space), nor data behind the statement, which would end at its first empty line.
+        with NamedTemporaryFile(prefix="fleetlog-insert-") as file:
+            file.write(insert.data)
+            file.flush()
+            done = session.query(insert.from_file(file.name))
         return Result(
             data=b"",
             format=insert.format,
-            summary={"written_rows": str(done.rows_written), "written_bytes": str(done.bytes_written)},
+            summary={"written_rows": str(done.rows_written()), "written_bytes": str(done.bytes_written())},
         )
 
 

@@ -24,6 +24,7 @@ INSERT = re.compile(r"\s*INSERT\s", re.IGNORECASE)
 DATA = re.compile(r"\bFORMAT\s+(\w+)[ \t]*;?[ \t]*(?:\r?\n)?", re.IGNORECASE)
 NO_DATA = re.compile(r"\b(?:SELECT|VALUES|WITH|WATCH)\b", re.IGNORECASE)
 RESULT = re.compile(r"\bFORMAT\s+(\w+)(?:\s+SETTINGS\b[^;]*)?\s*;?\s*\Z", re.IGNORECASE)
+SETTINGS = re.compile(r"\bSETTINGS\b", re.IGNORECASE)
 SECOND = re.compile(r";\s*[^\s;]")
 CREATES = re.compile(r"\s*(?:CREATE|ATTACH|REPLACE)\b", re.IGNORECASE)
 ENGINE = re.compile(r"\bENGINE\s*=?\s*[`\"]?(\w+)", re.IGNORECASE)
@@ -49,6 +50,12 @@ class Insert(msgspec.Struct, frozen=True):
     sql: str
     format: str
     data: bytes
+
+    def from_file(self, path: str) -> str:
+        """Return the statement that reads its data from ``path``, a name without quotes or wildcards."""
+        settings = SETTINGS.search(skeleton(self.sql, names=False))
+        end = settings.start() if settings else len(self.sql)
+        return f"{self.sql[:end]} FROM INFILE '{path}' {self.sql[end:]} FORMAT {self.format}"
 
 
 def skeleton(sql: str, *, names: bool) -> str:
