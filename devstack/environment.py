@@ -11,6 +11,7 @@ from devstack.ports import HOST
 PREFIX = "FLEETLOG_"
 MQTT_CLIENTS = frozenset({"ingest"})
 CLICKHOUSE_CLIENTS = frozenset({"timeseries"})
+LANES = frozenset({"presence"})
 JOBS = frozenset({"topics"})
 """Run once and end: no ops server."""
 
@@ -37,6 +38,10 @@ def variables(service: str, addresses: Addresses, ops_port: int) -> dict[str, st
     if service in MQTT_CLIENTS:
         told["FLEETLOG_MQTT_HOST"] = HOST
         told["FLEETLOG_MQTT_PORT"] = str(addresses.mqtt_internal_port)
+    if service in LANES:
+        told["FLEETLOG_LANE_INSTANCE_ID"] = (
+            f"{service}-0"  # killed and started again, it need not wait for its own ghost
+        )
     if service in CLICKHOUSE_CLIENTS:
         told["FLEETLOG_CLICKHOUSE_URL"] = addresses.clickhouse_url
     return told

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from libs.topics import names
 from libs.topics.codec import Decoder, encode
@@ -71,6 +71,17 @@ class Inbox:
         thread = threading.Thread(target=run)
         thread.start()
         return thread
+
+
+def written(bootstrap: str, topic: str) -> int:
+    """How many records a topic was given so far."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test-watermarks"})
+    try:
+        numbers = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        ends = [consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10) for number in numbers]
+        return sum(end for _, end in ends)
+    finally:
+        consumer.close()
 
 
 def replayed(bootstrap: str, product: str) -> dict[tuple[str, bytes], set[bytes]]:

@@ -10,7 +10,7 @@ import pytest
 
 from libs.topics import catalog, names
 from libs.topics.identity import device_key
-from tests.integration.presence.inbox import Inbox, current, published, replayed
+from tests.integration.presence.inbox import Inbox, current, published, replayed, written
 from tests.support.names import unique
 from tests.support.polling import eventually
 from tests.support.presence.world import World
@@ -103,36 +103,37 @@ def lived(product: str, seed: int, steps: int) -> tuple[World, list[Event]]:
     return world, events
 
 
+def kill_at_work(stack: Stack) -> None:
+    """Wait until presence publishes, kill it, wait until it was started again."""
+    seen, before = written(stack.kafka, names.PRESENCE_TRANSITIONS), stack.restarts("presence")
+    eventually(lambda: written(stack.kafka, names.PRESENCE_TRANSITIONS) > seen + 500, describe="presence at work")
+    stack.kill("presence", signal.SIGKILL)
+    eventually(lambda: stack.restarts("presence") > before, describe="presence started again")
+
+
 def test_killed_three_times_under_load_presence_is_exact(stack: Stack, inbox: Inbox) -> None:
-    world, events = lived(unique("presence"), seed=7, steps=40_000)
-    writing = inbox.write_slowly(events, per_second=4000)
+    world, events = lived(unique("presence"), seed=7, steps=24_000)
+    writing = inbox.write_slowly(events, per_second=1500)
     for _ in range(3):
-        seen = len(published(stack.kafka, names.PRESENCE_TRANSITIONS, world.product))
-        eventually(
-            lambda seen=seen: len(published(stack.kafka, names.PRESENCE_TRANSITIONS, world.product)) > seen + 500,  # type: ignore[misc]
-            describe="presence at work",
-        )
+        kill_at_work(stack)
         assert writing.is_alive(), "the load ended before the kills did"
-        before = stack.restarts("presence")
-        stack.kill("presence", signal.SIGKILL)
-        eventually(lambda before=before: stack.restarts("presence") > before, describe="presence started again")  # type: ignore[misc]
     writing.join()
     stack.wait_ready()
 
-    eventually(
-        lambda: current(stack.kafka, world.product) == world.truth(), timeout=60, describe="presence.state is the truth"
-    )
-    expected = replayed(stack.kafka, world.product)
-    transitions = published(stack.kafka, names.PRESENCE_TRANSITIONS, world.product)
-    contents: dict[str, set[bytes]] = {}
-    for record in transitions:
-        assert record.value is not None
+    def is_true() -> bool:
+        return current(stack.kafka, world.product) == world.truth()
+
+    eventually(is_true, timeout=60, describe="presence.state is the truth")
+    contents: dict[str, set[bytes | None]] = {}
+    for record in published(stack.kafka, names.PRESENCE_TRANSITIONS, world.product):
         contents.setdefault(record.message["id"], set()).add(record.value)
-    assert all(len(values) == 1 for values in contents.values()), "one id, two contents"
-    wanted = {
-        value for (topic, _), values in expected.items() if topic == names.PRESENCE_TRANSITIONS for value in values
-    }
+    assert [cause for cause, values in contents.items() if len(values) > 1] == [], "one id, two contents"
+    wanted = transitions_of(replayed(stack.kafka, world.product))
     assert {value for values in contents.values() for value in values} == wanted
     for feed in FEEDS:
         fed = {record.value for record in published(stack.kafka, feed, world.product)}
-        assert fed >= wanted, f"{len(wanted - fed)} transitions are missing in {feed}"
+        assert fed == wanted, f"{len(wanted - fed)} transitions are missing in {feed}"
+
+
+def transitions_of(outputs: dict[tuple[str, bytes], set[bytes]]) -> set[bytes]:
+    return {value for (topic, _), values in outputs.items() if topic == names.PRESENCE_TRANSITIONS for value in values}
