@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _hub(options, console) as (hub, started):
             prefix = "" if options.state is None and not options.keep else None
-            terms = Terms(options.devices, options.seconds, options.seed, prefix)
+            terms = Terms(options.devices, options.seconds, options.seed, prefix, options.patience)
             parts, balanced = asyncio.run(run(hub, terms, console, started))
             _print(console, parts)
             if options.keep:
@@ -83,6 +83,9 @@ def _parser() -> argparse.ArgumentParser:
         "--seconds", type=int, default=20, metavar="S", help=f"how long, at least {SHORTEST} seconds (default: 20)"
     )
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="which scripts are played (default: 1)")
+    parser.add_argument(
+        "--patience", type=float, default=30.0, metavar="S", help="seconds the hub gets to catch up (default: 30)"
+    )
     parser.add_argument(
         "--state", type=Path, metavar="DIR", help="keep data and logs there (default: a temporary directory)"
     )

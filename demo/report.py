@@ -44,7 +44,7 @@ def sections(
         Section("Presence: the fleet's own truth, and what the hub says", text.presence(truth, verdict)),
         Section("Latency from a device's publish to a row that a query finds", _latency(latency)),
         Section("Three questions to ClickHouse", _answers(answers)),
-        Section("Dead letters", [text.figure(verdict.letters)]),
+        Section("Dead letters", [_letters(verdict.letters)]),
         Section("Verdict", [*_verdict(truth, verdict), "", _times(times)]),
     ]
 
@@ -82,6 +82,10 @@ def _answers(answers: Sequence[Answer]) -> list[str]:
         first, *rest = questions.lines(given)
         lines += [f"{number}. {first}", *(f"   {line}".rstrip() for line in rest), ""]
     return lines[:-1]
+
+
+def _letters(count: int | None) -> str:
+    return f"{count:,}; the fleet sends nothing that could be refused" if count else "none"
 
 
 def _verdict(truth: Truth, verdict: Verdict) -> list[str]:

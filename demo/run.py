@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PATIENCE = 30.0
-"""Seconds that the hub gets to catch up."""
 REFRESH = 0.2
 """Seconds between two looks at the figures."""
 
@@ -50,6 +48,8 @@ class Terms(msgspec.Struct, frozen=True):
     seed: int
     prefix: str | None
     """Of the product ids; None: a new one, since the hub may know devices of an earlier run."""
+    patience: float
+    """Seconds that the hub gets to catch up."""
 
 
 class Instruments:
@@ -126,7 +126,9 @@ async def run(hub: Places, terms: Terms, console: Console, started: float) -> tu
                 with watch.follow(instruments.kafka):
                     await stage.during("the fleet plays", fleet.play())
                 played = time.monotonic()
-                verdict = await stage.during("the hub catches up", instruments.audit.settle(fleet.truth, PATIENCE))
+                verdict = await stage.during(
+                    "the hub catches up", instruments.audit.settle(fleet.truth, terms.patience)
+                )
             times = report.Times(started, played - begun, time.monotonic() - played)
             latency = instruments.poller.sightings.latency(fleet.truth)
             parts = report.sections(fleet.truth, verdict, latency, instruments.answers(), times)

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from .addresses import Addresses
     from .truth import Truth
 
-PATIENCE = 30.0
-"""Seconds that the hub gets to catch up after the run."""
 NEWS = 5.0
 """Seconds between two lines of progress."""
 BALANCED, UNBALANCED, NO_RUN, INTERRUPTED = 0, 1, 2, 130
@@ -90,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     hub.add_argument(
         "--state", type=Path, default=Path(".fleetlog"), metavar="DIR", help="of the running stack (default: .fleetlog)"
     )
+    hub.add_argument(
+        "--patience", type=float, default=30.0, metavar="S", help="seconds it gets to catch up (default: 30)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     return parser
 
@@ -109,7 +110,7 @@ async def _run(where: Addresses, options: argparse.Namespace) -> int:
                 news.cancel()
                 with suppress(asyncio.CancelledError):
                     await news
-            verdict = await audit.settle(fleet.truth, PATIENCE)
+            verdict = await audit.settle(fleet.truth, options.patience)
             report = _json(fleet.truth, verdict) if options.json else "\n".join(_text(fleet.truth, verdict))
     print(report)
     return BALANCED if verdict.balanced else UNBALANCED

@@ -30,11 +30,11 @@ WORDS = {"source_restarted": "connection_lost"}
 """Of the hub's causes, those that a device cannot tell apart from another."""
 
 
-class Finding(msgspec.Struct, frozen=True, order=True):
+class Finding(msgspec.Struct, frozen=True):
     where: str
     what: str
     """``lost``, ``doubled``, ``unknown``, ``altered``, ``disorder``, ``state``, ``since``, ``transitions``,
-    ``dead_letter``."""
+    ``refused``."""
     sentence: str
 
 
@@ -51,7 +51,7 @@ def messages(truth: Truth, arrivals: Iterable[Arrival], place: Place) -> list[Fi
     for message in truth.sent.values():
         if place == "Kafka" or message.kind in STORED:
             findings += _message(message, found[message.message_id], place)
-    return sorted(findings + _disorder(truth, found, place))
+    return findings + _disorder(truth, found, place)
 
 
 def _message(message: Sent, copies: list[Arrival], place: Place) -> list[Finding]:
@@ -104,7 +104,7 @@ def presence(truth: Truth, documents: Mapping[Device, PresenceDocument]) -> list
             findings.append(Finding("presence", "state", f"{name} was connected, the hub does not know it"))
         elif document is not None and connections:
             findings += _since(name, connections, truth.up(device), document)
-    return sorted(findings)
+    return findings
 
 
 def _since(
@@ -142,15 +142,15 @@ def transitions(truth: Truth, log: Iterable[Transition], place: Place) -> list[F
         if told[device] != expected:
             sentence = f"{'/'.join(device)}: {_story(expected)}; the transitions in {place}: {_story(told[device])}"
             findings.append(Finding(place, "transitions", sentence))
-    return sorted(findings)
+    return findings
 
 
 def dead_letters(letters: Iterable[DeadLetter]) -> list[Finding]:
     """Name every dead letter: the fleet sends nothing that could be refused."""
-    return sorted(
-        Finding("dead letters", "dead_letter", f"{letter.service} refused {letter.origin}: {letter.error}")
+    return [
+        Finding("dead letters", "refused", f"{letter.service} refused {letter.origin}: {letter.error}")
         for letter in letters
-    )
+    ]
 
 
 def _name(arrival: Arrival) -> str:

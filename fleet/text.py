@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from .messages import STORED
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -40,15 +42,19 @@ def books(entries: Sequence[Entry]) -> list[str]:
     sums = (published, acknowledged, _sum(e.kafka for e in entries), _sum(e.clickhouse for e in entries))
     header = ("message", "Kafka topic", "published", "acknowledged", "in Kafka", "in ClickHouse")
     lines = table("<<>>>>", header, [*rows, ("all", "", *map(figure, sums))])
-    if published > acknowledged:
-        lines += ["", _unacknowledged(published - acknowledged, entries)]
-    return lines
+    return [*lines, *_notes(published - acknowledged, entries)]
 
 
-def _unacknowledged(count: int, entries: Sequence[Entry]) -> str:
-    arrived = sum(e.unacknowledged_in_kafka for e in entries)
-    known = "" if any(e.kafka is None for e in entries) else f"; {arrived:,} of them reached Kafka before"
-    return f"{count:,} published without an acknowledgement, since the connection was cut{known}"
+def _notes(unacknowledged: int, entries: Sequence[Entry]) -> list[str]:
+    """Explain figures of a line that are not the same."""
+    notes: list[str] = []
+    if unacknowledged:
+        notes.append(f"{unacknowledged:,} publishes were cut off before their acknowledgement came")
+        if all(e.kafka is not None for e in entries):
+            notes[0] += f"; {sum(e.unacknowledged_in_kafka for e in entries):,} of them had reached the broker"
+    if any(e.clickhouse is not None for e in entries):
+        notes.append(f"ClickHouse stores telemetry: {' and '.join(sorted(STORED, reverse=True))}")
+    return ["", *notes] if notes else []
 
 
 def _sum(values: Iterable[int | None]) -> int | None:
@@ -69,10 +75,14 @@ def presence(truth: Truth, verdict: Verdict) -> list[str]:
     return table("<>>", ("", "fleet", "hub"), [(name, figure(ours), figure(theirs)) for name, ours, theirs in rows])
 
 
+def _sort(finding: Finding) -> tuple[str, str]:
+    return finding.where, finding.what
+
+
 def findings(found: Sequence[Finding]) -> list[str]:
     """What does not balance: per place and sort how many, and the first few in full."""
     lines: list[str] = []
-    for (where, what), group in groupby(sorted(found), key=lambda finding: (finding.where, finding.what)):
+    for (where, what), group in groupby(sorted(found, key=_sort), key=_sort):
         sentences = [finding.sentence for finding in group]
         lines.append(f"{where}, {what.replace('_', ' ')}: {len(sentences):,}")
         lines += [f"  {sentence}" for sentence in sentences[:SHOWN]]

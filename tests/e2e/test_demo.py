@@ -1,0 +1,143 @@
+"""The demo as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from devstack import processes
+from devstack.ports import HOST
+from devstack.stack import CHECKOUT
+from fleet.messages import ARRIVES_IN, STORED
+from tests.support import clickhouse
+from tests.support.names import unique
+from tests.support.polling import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from devstack.stack import Stack
+
+LIMIT = 150
+"""Seconds."""
+
+
+@contextmanager
+def running(state: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """The demo with a state directory that the test knows."""
+    command = (sys.executable, "-m", "demo", "--state", str(state), *options)
+    with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as demo:
+        try:
+            yield demo
+        finally:
+            demo.terminate()
+
+
+def figures(report: str) -> dict[str, list[int | None]]:
+    """Lines of the report's tables: name to figures, None for a dash."""
+    found: dict[str, list[int | None]] = {}
+    for line in report.splitlines():
+        match = re.fullmatch(r"  (\w+(?: \w+)?)(?: +[a-z]+\.[a-z-]+)?((?: +(?:[\d,]+|-))+)", line)
+        if match:
+            values = match[2].replace(",", "").split()
+            found[match[1]] = [None if value == "-" else int(value) for value in values]
+    return found
+
+
+def test_the_books_of_a_small_demo_balance_and_nothing_stays_behind(tmp_path: Path) -> None:
+    with running(tmp_path, "--devices", "40", "--seconds", "8") as demo:
+        report, _ = demo.communicate(timeout=LIMIT)
+    assert demo.returncode == 0, report
+    assert "The books balance." in report
+
+    tables = figures(report)
+    for kind in ARRIVES_IN:
+        published, acknowledged, kafka, stored = tables[kind]
+        assert None not in {published, acknowledged, kafka}
+        assert (acknowledged or 0) <= (kafka or 0) <= (published or 0)
+        assert stored == (kafka if kind in STORED else None)
+    assert tables["all"] == [sum(column[n] or 0 for column in map(tables.get, ARRIVES_IN) if column) for n in range(4)]
+    assert (tables["all"][1] or 0) > 300
+    for name in ("online now", "offline now", "connected", "taken over", "disconnected", "connection lost"):
+        fleet, hub = tables[name]
+        assert fleet == hub, name
+    assert sum(tables[name][0] or 0 for name in ("online now", "offline now")) == 40
+    assert tables["taken over"] == [1, 1]
+    assert re.search(r"p50 [\d,]+ ms   p99 [\d,]+ ms", report)
+    assert "Dead letters\n  none\n" in report
+    assert processes.find(tmp_path) == {}
+
+
+def test_a_row_doubled_behind_the_hubs_back_is_found_and_ends_in_status_1(tmp_path: Path) -> None:
+    with running(tmp_path, "--devices", "10", "--seconds", "8", "--patience", "8") as demo:
+        url = eventually(lambda: clickhouse_of(tmp_path), LIMIT, describe="the port of ClickHouse")
+        eventually(lambda: double_a_row(url), LIMIT, describe="a row to double")
+        report, _ = demo.communicate(timeout=LIMIT)
+    assert demo.returncode == 1, report
+    assert "The books do not balance." in report
+    assert "ClickHouse, doubled: 1\n" in report
+
+
+def clickhouse_of(state: Path) -> str | None:
+    file = state / "ports.json"
+    port = json.loads(file.read_text()).get("clickhouse") if file.exists() else None
+    return None if port is None else f"http://{HOST}:{port}"
+
+
+def double_a_row(url: str | None) -> bool:
+    """True once a row has been there to be doubled."""
+    assert url is not None
+    try:
+        client = clickhouse.client(url, "fleetlog")
+        if not client.query("SELECT 1 FROM raw_events LIMIT 1").result_rows:
+            return False
+    except ClickHouseError as error:
+        raise AssertionError("not yet") from error
+    client.command("INSERT INTO raw_events SELECT * FROM raw_events LIMIT 1")
+    return True
+
+
+def test_ctrl_c_ends_the_demo_in_order(tmp_path: Path) -> None:
+    with running(tmp_path, "--devices", "10", "--seconds", "60") as demo:
+        assert demo.stdout is not None
+        for line in demo.stdout:
+            if "the fleet plays" in line:
+                break
+        demo.send_signal(signal.SIGINT)
+        rest, _ = demo.communicate(timeout=LIMIT)
+    assert demo.returncode == 130
+    assert "interrupted; everything has been stopped" in rest
+    assert "Traceback" not in rest
+    assert processes.find(tmp_path) == {}
+
+
+def test_the_fleet_alone_against_a_running_stack_says_so_in_json(stack: Stack) -> None:
+    command = (
+        sys.executable,
+        "-m",
+        "fleet",
+        "--devices",
+        "12",
+        "--seconds",
+        "5",
+        "--prefix",
+        unique("alone"),
+        "--json",
+    )
+    where = ("--mqtt", f"{HOST}:{stack.mqtt_port}", "--kafka", stack.kafka, "--clickhouse", stack.clickhouse_url)
+    done = subprocess.run((*command, *where), cwd=CHECKOUT, capture_output=True, text=True, timeout=LIMIT, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = json.loads(done.stdout)
+    assert said["balanced"] is True
+    assert said["findings"] == []
+    assert said["hub"]["online"] == said["online"]
+    assert said["hub"]["connections"] == {k: n for k, n in said["connections"].items() if n}
+    assert sum(entry["kafka"] for entry in said["books"]) >= said["acknowledged"] > 0

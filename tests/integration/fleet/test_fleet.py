@@ -1,0 +1,57 @@
+"""The simulator on a real broker: what its truth says is what the broker saw."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from devstack.ports import HOST, free_port
+from fleet import dataset
+from fleet.device import CannotConnect
+from fleet.fleet import Fleet
+from fleet.link import Endpoint
+from fleet.plan import plan
+from tests.support.devices import publish, subscribed
+from tests.support.names import unique
+
+if TYPE_CHECKING:
+    from devstack.stack import Stack
+
+WORDS = ("New client connected", "already connected", "closed its connection", "Bad socket read/write", " disconnected.")
+
+
+async def test_the_broker_saw_every_connection_and_message_that_the_truth_knows(brokers: Stack) -> None:
+    prefix, end = unique("fleet"), unique("end")
+    scripts = plan(5, 20, 6, rate=5, prefix=prefix)
+    with subscribed(brokers.mqtt_internal_port, ["upload_data/#", "$SYS/broker/log/#", end]) as inbox:
+        async with Fleet(scripts, Endpoint(HOST, brokers.mqtt_port), "run", dataset.load()) as fleet:
+            await fleet.play()
+            assert fleet.truth.online() > 0
+        publish(brokers.mqtt_internal_port, None, [(end, b"")])
+        seen = inbox.until(end)
+
+    truth, expected = fleet.truth, fleet.truth.count_causes()
+    log = [m.payload.decode() for m in seen if m.topic.startswith("$SYS") and prefix.encode() in m.payload]
+    counts = Counter(word for line in log for word in WORDS if word in line)
+    assert truth.online() == 0
+    assert counts["New client connected"] == expected["connected"] + expected["taken_over"]
+    assert counts["already connected"] == expected["taken_over"] == 1
+    lost = counts["closed its connection"] + counts["Bad socket read/write"]  # the latter where PUBACK met the reset
+    assert lost == expected["connection_lost"] > 0
+    assert truth.endings("lost") == 0
+
+    uploads = {m.topic.rpartition("/")[2]: m.payload for m in seen if m.topic.startswith(f"upload_data/{prefix}")}
+    assert uploads.keys() <= truth.sent.keys()
+    for message in truth.sent.values():
+        if message.kind in {"weather", "frame"} and message.acknowledged_at is not None:
+            assert uploads[message.message_id] == message.payload
+
+
+async def test_without_a_broker_the_run_is_given_up_with_one_clear_error() -> None:
+    scripts = plan(1, 1, 5)
+    fleet = Fleet(scripts, Endpoint(HOST, free_port()), "run", dataset.load())
+    with pytest.raises(CannotConnect, match="airport/station-000 cannot connect to 127"):
+        async with fleet:
+            await fleet.play()
