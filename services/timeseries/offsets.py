@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from confluent_kafka import Consumer
+
+T = TypeVar("T")
 
 log = logs.get(__name__)
 
@@ -29,8 +32,10 @@ _PASSING: Final = frozenset(
     {
         KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
         KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.NETWORK_EXCEPTION,
         KafkaError.NOT_COORDINATOR,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.REQUEST_TIMED_OUT,
         KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 - the client's own codes begin with an underscore
         KafkaError._TIMED_OUT,  # noqa: SLF001
@@ -38,7 +43,7 @@ _PASSING: Final = frozenset(
         KafkaError._WAIT_COORD,  # noqa: SLF001
     }
 )
-"""A coordinator that moves or is away. Not among them: everything that says that the partition is no longer ours."""
+"""A broker that moves or is away. Not among them: everything that says that the partition is no longer ours."""
 
 
 def read(consumer: Consumer, partitions: Sequence[TopicPartition]) -> Iterator[tuple[Place, Mark, int, int]]:
@@ -46,11 +51,9 @@ def read(consumer: Consumer, partitions: Sequence[TopicPartition]) -> Iterator[t
 
     Raises KafkaException, and `UnusableMark` with the partition's name.
     """
-    for found in consumer.committed(list(partitions), timeout=ANSWER_SECONDS):
-        if found.error is not None:
-            raise KafkaException(found.error)
-        low, high = consumer.get_watermark_offsets(found, timeout=ANSWER_SECONDS)
+    for found in _insist(lambda: _sound(consumer.committed(list(partitions), timeout=ANSWER_SECONDS))):
         place = (found.topic, found.partition)
+        low, high = _insist(partial(consumer.get_watermark_offsets, found, timeout=ANSWER_SECONDS))
         try:
             known = None if found.offset == OFFSET_INVALID else mark(found.offset, found.metadata or "")
             yield place, *resume(known, low, high)
@@ -58,28 +61,33 @@ def read(consumer: Consumer, partitions: Sequence[TopicPartition]) -> Iterator[t
             raise UnusableMark(f"{found.topic}-{found.partition}: {error}") from error
 
 
-def write(consumer: Consumer, marks: Mapping[Place, Mark], clock: Callable[[], float] = time.monotonic) -> None:
-    """Commit all ``marks`` in one request and wait for Kafka; outages of the coordinator are waited for.
+def write(consumer: Consumer, marks: Mapping[Place, Mark]) -> None:
+    """Commit all ``marks`` in one request and wait for Kafka.
 
-    Raises KafkaException when the group has gone on without us, or after a minute.
+    Raises KafkaException when the group has gone on without us, or after a minute without a coordinator.
     """
     offsets = [
         TopicPartition(topic, partition, mark.offset, mark.metadata) for (topic, partition), mark in marks.items()
     ]
-    give_up = clock() + PATIENCE_SECONDS
+    _insist(lambda: _sound(consumer.commit(offsets=offsets, asynchronous=False)))
+
+
+def _sound(answers: list[TopicPartition]) -> list[TopicPartition]:
+    """Raise the first partition's error, if there is one."""
+    for answer in answers:
+        if answer.error is not None:
+            raise KafkaException(answer.error)
+    return answers
+
+
+def _insist(action: Callable[[], T]) -> T:
+    """Repeat ``action`` while a broker moves or is away, for at most `PATIENCE_SECONDS`."""
+    give_up = time.monotonic() + PATIENCE_SECONDS
     while True:
-        error = _commit(consumer, offsets)
-        if error is None:
-            return
-        if error.code() not in _PASSING or clock() > give_up:
-            raise KafkaException(error)
-        log.warning("Kafka does not take the commit", error=str(error))
+        try:
+            return action()
+        except KafkaException as error:
+            if error.args[0].code() not in _PASSING or time.monotonic() > give_up:
+                raise
+            log.warning("Kafka does not answer for offsets", error=str(error))
         time.sleep(RETRY_SECONDS)
-
-
-def _commit(consumer: Consumer, offsets: list[TopicPartition]) -> KafkaError | None:
-    try:
-        results = consumer.commit(offsets=offsets, asynchronous=False)
-    except KafkaException as error:
-        return error.args[0]
-    return next((result.error for result in results if result.error is not None), None)

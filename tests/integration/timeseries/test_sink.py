@@ -1,0 +1,206 @@
+"""The sink as a process, on real Kafka and ClickHouse: every event once, whatever happens to it."""
+
+from __future__ import annotations
+
+import signal
+from base64 import b64decode
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from libs.topics.codec import encode
+from libs.topics.messages.telemetry import DataUploaded
+from tests.support.names import unique
+from tests.support.polling import eventually
+from tests.support.records import produce, read_all
+from tests.support.sink import Sink
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from devstack.stack import Stack
+
+TOPIC = "device.telemetry"
+NOW = 1_790_000_000_000
+PAYLOAD = b'{"n":%d,"inner":{"half":0.5},"on":true,"state":"open"}'
+EACH = {"metrics": 3, "metric_strings": 1, "raw_events": 1}
+
+
+def uploads(product: str, count: int, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
+    """(key, value) of so many uploads of 50 devices; number n says ``{"n": n, …}``."""
+    for n in range(start, start + count):
+        event = DataUploaded(product, f"d{n % 50}", "weather", f"m{n}", 1, "json", msgspec.Raw(PAYLOAD % n), NOW + n)
+        yield f"{product}/d{n % 50}".encode(), encode(event)
+
+
+def assert_exact(sink: Sink, product: str, count: int) -> None:
+    """Every event of the product has all its rows, once."""
+    ours = f"product_id = '{product}'"
+    for table, each in EACH.items():
+        [(rows, places)] = sink.rows(f"SELECT count(), uniqExact(topic, partition, offset) FROM {table} WHERE {ours}")
+        assert (table, rows, places) == (table, count * each, count)
+    [(rows, numbers, total)] = sink.rows(
+        f"SELECT count(), uniqExact(value), sum(value) FROM metrics WHERE {ours} AND key = 'n'"
+    )
+    assert (rows, numbers, total) == (count, count, count * (count - 1) / 2)
+
+
+@pytest.fixture
+def product() -> str:
+    return unique("p")
+
+
+def test_killed_again_and_again_under_load_it_stores_every_event_once(
+    brokers: Stack, tmp_path: Path, product: str
+) -> None:
+    count = 50_000
+    sink = Sink(brokers, tmp_path, block_rows=4_000)
+    produce(brokers.kafka, TOPIC, uploads(product, count))
+    with sink:
+        for share in (0.1, 0.3, 0.5, 0.7, 0.85):
+            sink.await_count("raw_events", f"product_id = '{product}'", int(count * share))
+            assert sink.end(signal.SIGKILL) == -signal.SIGKILL
+            sink.start()
+        sink.await_count("raw_events", f"product_id = '{product}'", count)
+        assert sink.end() == 0
+        assert_exact(sink, product, count)
+        assert "replays=['device.telemetry-" in sink.said()
+
+
+def test_a_block_that_was_stored_but_not_settled_is_not_stored_again(
+    brokers: Stack, tmp_path: Path, product: str
+) -> None:
+    with Sink(brokers, tmp_path, block_rows=1_000) as sink:
+        produce(brokers.kafka, TOPIC, uploads(product, 2_000))
+        sink.await_count("metric_strings", f"product_id = '{product}'", 2_000)
+        assert sink.end() == 0
+        blocks = forget_last_commits(brokers, sink)
+        assert blocks
+        sink.start()
+        sink.await_ready()
+        eventually(lambda: sorted(replayed(brokers, sink)) == sorted(blocks), describe="the old commits again")
+        assert sink.end() == 0
+        assert_exact(sink, product, 2_000)
+
+
+def forget_last_commits(brokers: Stack, sink: Sink) -> list[tuple[int, int]]:
+    """Take the commit of each partition back to its last block, as if the sink had died before it.
+
+    Returns (partition, offset) of the commits that are taken back.
+    """
+    blocks = sink.rows(
+        "SELECT partition, argMax(first, last), max(last) FROM ("
+        "  SELECT partition, min(offset) AS first, max(offset) AS last FROM raw_events GROUP BY partition, stored_at"
+        ") GROUP BY partition"
+    )
+    admin = AdminClient({"bootstrap.servers": brokers.kafka})
+    back = [TopicPartition(TOPIC, p, first, f"block:{first}-{last}") for p, first, last in blocks]
+    done = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(sink.group, back)])
+    done[sink.group].result(timeout=30)
+    return [(p, last + 1) for p, _, last in blocks]
+
+
+def replayed(brokers: Stack, sink: Sink) -> list[tuple[int, int]]:
+    """(partition, offset) of the group's commits that promise nothing."""
+    admin = AdminClient({"bootstrap.servers": brokers.kafka})
+    found = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(sink.group)])[sink.group].result(timeout=30)
+    return [(p.partition, p.offset) for p in found.topic_partitions if p.topic == TOPIC and not p.metadata]
+
+
+def test_while_clickhouse_is_away_it_stays_in_its_group_and_loses_nothing(
+    brokers: Stack, tmp_path: Path, product: str
+) -> None:
+    with Sink(brokers, tmp_path, block_rows=2_000, buffer_bytes=200_000) as sink:
+        produce(brokers.kafka, TOPIC, uploads(product, 1_000))
+        sink.await_count("raw_events", f"product_id = '{product}'", 1_000)
+        member = members(brokers, sink)
+        brokers.kill("clickhouse", signal.SIGKILL)
+        produce(brokers.kafka, TOPIC, uploads(product, 9_000, start=1_000))
+        eventually(lambda: sink.health("ready") == 503, describe="a sink that says that it is not ready")
+        assert sink.health("live") == 200
+        sink.await_count("raw_events", f"product_id = '{product}'", 10_000)
+        assert members(brokers, sink) == member
+        assert sink.end() == 0
+        assert_exact(sink, product, 10_000)
+        assert "ClickHouse answers again" in sink.said()
+        assert sink.said().count("partitions assigned") == 1
+
+
+def members(brokers: Stack, sink: Sink) -> list[str]:
+    admin = AdminClient({"bootstrap.servers": brokers.kafka})
+    group = admin.describe_consumer_groups([sink.group])[sink.group].result(timeout=30)
+    return sorted(member.member_id for member in group.members)
+
+
+def test_two_replicas_share_the_partitions_and_one_takes_over(brokers: Stack, tmp_path: Path, product: str) -> None:
+    first = Sink(brokers, tmp_path, block_rows=1_000)
+    second = Sink(
+        brokers, tmp_path, block_rows=1_000, instance="two", group=first.group, clickhouse_database=first.database
+    )
+    with first:
+        produce(brokers.kafka, TOPIC, uploads(product, 5_000))
+        first.await_ready()
+        with second:
+            second.await_ready()
+            eventually(lambda: len(members(brokers, first)) == 2, describe="two members")
+            produce(brokers.kafka, TOPIC, uploads(product, 5_000, start=5_000))
+            first.await_count("raw_events", f"product_id = '{product}'", 6_000)
+            assert first.end(signal.SIGKILL) == -signal.SIGKILL
+        first.start()
+        first.await_count("raw_events", f"product_id = '{product}'", 10_000)
+        assert first.end() == 0
+        assert_exact(first, product, 10_000)
+
+
+def test_garbage_becomes_one_dead_letter_each_and_the_sink_goes_on(
+    brokers: Stack, tmp_path: Path, product: str
+) -> None:
+    key = f"{product}/garbage".encode()
+    garbage = [b"\xff\x00 no JSON", b'{"type":"data_uploaded","product_id":5}', b"{}"]
+    unknown = b'{"type":"telemetry_dreamt","product_id":"p"}'
+    binary = DataUploaded(product, "garbage", "photo", "m", 1, "base64", msgspec.Raw(b'"AP8="'), NOW)
+    with Sink(brokers, tmp_path) as sink:
+        produce(brokers.kafka, TOPIC, [*((key, value) for value in (*garbage, unknown)), (key, encode(binary))])
+        produce(brokers.kafka, TOPIC, uploads(product, 10))
+        sink.await_count("raw_events", f"product_id = '{product}'", 11)
+        assert sink.end() == 0
+        letters = {
+            record.message["origin"]: record for record in read_all(brokers.kafka, "timeseries.dead-letters", key=key)
+        }
+        assert sorted(b64decode(letter.message["payload"]) for letter in letters.values()) == sorted(garbage)
+        assert {letter.message["reason"] for letter in letters.values()} == {"invalid_message"}
+        assert sink.rows(f"SELECT payload FROM raw_events WHERE product_id = '{product}' AND encoding = 'base64'") == [
+            ("AP8=",)
+        ]
+
+
+def test_a_block_that_clickhouse_refuses_ends_the_process_with_the_reason(
+    brokers: Stack, tmp_path: Path, product: str
+) -> None:
+    with Sink(brokers, tmp_path) as sink:
+        sink.await_ready()
+        sink.rows("ALTER TABLE raw_events ADD CONSTRAINT no_more CHECK message_id != 'm3'")
+        produce(brokers.kafka, TOPIC, uploads(product, 5))
+        assert sink.exit_status() == 1
+        assert "no_more" in sink.said()
+        sink.rows("ALTER TABLE raw_events DROP CONSTRAINT no_more")
+        sink.start()
+        sink.await_count("raw_events", f"product_id = '{product}'", 5)
+        assert sink.end() == 0
+        assert_exact(sink, product, 5)
+
+
+def test_a_changed_migration_refuses_the_start_for_good(brokers: Stack, tmp_path: Path) -> None:
+    with Sink(brokers, tmp_path) as sink:
+        sink.await_ready()
+        assert sink.end() == 0
+        sink.rows(
+            "INSERT INTO schema_migrations (service, number, name, checksum) VALUES ('timeseries', 1, 'x', 'other')"
+        )
+        sink.start()
+        assert sink.exit_status() == 78
+        assert "was changed after it had been applied" in sink.said()
