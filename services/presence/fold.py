@@ -82,22 +82,27 @@ def _connect(client: Client, event: ConnectionObserved, started: Start | None) -
         protocol=event.protocol,
         keepalive=event.keepalive,
     )
-    notes = client.notes
+    notes, forgotten_until = client.notes, client.forgotten_until
     if old is not None:
         channel = _succeed(old, channel)
         if old.goodbye_at is not None or old.end is not None:
             notes = (*notes, Note(old.id, old.source, old.goodbye_at, old.end))
-    notes, forgotten_until = newest_notes(
-        client, tuple(note for note in notes if note.at >= time and note.channel_id != channel_id)
-    )
+    if notes:
+        notes = tuple([note for note in notes if note.at >= time and note.channel_id != channel_id])
+        notes, forgotten_until = newest_notes(client, notes)
     return Client(
         id=client.id,
         newest=_judge(client, channel, started),
         notes=notes,
-        closes=tuple(moment for moment in client.closes if moment.at >= time),
-        goodbyes=tuple(moment for moment in client.goodbyes if moment.at >= time),
+        closes=_since(client.closes, time),
+        goodbyes=_since(client.goodbyes, time),
         forgotten_until=forgotten_until,
     )
+
+
+def _since(moments: tuple[Moment, ...], time: Millis) -> tuple[Moment, ...]:
+    """Drop what is older than the newest connect: it says nothing any more."""
+    return tuple([moment for moment in moments if moment.at >= time]) if moments else moments
 
 
 def _newer(event: ConnectionObserved, channel_id: str, newest: Channel) -> bool:
@@ -204,7 +209,7 @@ def _met(moments: tuple[Moment, ...], event: ConnectionObserved, end: End | None
             if event.time == moment.at:
                 sequences = moment.sequences
     met = Moment(event.time, event.source, (*sequences, event.sequence)[-TIES:], end)
-    kept = newest_moments((*(moment for moment in moments if moment.source != event.source), met))
+    kept = newest_moments((*[moment for moment in moments if moment.source != event.source], met))
     return kept if met in kept else moments
 
 

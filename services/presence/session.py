@@ -3,52 +3,62 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec.structs import replace
 
 from libs.topics.messages.presence import OpenChannel, Session
 
+from .model import Channel
+
 if TYPE_CHECKING:
     from libs.runtime.lane.model import Term
     from libs.topics.messages.base import Millis
 
-    from .model import Channel, Client, Device, End
+    from .model import Device, End
 
 
-def open_clients(device: Device) -> list[tuple[Client, Channel]]:
-    """Clients with an open channel, oldest channel first."""
-    found = [(client, client.newest) for client in device.clients if client.newest and client.newest.end is None]
+Opened: TypeAlias = tuple[str, Channel]
+"""(client id, its open channel)."""
+
+
+def opened(device: Device) -> list[Opened]:
+    """List the open channels, oldest first; the last one carries the session."""
+    found: list[Opened] = []
+    for client in device.clients:
+        channel = client.newest
+        if channel is not None and channel.end is None:
+            found.append((client.id, channel))
     if len(found) > 1:
-        found.sort(key=lambda pair: (pair[1].opened_at, pair[1].source, pair[0].id))
+        found.sort(key=lambda pair: (pair[1].opened_at, pair[1].source, pair[0]))
     return found
+
+
+def carrier(device: Device) -> Opened | None:
+    """Return the channel that carries the session: the newest open one."""
+    found = opened(device)
+    return found[-1] if found else None
 
 
 def session(device: Device) -> Session:
     """Online since the oldest of the channels that are open, else offline since the last one ended."""
-    opened = open_clients(device)
-    if not opened:
+    found = opened(device)
+    if not found:
         return Session("offline", _offline_since(device))
-    return Session("online", opened[0][1].opened_at, tuple(_shown(client, channel) for client, channel in opened))
-
-
-def _shown(client: Client, channel: Channel) -> OpenChannel:
-    return OpenChannel(
-        client.id,
-        channel.id,
-        channel.opened_at,
-        channel.source,
-        channel.client_ip,
-        channel.protocol,
-        channel.keepalive,
-    )
+    channels = [
+        OpenChannel(client_id, one.id, one.opened_at, one.source, one.client_ip, one.protocol, one.keepalive)
+        for client_id, one in found
+    ]
+    return Session("online", channels[0].opened_at, tuple(channels))
 
 
 def _offline_since(device: Device) -> Millis | None:
-    ends = [client.newest.end.at for client in device.clients if client.newest and client.newest.end]
-    if device.ended_at is not None:
-        ends.append(device.ended_at)
-    return max(ends, default=None)
+    since = device.ended_at
+    for client in device.clients:
+        end = client.newest.end if client.newest is not None else None
+        if end is not None and (since is None or end.at > since):
+            since = end.at
+    return since
 
 
 def end_of(device: Device, client_id: str) -> End:
@@ -64,9 +74,14 @@ def end_of(device: Device, client_id: str) -> End:
 
 def terms(device: Device) -> tuple[Term, ...]:
     """Index terms: the sources of open channels, by which a source's start finds its devices."""
-    return tuple({source_term(channel.source) for _, channel in open_clients(device)})
+    sources = {channel.source for _, channel in opened(device)}
+    return _terms(sources.pop()) if len(sources) == 1 else tuple(source_term(source) for source in sorted(sources))
+
+
+def source_term(source: str) -> Term:
+    return ("source", source)
 
 
 @cache
-def source_term(source: str) -> Term:
-    return ("source", source)
+def _terms(source: str) -> tuple[Term, ...]:
+    return (source_term(source),)  # one object for all devices of a source, not one each

@@ -13,10 +13,8 @@ from libs.topics import catalog, names
 from libs.topics.codec import InvalidMessage
 from libs.topics.messages.presence import (
     ConnectionObserved,
-    OpenChannel,
     PresenceChanged,
     PresenceDocument,
-    Session,
     SourceStarted,
     TrafficSeen,
 )
@@ -24,7 +22,7 @@ from libs.topics.messages.presence import (
 from . import fold
 from .forget import TIES
 from .model import Cause, Device, Sources, Start
-from .session import end_of, session, source_term
+from .session import Opened, carrier, end_of, session, source_term
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,68 +50,78 @@ def step(
 
     Raises `Misplaced` and `fold.NamelessConnect`: dead letters.
     """
-    product_id, _, device_id = at.key.decode().partition("/")
     before = UNKNOWN if row is None else row
-    if isinstance(event, SourceStarted):
-        if not at.swept:
-            raise Misplaced("a source's start concerns every device: it is a broadcast")
-        after = fold.restart(before, event)
-    elif (event.product_id, event.device_id) != (product_id, device_id):
-        raise Misplaced(f"an event of {event.product_id}/{event.device_id} under the key {at.key!r}")
-    elif isinstance(event, TrafficSeen):
-        after = fold.see_traffic(before, event)
-    else:
-        after = fold.observe(before, event, sources.starts.get(event.source))
+    after = _fold(before, event, at, sources)
     if after is before:
         return row, ()
-    old, new = session(before), session(after)
-    if row is not None and old == new and before.last_traffic_at == after.last_traffic_at:
+    was, now = carrier(before), carrier(after)
+    moved = not _same(was, now)
+    if not moved and row is not None and _says_the_same(before, after):
         return after, ()  # remembered for later, of no interest to others
-    shown = PresenceDocument(product_id, device_id, new, after.last_traffic_at, at.timestamp)
+    product_id, _, device_id = at.key.decode().partition("/")
+    shown = PresenceDocument(product_id, device_id, session(after), after.last_traffic_at, at.timestamp)
     outputs = catalog.publish(names.PRESENCE_STATE, at.key, shown)
-    if _carrier(old) != _carrier(new):
-        changed = _transition(shown, event, at, old, after)
+    if moved:
+        changed = _transition(shown, event, at, after, was=was, now=now)
         tell(changed)
-        outputs = (*catalog.publish(names.PRESENCE_TRANSITIONS, at.key, changed), *outputs)
+        outputs = catalog.publish(names.PRESENCE_TRANSITIONS, at.key, changed) + outputs
     return after, outputs
 
 
-def _carrier(shown: Session) -> tuple[str, str] | None:
-    """Name the channel that carries the session: the newest one that is open."""
-    return (shown.channels[-1].client_id, shown.channels[-1].channel_id) if shown.channels else None
+def _fold(before: Device, event: Event, at: At, sources: Sources) -> Device:
+    if isinstance(event, SourceStarted):
+        if not at.swept:
+            raise Misplaced("a source's start concerns every device: it is a broadcast")
+        return fold.restart(before, event)
+    if at.key != f"{event.product_id}/{event.device_id}".encode():
+        raise Misplaced(f"an event of {event.product_id}/{event.device_id} under the key {at.key!r}")
+    if isinstance(event, TrafficSeen):
+        return fold.see_traffic(before, event)
+    return fold.observe(before, event, sources.starts.get(event.source))
 
 
-def _transition(shown: PresenceDocument, event: Event, at: At, old: Session, after: Device) -> PresenceChanged:
+def _same(was: Opened | None, now: Opened | None) -> bool:
+    """Tell whether the same channel of the same client carries the session."""
+    if was is None or now is None:
+        return was is now
+    return was[1].id == now[1].id and was[0] == now[0]
+
+
+def _says_the_same(before: Device, after: Device) -> bool:
+    return before.last_traffic_at == after.last_traffic_at and session(before) == session(after)
+
+
+def _transition(
+    shown: PresenceDocument, event: Event, at: At, after: Device, *, was: Opened | None, now: Opened | None
+) -> PresenceChanged:
     """Either a connect has just opened the channel that carries the session now, or the one that did has ended."""
-    was = old.channels[-1] if old.channels else None
-    now = shown.session.channels[-1] if shown.session.channels else None
     cause: Cause
-    if isinstance(event, ConnectionObserved) and now is not None and _opened_by(now, event):
-        cause = "taken_over" if was is not None and was.client_id == now.client_id else "connected"
+    if isinstance(event, ConnectionObserved) and now is not None and _opened_by(event, now):
+        cause = "taken_over" if was is not None and was[0] == now[0] else "connected"
         client_id, source, moment, reason = event.client_id, event.source, event.time, None
     else:
         assert was is not None
-        end = end_of(after, was.client_id)
-        client_id, source, moment, cause, reason = was.client_id, end.source, end.at, end.cause, end.reason
+        end = end_of(after, was[0])
+        client_id, source, moment, cause, reason = was[0], end.source, end.at, end.cause, end.reason
     return PresenceChanged(
         id=at.id(),
         product_id=shown.product_id,
         device_id=shown.device_id,
-        old=old.state,
-        new=shown.session.state,
+        old="offline" if was is None else "online",
+        new="offline" if now is None else "online",
         cause=cause,
         reason=reason,
         client_id=client_id,
-        channel_id=None if now is None else now.channel_id,
-        previous_channel_id=None if was is None else was.channel_id,
+        channel_id=None if now is None else now[1].id,
+        previous_channel_id=None if was is None else was[1].id,
         source=source,
         at=moment,
         observed_at=at.timestamp,
     )
 
 
-def _opened_by(channel: OpenChannel, event: ConnectionObserved) -> bool:
-    return event.event == "connect" and (channel.client_id, channel.channel_id) == (event.client_id, event.channel_id)
+def _opened_by(event: ConnectionObserved, now: Opened) -> bool:
+    return event.event == "connect" and event.channel_id == now[1].id and event.client_id == now[0]
 
 
 def fold_sources(sources: Sources, event: Event, at: At) -> tuple[Sources, Terms | None]:
