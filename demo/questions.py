@@ -67,9 +67,6 @@ def _cell(value: object) -> str:
 
 def lines(given: Answer) -> list[str]:
     """The question, its SQL and its answer."""
-    return [
-        given.question.title,
-        *(f"  {line}" for line in given.question.sql.splitlines()),
-        "",
-        *(f"  {line}" for line in text.table(given.question.columns, given.header, given.rows)),
-    ]
+    table = text.table(given.question.columns, given.header, given.rows) if given.rows else ["no rows"]
+    sql = given.question.sql.splitlines()
+    return [given.question.title, *(f"  {line}" for line in sql), "", *(f"  {line}" for line in table)]

@@ -10,9 +10,8 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from clickhouse_connect.driver.exceptions import ClickHouseError
-
 from devstack import processes
+from devstack.places import Places
 from devstack.ports import HOST
 from devstack.stack import CHECKOUT
 from fleet.messages import ARRIVES_IN, STORED
@@ -78,39 +77,34 @@ def test_the_books_of_a_small_demo_balance_and_nothing_stays_behind(tmp_path: Pa
 
 def test_a_row_doubled_behind_the_hubs_back_is_found_and_ends_in_status_1(tmp_path: Path) -> None:
     with running(tmp_path, "--devices", "10", "--seconds", "8", "--patience", "8") as demo:
-        url = eventually(lambda: clickhouse_of(tmp_path), LIMIT, describe="the port of ClickHouse")
-        eventually(lambda: double_a_row(url), LIMIT, describe="a row to double")
+        read_until(demo, "the fleet plays")
+        eventually(lambda: double_a_row(tmp_path), describe="a row to double")
         report, _ = demo.communicate(timeout=LIMIT)
     assert demo.returncode == 1, report
     assert "The books do not balance." in report
     assert "ClickHouse, doubled: 1\n" in report
 
 
-def clickhouse_of(state: Path) -> str | None:
-    file = state / "ports.json"
-    port = json.loads(file.read_text()).get("clickhouse") if file.exists() else None
-    return None if port is None else f"http://{HOST}:{port}"
+def read_until(demo: subprocess.Popen[str], text: str) -> None:
+    assert demo.stdout is not None
+    assert any(text in line for line in demo.stdout), f"the demo ended without {text!r}"
 
 
-def double_a_row(url: str | None) -> bool:
+def double_a_row(state: Path) -> bool:
     """True once a row has been there to be doubled."""
-    assert url is not None
+    client = clickhouse.client(Places.of_running(state).clickhouse_url, "fleetlog")
     try:
-        client = clickhouse.client(url, "fleetlog")
         if not client.query("SELECT 1 FROM raw_events LIMIT 1").result_rows:
             return False
-    except ClickHouseError as error:
-        raise AssertionError("not yet") from error
-    client.command("INSERT INTO raw_events SELECT * FROM raw_events LIMIT 1")
-    return True
+        client.command("INSERT INTO raw_events SELECT * FROM raw_events LIMIT 1")
+        return True
+    finally:
+        client.close()
 
 
 def test_ctrl_c_ends_the_demo_in_order(tmp_path: Path) -> None:
     with running(tmp_path, "--devices", "10", "--seconds", "60") as demo:
-        assert demo.stdout is not None
-        for line in demo.stdout:
-            if "the fleet plays" in line:
-                break
+        read_until(demo, "the fleet plays")
         demo.send_signal(signal.SIGINT)
         rest, _ = demo.communicate(timeout=LIMIT)
     assert demo.returncode == 130

@@ -85,6 +85,10 @@ def test_a_latency_that_was_not_measured_is_not_shown_as_a_figure() -> None:
     assert "not measured: no row was found" in rendered(world, judged, latency=None)
 
 
+def test_a_question_without_an_answer_says_so() -> None:
+    assert questions.lines(questions.answer(questions.QUESTIONS[0], [], []))[-1] == "  no rows"
+
+
 @pytest.mark.parametrize("question", questions.QUESTIONS, ids=lambda question: str(question.title))
 def test_a_question_aligns_as_many_columns_as_it_selects(question: questions.Question) -> None:
     assert question.sql.count(" AS ") == len(question.columns)
