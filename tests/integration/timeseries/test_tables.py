@@ -1,0 +1,107 @@
+"""What the sink sends fits what the migrations make, and the views answer."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from libs.runtime.clickhouse import connect, migrate
+from libs.runtime.settings import ClickHouseSettings
+from services.timeseries.tables import PRESENCE_TRANSITIONS, RAW_EVENTS, TABLES, Table
+from tests.support.names import unique
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from clickhouse_connect.driver.client import Client
+
+    from devstack.stack import Stack
+
+MIGRATIONS = Path(__file__).parents[3] / "services/timeseries/migrations"
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+@pytest.fixture(scope="module")
+def client(brokers: Stack) -> Iterator[Client]:
+    with connect(ClickHouseSettings(url=brokers.clickhouse_url, database=unique("db")), "tests") as client:
+        migrate(client, "timeseries", MIGRATIONS)
+        yield client
+
+
+def millis(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def insert(client: Client, table: Table, rows: list[dict[str, Any]], token: str = "") -> None:
+    """Insert rows; columns that are not given are empty."""
+    empty = {"String": "", "Float64": 0.0}
+    client.insert(
+        table.name,
+        [[row.get(name, empty.get(kind, 0)) for name, kind in table.columns] for row in rows],
+        column_names=[name for name, _ in table.columns],
+        column_type_names=[kind for _, kind in table.columns],
+        settings={"insert_deduplication_token": token or unique("token")},
+    )
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_every_column_is_sent_as_the_table_has_it(client: Client, table: Table) -> None:
+    described = client.query(f"DESCRIBE TABLE {table.name}").result_rows
+    sent = [(name, kind) for name, kind, default, *_ in described if not default]
+    assert [(name, re.sub(r"LowCardinality\((.*)\)", r"\1", kind)) for name, kind in sent] == list(table.columns)
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_rows_under_a_known_token_are_not_taken_again(client: Client, table: Table) -> None:
+    time = {name: millis(NOW) for name, kind in table.columns if kind.startswith("DateTime64")}
+    product = unique("p")
+    for _ in range(3):
+        insert(client, table, [{"product_id": product, **time}], token=product)
+    found = client.query(f"SELECT count() FROM {table.name} WHERE product_id = '{product}'").result_rows
+    assert found == [(1,)]
+
+
+def test_devices_messages_that_arrived_twice_are_marked(client: Client) -> None:
+    product = unique("p")
+    seen = [("m1", 0), ("m2", 1), ("m1", 2), ("m1", 3)]
+    event = {"type": "data_uploaded", "product_id": product, "device_id": "d1", "data_type": "t"}
+    rows = [event | {"message_id": m, "received_at": millis(NOW + timedelta(seconds=s))} for m, s in seen]
+    insert(client, RAW_EVENTS, [*rows, rows[1] | {"data_type": "other"}, rows[1] | {"type": "device_message_sent"}])
+    found = client.query(
+        "SELECT message_id, arrivals, last_received_at - first_received_at FROM telemetry_duplicates "
+        f"WHERE product_id = '{product}'"
+    ).result_rows
+    assert [(message, arrivals, float(seconds)) for message, arrivals, seconds in found] == [("m1", 3, 3.0)]
+
+
+def test_presence_can_be_asked_for_any_moment(client: Client) -> None:
+    product = unique("p")
+    history = [
+        ("d1", 0, "online"),
+        ("d1", 10, "offline"),
+        ("d1", 20, "online"),
+        ("d2", 5, "online"),
+        ("d2", 5, "offline"),
+    ]
+    insert(
+        client,
+        PRESENCE_TRANSITIONS,
+        [
+            {"product_id": product, "device_id": d, "at": millis(NOW + timedelta(seconds=s)), "new": new, "offset": n}
+            for n, (d, s, new) in enumerate(history)
+        ],
+    )
+
+    def online(second: int) -> list[str]:
+        found = client.query(
+            "SELECT device_id FROM presence_at(moment = {moment:DateTime64(3, 'UTC')}) "
+            f"WHERE product_id = '{product}' AND state = 'online' ORDER BY device_id",
+            parameters={"moment": NOW + timedelta(seconds=second)},
+        )
+        return [device for (device,) in found.result_rows]
+
+    assert [online(second) for second in (-1, 0, 5, 9, 10, 19, 20)] == [[], ["d1"], ["d1"], ["d1"], [], [], ["d1"]]
