@@ -1,0 +1,34 @@
+"""``python -m tests.integration.lane.app``: the ledger as a process."""
+
+from __future__ import annotations
+
+from libs.runtime import main
+from libs.runtime.lane import worker
+from libs.runtime.lane.app import LaneApp
+from libs.topics.names import dead_letters
+from tests.integration.lane.ledger import TABLE, Account, Ledger, Settings, World, deadline, decode, inbox, terms
+
+
+def start(settings: Settings) -> int:
+    app = LaneApp(settings.service, kafka=settings.kafka, lane=settings.lane)
+    ledger = Ledger(settings.service)
+    lane = app.lane(
+        TABLE,
+        inbox=inbox(settings.service),
+        decode=decode,
+        row=Account,
+        step=ledger.step,
+        dead_letters=dead_letters(settings.service),
+        shared=World(),
+        fold_shared=ledger.fold,
+        terms=terms,
+        deadline=deadline,
+        max_row=settings.max_row,
+        breaker=(settings.breaker, 1000),
+    )
+    lane.sweep_slice = settings.sweep_slice
+    return worker.run(app, settings)
+
+
+if __name__ == "__main__":
+    main.run("ledger", Settings, start)

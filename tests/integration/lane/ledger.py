@@ -1,0 +1,129 @@
+"""The service under test: accounts with deposits, deadlines, deletes, and broadcasts that sweep them.
+
+Every output holds all that its step knew, so that a single difference in order or shared state shows in some byte.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from msgspec import Meta
+
+from libs.runtime.lane.model import At, Due, Everything, Output, Targets, Terms, send
+from libs.runtime.lane.rows import Row
+from libs.runtime.lane.settings import LaneSettings
+from libs.runtime.settings import ServiceSettings
+from libs.topics.codec import InvalidMessage, UnknownKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TABLE = "accounts"
+TAGS = 10
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    kind: str
+    value: int = 0
+    at: int = 0
+    pad: str = ""
+
+
+class Account(Row, kw_only=True):
+    deposits: int = 0
+    total: int = 0
+    visits: int = 0
+    deadlines: tuple[int, ...] = ()
+    expired: int = 0
+    world: int = 0
+    pad: str = ""
+
+
+class World(msgspec.Struct, array_like=True, frozen=True):
+    broadcasts: int = 0
+    total: int = 0
+
+
+class Settings(ServiceSettings, frozen=True, kw_only=True):
+    lane: LaneSettings = LaneSettings()
+    service: Annotated[str, Meta(description="Name of the app; its topics begin with it.")]
+    max_row: Annotated[int, Meta(description="Bytes of a row.")] = 100_000
+    breaker: Annotated[int, Meta(description="Dead letters that are borne in 1,000 events.")] = 1000
+    sweep_slice: Annotated[int, Meta(description="Rows visited without a break.")] = 500
+
+
+def inbox(service: str) -> str:
+    return f"{service}.inbox"
+
+
+def outputs(service: str) -> str:
+    return f"{service}.events"
+
+
+def decode(value: bytes | None) -> Event:
+    try:
+        event = msgspec.json.decode(value or b"", type=Event)
+    except msgspec.DecodeError as error:
+        raise InvalidMessage(str(error)) from error
+    if event.kind == "later":
+        raise UnknownKind(event.kind)
+    return event
+
+
+class Ledger:
+    """The step and the fold of broadcasts for one service name."""
+
+    def __init__(self, service: str) -> None:
+        self.topic = outputs(service)
+
+    def step(self, row: Account | None, event: Event, at: At, world: World) -> tuple[Account | None, Sequence[Output]]:
+        account = row or Account()
+        replace = msgspec.structs.replace
+        match event.kind:
+            case "deposit":
+                new: Account | None = replace(
+                    account, deposits=account.deposits + 1, total=account.total + event.value, pad=event.pad
+                )
+            case "arm":
+                new = replace(account, deadlines=tuple(sorted((*account.deadlines, event.at))))
+            case "close":
+                new = None
+            case "ask":
+                new = row
+            case "boom":
+                raise ValueError("boom")
+            case "tick":
+                left = tuple(moment for moment in account.deadlines if moment > event.at)
+                new = replace(account, deadlines=left, expired=account.expired + len(account.deadlines) - len(left))
+            case _:
+                new = replace(account, visits=account.visits + 1)
+        if new is not None and new is not row:
+            new = replace(new, world=world.broadcasts)
+        return new, (send(self.topic, at.key, self._say(at, new, world)),)
+
+    @staticmethod
+    def _say(at: At, row: Account | None, world: World) -> bytes:
+        fields = None if row is None else [row.deposits, row.total, row.visits, row.deadlines, row.expired, row.world]
+        return msgspec.json.encode([at.id(), fields, world])
+
+    @staticmethod
+    def fold(world: World, event: Event, _at: At) -> tuple[World, Targets | None]:
+        moved = World(world.broadcasts + 1, world.total + event.value)
+        match event.kind:
+            case "tick":
+                return moved, Due(event.at)
+            case "everything":
+                return moved, Everything()
+            case "tagged":
+                return moved, Terms((("tag", event.value % TAGS),))
+        return moved, None
+
+
+def terms(key_total: Account) -> tuple[tuple[str, int], ...]:
+    """Every account carries one tag, which its deposits move it out of."""
+    return (("tag", key_total.total % TAGS),)
+
+
+def deadline(row: Account) -> int | None:
+    return row.deadlines[0] if row.deadlines else None
