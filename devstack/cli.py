@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     try:
         return run[options.command]()
-    except StackError as error:
+    except (StackError, OSError) as error:  # OSError: the state directory cannot be used
         print(f"fleetlog: {error}", file=sys.stderr)
         return 1
 
@@ -81,13 +81,8 @@ def up_foreground(state: Path) -> int:
 
 def supervise(state: Path) -> int:
     stack = Stack(state)
-    ready = _ready_file(state)
-    ready.unlink(missing_ok=True)
     with lock.StateLock(state):
-        try:
-            return _run_until_told(stack, announce=ready.touch)
-        finally:
-            ready.unlink(missing_ok=True)
+        return _run_until_told(stack, announce=lambda: _ready_file(state).write_text(str(os.getpid())))
 
 
 def up_detached(state: Path) -> int:
@@ -107,7 +102,7 @@ def up_detached(state: Path) -> int:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    if not _wait(lambda: _ready_file(state).exists() or supervisor.poll() is not None, 3 * START_TIMEOUT):
+    if not _wait(lambda: _ready(state) == supervisor.pid or supervisor.poll() is not None, 3 * START_TIMEOUT):
         supervisor.terminate()
         raise StackError(f"not ready in time; see {log}")
     if supervisor.poll() is not None:
@@ -166,7 +161,14 @@ def _run_until_told(stack: Stack, announce: Callable[[], object]) -> int:
 
 
 def _ready_file(state: Path) -> Path:
+    """Holds the process id of the supervisor that was ready last: one that crashed cannot vouch for the next."""
     return state / "ready"
+
+
+def _ready(state: Path) -> int | None:
+    file = _ready_file(state)
+    text = file.read_text() if file.exists() else ""
+    return int(text) if text else None
 
 
 def _wait(check: Callable[[], bool], timeout: float) -> bool:

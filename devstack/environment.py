@@ -39,9 +39,7 @@ def variables(service: str, addresses: Addresses, ops_port: int) -> dict[str, st
         told["FLEETLOG_MQTT_HOST"] = HOST
         told["FLEETLOG_MQTT_PORT"] = str(addresses.mqtt_internal_port)
     if service in LANES:
-        told["FLEETLOG_LANE_INSTANCE_ID"] = (
-            f"{service}-0"  # killed and started again, it need not wait for its own ghost
-        )
+        told["FLEETLOG_LANE_INSTANCE_ID"] = f"{service}-0"
     if service in CLICKHOUSE_CLIENTS:
         told["FLEETLOG_CLICKHOUSE_URL"] = addresses.clickhouse_url
     return told

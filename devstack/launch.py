@@ -20,7 +20,10 @@ def main(parent: int, command: list[str]) -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
     if os.getppid() != parent:
         sys.exit("the parent ended before its child was set up")
-    os.execvp(command[0], command)  # noqa: S606 - becoming the program is the purpose
+    try:
+        os.execvp(command[0], command)  # noqa: S606 - becoming the program is the purpose
+    except OSError as error:
+        sys.exit(f"cannot start {command[0]}: {error.strerror}")
 
 
 if __name__ == "__main__":

@@ -14,8 +14,13 @@ def mark(state: Path, program: str) -> str:
 
 def find(state: Path) -> dict[int, str]:
     """Process id -> program, of everything that was started for this state directory and has not ended."""
-    beginning = f"{MARK}={state}:".encode()
-    found = {}
+    return {pid: program for pid, of, program in marked() if of == state}
+
+
+def marked() -> list[tuple[int, Path, str]]:
+    """(process id, state directory, program) of every stack on this machine whose processes we may look at."""
+    beginning = f"{MARK}=".encode()
+    found = []
     for directory in Path("/proc").iterdir():
         if not directory.name.isdecimal():
             continue
@@ -25,5 +30,6 @@ def find(state: Path) -> dict[int, str]:
             continue  # ended meanwhile, or another user's
         for variable in variables:
             if variable.startswith(beginning):
-                found[int(directory.name)] = variable.removeprefix(beginning).decode()
+                state, _, program = variable.removeprefix(beginning).decode().rpartition(":")
+                found.append((int(directory.name), Path(state), program))
     return found

@@ -34,8 +34,9 @@ def java() -> str:
     return program
 
 
-def ensure(cache: Path = CACHE) -> Path:
+def ensure(cache: Path | None = None) -> Path:
     """The directory of the jars that ``pom.xml`` names; fetches them once. Raises `StackError`."""
+    cache = CACHE if cache is None else cache
     wanted = hashlib.sha256(POM.read_bytes()).hexdigest()
     stamp = cache / "pom.sha256"
     if stamp.exists() and stamp.read_text() == wanted:

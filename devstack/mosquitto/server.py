@@ -14,7 +14,7 @@ from devstack.supervisor import Program
 
 ACL = Path(__file__).with_name("devices.acl")
 MISSING = "mosquitto is not installed: e.g. `apt-get install --no-install-recommends mosquitto`"
-PLACES = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"))
+BESIDE_PATH = ("/usr/sbin", "/usr/local/sbin")
 """Debian puts the broker into /usr/sbin, which is not on every user's PATH."""
 
 CONNECT = b"\x10\x1a\x00\x04MQTT\x04\x02\x00\x3c\x00\x0edevstack-probe"
@@ -67,17 +67,14 @@ allow_anonymous true
 """
 
 
-def executable() -> str:
-    """Where mosquitto is. Raises `StackError`."""
-    found = shutil.which("mosquitto", path=PLACES)
-    if found is None:
-        raise StackError(MISSING)
-    return found
+def find() -> str | None:
+    """Where mosquitto is."""
+    return shutil.which("mosquitto", path=os.pathsep.join((os.environ.get("PATH", os.defpath), *BESIDE_PATH)))
 
 
 def ensure() -> None:
     """Install the distribution's package where that is allowed. Raises `StackError` with what to install."""
-    if shutil.which("mosquitto", path=PLACES) is not None:
+    if find() is not None:
         return
     installer = shutil.which("apt-get")
     if installer is None or os.geteuid() != 0:
@@ -93,12 +90,16 @@ def ensure() -> None:
 
 
 def program(directory: Path, device_port: int, internal_port: int, log: Path) -> Program:
+    """Raises `StackError` where mosquitto is not installed."""
+    executable = find()
+    if executable is None:
+        raise StackError(MISSING)
     directory.mkdir(parents=True, exist_ok=True)
     config = directory / "mosquitto.conf"
     config.write_text(configuration(directory, device_port, internal_port))
     return Program(
         name="mosquitto",
-        command=(executable(), "-c", str(config)),
+        command=(executable, "-c", str(config)),
         environment=dict(os.environ),
         directory=directory,
         log=log,

@@ -32,7 +32,10 @@ def eventually(check: Callable[[], T], timeout: float = 30.0, *, describe: str =
 
 
 async def eventually_async(
-    check: Callable[[], Awaitable[T]], timeout: float = 30.0, *, describe: str = "the expected state"
+    check: Callable[[], Awaitable[T]],
+    timeout: float = 30.0,  # noqa: ASYNC109 - unlike asyncio.timeout, the failure says what was awaited
+    *,
+    describe: str = "the expected state",
 ) -> T:
     """`eventually` inside an event loop."""
     deadline = time.monotonic() + timeout

@@ -63,7 +63,10 @@ def read_all(bootstrap: str, topic: str, *, key: bytes | None = None) -> list[Re
         }
     )
     try:
-        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        known = consumer.list_topics(topic, timeout=10).topics[topic]
+        if known.error is not None:
+            raise KafkaException(known.error)
+        partitions = known.partitions
         consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
         unread, found = set(partitions), list[Record]()
         while unread:

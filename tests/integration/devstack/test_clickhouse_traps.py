@@ -230,13 +230,19 @@ class TestProcess:
     def test_a_statement_that_runs_at_the_stop_is_answered(self, tmp_path: Path) -> None:
         with Server(tmp_path, "--waiting", "0") as server:
             answers: list[Answer] = []
-            slow = threading.Thread(target=lambda: answers.append(server.post("SELECT sleep(3)")))
+
+            def ask() -> None:
+                answers.append(server.post("SELECT sleep(3)"))
+                while answers[-1].status == 503:  # one of the questions below was first
+                    answers.append(server.post("SELECT sleep(3)"))
+
+            slow = threading.Thread(target=ask)
             slow.start()
             # nothing may wait, so a refusal shows that the slow statement runs
             eventually(lambda: server.post("SELECT 1").status == 503, describe="the slow statement runs")
             server.stop()
             slow.join(10)
-            assert [answer.text for answer in answers] == ["0\n"]
+            assert answers[-1].text == "0\n"
 
     def test_more_statements_than_may_wait_are_refused(self, tmp_path: Path) -> None:
         with Server(tmp_path, "--waiting", "1") as server:
