@@ -8,21 +8,20 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 
-from libs.topics.messages.presence import ConnectionObserved
 from services.presence import forget
 from tests.support.presence.hub import Hub
 from tests.support.presence.laws import LAW, NAMING, RANDOM, assert_changes_nothing, folded, lives
+from tests.support.presence.observations import KEY, observed
 from tests.support.presence.world import T0
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from random import Random
 
+    from libs.topics.messages.presence import ConnectionObserved
     from services.presence.model import Device
     from services.presence.step import Event
     from tests.support.presence.world import World
-
-KEY = b"p1/d1"
 
 
 @contextmanager
@@ -57,19 +56,6 @@ def test_forgetting_channels_changes_no_answer(world: World, random: Random) -> 
     assert all(len(client.notes) <= 2 for row in hub.rows.values() for client in row.clients)
 
 
-def observed(client: str, event: str, seconds: int, channel: str | None, sequence: int = 1) -> ConnectionObserved:
-    return ConnectionObserved(
-        product_id="p1",
-        device_id="d1",
-        client_id=client,
-        channel_id=channel,
-        event=event,  # type: ignore[arg-type] # one of three literals
-        time=T0 + seconds * 1000,
-        source="emqx:a",
-        sequence=sequence,
-    )
-
-
 def row_after(events: list[ConnectionObserved]) -> tuple[Hub, Device]:
     hub = Hub()
     for event in events:
@@ -78,11 +64,10 @@ def row_after(events: list[ConnectionObserved]) -> tuple[Hub, Device]:
 
 
 def test_of_a_thousand_clients_that_came_and_went_sixteen_are_kept() -> None:
-    visits = [
-        observed(f"c{n}", event, 2 * n + later, f"ch{n}")
-        for n in range(1000)
-        for later, event in enumerate(["connect", "tcpclean"])
-    ]
+    visits = []
+    for n in range(1000):
+        visits.append(observed("connect", 2 * n, f"ch{n}", client=f"c{n}"))
+        visits.append(observed("tcpclean", 2 * n + 1, f"ch{n}", client=f"c{n}"))
     hub, row = row_after(visits)
     assert [client.id for client in row.clients] == [f"c{n}" for n in range(984, 1000)]
     for event in visits:
@@ -90,21 +75,21 @@ def test_of_a_thousand_clients_that_came_and_went_sixteen_are_kept() -> None:
 
 
 def test_open_clients_are_never_forgotten() -> None:
-    hub, row = row_after([observed(f"c{n}", "connect", n, f"ch{n}") for n in range(40)])
+    hub, row = row_after([observed("connect", n, f"ch{n}", client=f"c{n}") for n in range(40)])
     assert len(row.clients) == 40
     assert len(hub.documents[KEY].session.channels) == 40
 
 
 def test_closed_clients_make_room_for_those_that_come() -> None:
-    connects = [observed(f"c{n}", "connect", n, f"ch{n}") for n in range(40)]
-    closes = [observed(f"c{n}", "tcpclean", 100 + n, f"ch{n}") for n in range(40)]
-    _, row = row_after([*connects, *closes, observed("new", "connect", 200, "new")])
+    connects = [observed("connect", n, f"ch{n}", client=f"c{n}") for n in range(40)]
+    closes = [observed("tcpclean", 100 + n, f"ch{n}", client=f"c{n}") for n in range(40)]
+    _, row = row_after([*connects, *closes, observed("connect", 200, "new", client="new")])
     assert len(row.clients) == 16
     assert row.clients[-1].id == "new"
 
 
 def test_a_thousand_closes_without_their_connects_leave_sixteen_notes() -> None:
-    closes = [observed("c1", "tcpclean", n, f"ch{n}") for n in range(1000)]
+    closes = [observed("tcpclean", n, f"ch{n}") for n in range(1000)]
     hub, row = row_after(closes)
     assert [note.channel_id for note in row.clients[0].notes] == [f"ch{n}" for n in range(984, 1000)]
     for close in closes:
@@ -112,14 +97,14 @@ def test_a_thousand_closes_without_their_connects_leave_sixteen_notes() -> None:
 
 
 def test_a_connect_whose_close_was_forgotten_stays_closed() -> None:
-    hub, _ = row_after([observed("c1", "tcpclean", n, f"ch{n}") for n in range(100)])
-    hub.apply(observed("c1", "connect", 5, "ch7"))
+    hub, _ = row_after([observed("tcpclean", n, f"ch{n}") for n in range(100)])
+    hub.apply(observed("connect", 5, "ch7"))
     assert hub.documents[KEY].session.state == "offline"
 
 
 def test_marks_of_one_moment_are_bounded() -> None:
-    connects = [observed("c1", "connect", 0, f"ch{n}", n) for n in range(2000)]
-    closes = [observed("c1", "tcpclean", 0, None, n) for n in range(2000)]
+    connects = [observed("connect", 0, f"ch{n}", sequence=n) for n in range(2000)]
+    closes = [observed("tcpclean", 0, None, sequence=n) for n in range(2000)]
     _, row = row_after([*connects, *closes])
     client = row.clients[0]
     assert client.newest is not None
@@ -128,8 +113,8 @@ def test_marks_of_one_moment_are_bounded() -> None:
 
 
 def test_what_was_last_known_of_a_forgotten_client_keeps_the_devices_last_end() -> None:
-    late = [observed("old", "connect", 1, "x"), observed("old", "tcpclean", 900, "x")]
-    stay = [observed(f"c{n}", "connect", 1000 + n, f"ch{n}") for n in range(16)]
+    late = [observed("connect", 1, "x", client="old"), observed("tcpclean", 900, "x", client="old")]
+    stay = [observed("connect", 1000 + n, f"ch{n}", client=f"c{n}") for n in range(16)]
     hub, row = row_after([*late, *stay])
     assert row.ended_at == T0 + 900_000
     assert "old" not in {client.id for client in row.clients}

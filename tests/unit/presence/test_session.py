@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pytest
+
+from services.presence.model import Device
+from services.presence.session import carrier, end_of, session, terms
+from tests.support.presence.hub import Hub
+from tests.support.presence.observations import KEY, observed, started
+from tests.support.presence.world import T0
+
+
+def device(*events: object) -> Device:
+    hub = Hub()
+    for event in events:
+        hub.apply(event)  # type: ignore[arg-type] # observations and starts
+    return hub.rows[KEY]
+
+
+def test_a_device_that_was_never_connected_is_offline_since_nobody_knows_when() -> None:
+    shown = session(Device())
+    assert (shown.state, shown.since, shown.channels) == ("offline", None, ())
+
+
+def test_online_since_the_oldest_open_channel_and_carried_by_the_newest() -> None:
+    both = device(observed("connect", 5, "ch2", client="c2"), observed("connect", 0, "ch1", client="c1"))
+    shown = session(both)
+    assert shown.since == T0
+    assert [channel.channel_id for channel in shown.channels] == ["ch1", "ch2"]
+    found = carrier(both)
+    assert found is not None
+    assert (found[0], found[1].id) == ("c2", "ch2")
+
+
+def test_offline_since_the_last_channel_ended() -> None:
+    shown = session(
+        device(
+            observed("connect", 0, "ch1", client="c1"),
+            observed("connect", 1, "ch2", client="c2"),
+            observed("tcpclean", 9, "ch1", client="c1"),
+            observed("tcpclean", 7, "ch2", client="c2"),
+        )
+    )
+    assert (shown.state, shown.since) == ("offline", T0 + 9000)
+
+
+def test_terms_name_each_source_of_an_open_channel_once() -> None:
+    row = device(
+        observed("connect", 0, "ch1", client="c1", source="b"),
+        observed("connect", 0, "ch2", client="c2", source="a"),
+        observed("connect", 0, "ch3", client="c3", source="a"),
+    )
+    assert terms(row) == (("source", "a"), ("source", "b"))
+
+
+def test_a_device_without_an_open_channel_has_no_terms() -> None:
+    assert terms(device(observed("connect", 0, "ch1"), started(5))) == ()
+
+
+def test_a_goodbye_makes_the_end_a_disconnect() -> None:
+    row = device(
+        observed("connect", 0, "ch1"), observed("disconnect", 1, "ch1"), observed("tcpclean", 1, "ch1", reason="normal")
+    )
+    assert (end_of(row, "c1").cause, end_of(row, "c1").reason) == ("disconnected", "normal")
+
+
+def test_a_goodbye_does_not_hide_a_takeover() -> None:
+    row = device(
+        observed("connect", 0, "ch1"), observed("disconnect", 1, "ch1"), observed("tcpclean", 1, "ch1", takeover=True)
+    )
+    assert end_of(row, "c1").cause == "taken_over"
+
+
+def test_an_open_channel_has_no_end() -> None:
+    with pytest.raises(LookupError):
+        end_of(device(observed("connect", 0, "ch1")), "c1")
