@@ -63,12 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def programs() -> int:
     """Look for all of them before giving up, so that a user installs what is missing in one go."""
     missing = []
-    for ensure in (jars.ensure, mosquitto.ensure):
+    for ensure in (jars.java, jars.ensure, mosquitto.ensure):
         try:
             ensure()
         except StackError as error:
             missing.append(str(error))
-    for line in missing:
+    for line in dict.fromkeys(missing):  # two may miss the same
         print(f"fleetlog: {line}", file=sys.stderr)
     return 1 if missing else 0
 

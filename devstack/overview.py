@@ -31,7 +31,7 @@ def describe(stack: Places) -> str:
         "",
         "Send a message as a device, then find it:",
         (
-            f"  mosquitto_pub -p {stack.mqtt_port} -u shop/freezer -q 1 -t upload_data/shop/freezer/climate/1"
+            f"  mosquitto_pub -h {HOST} -p {stack.mqtt_port} -u shop/freezer -q 1 -t upload_data/shop/freezer/climate/1"
             """ -m '{"celsius": -18.5}'"""
         ),
         f"""  curl '{clickhouse}/?database=fleetlog' --data-binary '{query}'""",

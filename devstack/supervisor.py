@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -165,8 +165,7 @@ class Supervisor:
                 self._calls.get()()
             for child in self._children.values():
                 if child.due is not None and child.due <= time.monotonic():
-                    child.restarts += 1
-                    self._spawn(child)
+                    self._restart(child)
 
     def _until_next_restart(self) -> float | None:
         due = [child.due for child in self._children.values() if child.due is not None]
@@ -179,6 +178,15 @@ class Supervisor:
         self._children.pop(program.name, None)  # the order of stopping follows the latest start
         self._children[program.name] = child = _Child(program)
         self._spawn(child)
+
+    def _restart(self, child: _Child) -> None:
+        try:
+            self._spawn(child)
+        except OSError as error:  # no memory, no file left, no directory: all may pass
+            self._report(f"{child.program.name} cannot be started: {error}")
+            child.due = time.monotonic() + LONGEST_DELAY
+        else:
+            child.restarts += 1
 
     def _spawn(self, child: _Child) -> None:
         child.spawn(self._state)
@@ -238,6 +246,9 @@ class Supervisor:
 
         self._calls.put(call)
         os.eventfd_write(self._bell, 1)
+        while not wait([future], timeout=1).done:
+            if not self._thread.is_alive():
+                raise StackError("the supervisor has ended, and with it all its programs")
         return future.result()
 
 

@@ -13,11 +13,26 @@ from hypothesis import settings
 from devstack.stack import SERVICES, Stack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 settings.register_profile("quick", deadline=None)  # how long an example takes says more about busy cores than about us
 settings.register_profile("thorough", deadline=None, max_examples=5_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+LINES = 40
+"""Of each log of the stack, shown with a test that failed."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    stack = getattr(item, "funcargs", {}).get("brokers")
+    if report.failed and isinstance(stack, Stack):
+        for log in sorted(stack.logs.glob("*.log")):
+            end = log.read_text(errors="replace").splitlines()[-LINES:]
+            report.sections.append((f"end of {log.name}", "\n".join(end)))
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -141,6 +141,7 @@ def test_everything_that_is_missing_is_told_at_once(
     monkeypatch.setattr(jars, "CACHE", tmp_path / "kafka")
     assert cli.main(["programs"]) == 1
     errors = capsys.readouterr().err.splitlines()
-    assert len(errors) == 2
-    assert errors[0].startswith("fleetlog: Kafka's jars are fetched by mvn, which is not on PATH")
-    assert errors[1].startswith("fleetlog: mosquitto is not installed")
+    assert len(errors) == 3
+    assert errors[0].startswith("fleetlog: Kafka needs java, which is not on PATH")
+    assert errors[1].startswith("fleetlog: Kafka's jars are fetched by mvn, which is not on PATH")
+    assert errors[2].startswith("fleetlog: mosquitto is not installed")

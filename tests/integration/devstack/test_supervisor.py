@@ -146,6 +146,21 @@ def test_a_program_that_cannot_be_started_ends_and_says_so(supervisor: Superviso
     assert "cannot start /no/such/program: No such file or directory\n" in (tmp_path / "a.log").read_text()
 
 
+def test_a_restart_that_is_impossible_now_is_tried_again(
+    supervisor: Supervisor, tmp_path: Path, reports: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devstack.supervisor.LONGEST_DELAY", 0.3)
+    directory = tmp_path / "work"
+    directory.mkdir()
+    supervisor.start(program(directory, "a", WAIT))
+    eventually(lambda: is_up(directory, "a"))
+    directory.rename(tmp_path / "away")
+    supervisor.kill("a", signal.SIGKILL)
+    eventually(lambda: any("a cannot be started: " in report for report in reports), describe="a failed restart")
+    (tmp_path / "away").rename(directory)
+    eventually(lambda: supervisor.restarts("a") == 1, describe="a restart")
+
+
 def test_children_die_with_a_supervisor_that_is_killed(tmp_path: Path) -> None:
     script = f"""
 import os, signal, sys
