@@ -6,12 +6,15 @@ import time
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from fleet.evidence import Evidence
 from libs.runtime.kafka import client_config
 from libs.topics import names
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from libs.runtime.settings import KafkaSettings
 
 TIMEOUT = 15.0
@@ -40,7 +43,11 @@ class KafkaReader:
                 },
             )
         )
-        self._next = {place: self._start(place) for place in self._places()}
+        # Of its own, since Kafka answers a connection in order, and the consumer's waits for fetches most of the time.
+        self._admin: Any = AdminClient(client_config(settings))
+        places = self._places()
+        state = [place for place in places if place[0] == names.PRESENCE_STATE]
+        self._next = self._offsets(places, OffsetSpec.latest()) | self._offsets(state, OffsetSpec.earliest())
         self._consumer.assign([TopicPartition(*place, offset) for place, offset in self._next.items()])
 
     def advance(self, timeout: float) -> int:
@@ -59,7 +66,7 @@ class KafkaReader:
         Raises `TimeoutError`.
         """
         taken = 0
-        ends = {place: self._bounds(place)[1] for place in self._next}
+        ends = self._offsets(self._next, OffsetSpec.latest())
         while any(self._next[place] < end for place, end in ends.items()):
             if time.monotonic() > deadline:
                 raise TimeoutError("Kafka holds more than could be read in time")
@@ -70,14 +77,10 @@ class KafkaReader:
         self._consumer.close()
 
     def _places(self) -> list[Place]:
-        topics = self._consumer.list_topics(timeout=TIMEOUT).topics
+        topics = self._admin.list_topics(timeout=TIMEOUT).topics
         return [(topic, number) for topic in Evidence.TOPICS if topic in topics for number in topics[topic].partitions]
 
-    def _start(self, place: Place) -> int:
-        first, end = self._bounds(place)
-        return first if place[0] == names.PRESENCE_STATE else end
-
-    def _bounds(self, place: Place) -> tuple[int, int]:
-        """Ask for the first offset and the one after the last."""
-        first, end = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=TIMEOUT)
-        return first, end
+    def _offsets(self, places: Iterable[Place], which: OffsetSpec) -> dict[Place, int]:
+        asked = {TopicPartition(*place): which for place in places}
+        answers = self._admin.list_offsets(asked, request_timeout=TIMEOUT)
+        return {(place.topic, place.partition): answer.result().offset for place, answer in answers.items()}
