@@ -31,6 +31,9 @@ POLL = 0.1
 NOT_RUNNING = 3
 """Exit status of `status`, as that of service managers."""
 
+INTERRUPTED = 130
+"""Exit status of a command that Ctrl-C ended, as shells report it."""
+
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -102,7 +105,13 @@ def up_detached(state: Path) -> int:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    if not _wait(lambda: _ready(state) == supervisor.pid or supervisor.poll() is not None, 3 * START_TIMEOUT):
+    try:
+        in_time = _wait(lambda: _ready(state) == supervisor.pid or supervisor.poll() is not None, 3 * START_TIMEOUT)
+    except KeyboardInterrupt:
+        supervisor.terminate()
+        supervisor.wait(PATIENCE)
+        return INTERRUPTED
+    if not in_time:
         supervisor.terminate()
         raise StackError(f"not ready in time; see {log}")
     if supervisor.poll() is not None:

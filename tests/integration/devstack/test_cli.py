@@ -90,13 +90,14 @@ def test_the_foreground_shows_all_logs_and_ends_in_order(state: Path) -> None:
     assert "Traceback" not in text
 
 
-def test_the_foreground_can_be_ended_while_it_starts(state: Path) -> None:
-    command = (sys.executable, "-m", "devstack", "--state", str(state), "up", "--foreground")
+@pytest.mark.parametrize(("options", "code"), [((), 130), (("--foreground",), 0)], ids=["detached", "foreground"])
+def test_up_can_be_ended_while_it_starts(state: Path, options: tuple[str, ...], code: int) -> None:
+    command = (sys.executable, "-m", "devstack", "--state", str(state), "up", *options)
     with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as shown:
         eventually(lambda: "kafka" in processes.find(state).values(), describe="Kafka starts")
         shown.send_signal(signal.SIGINT)
         text, _ = shown.communicate(timeout=60)
-    assert (shown.returncode, "Traceback" in text) == (0, False)
+    assert (shown.returncode, "Traceback" in text) == (code, False)
     assert processes.find(state) == {}
 
 
