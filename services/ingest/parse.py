@@ -44,8 +44,7 @@ class Parser:
                         message = route.kind(*captured, *route.constants, packet_id, *embed(payload), now)
                     else:
                         message = route.kind(*captured, *route.constants, packet_id, now)
-                    key = f"{match['product_id']}/{match['device_id']}".encode()
-                    return (Record(route.topic, key, encode(message)),)
+                    return (Record(route.topic, f"{captured[0]}/{captured[1]}".encode(), encode(message)),)
             if topic.startswith(LOG_TOPIC):
                 return self._observer(topic, payload, packet_id, now)
         return _unfit(topic, payload, packet_id, now, self._max_payload)

@@ -31,7 +31,7 @@ def embed(payload: bytes) -> tuple[Encoding, Raw]:
         _check(payload)  # all of RFC 8259 but the UTF-8 inside strings
         if not payload.isascii():
             payload.decode()
-        verbatim = payload.count(b"[") + payload.count(b"{") <= MAX_DEPTH or _is_shallow(payload)
+        verbatim = len(payload.translate(None, _NO_BRACKETS)) <= 2 * MAX_DEPTH or _is_shallow(payload)
     except (ValueError, RecursionError):
         verbatim = False
     return ("json", Raw(payload)) if verbatim else ("base64", Raw(b'"' + base64.b64encode(payload) + b'"'))

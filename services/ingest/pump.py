@@ -104,10 +104,15 @@ class Pump:
         self._spawn(self._keeper.keep(link, self))
 
     def receive(self, packets: list[PublishPacket]) -> None:
-        if self.state is State.LIVE:
-            self._take(packets)
-        else:
-            self._resume(packets)
+        try:
+            if self.state is State.LIVE:
+                self._take(packets)
+            else:
+                self._resume(packets)
+        except BufferError:  # a queue that is larger than the window can only be full of marks and broadcasts
+            self._lose("the producer's queue is full")
+        except KafkaException as error:
+            self._failed(f"Kafka takes no more records: {error}")
         self._reads.append((self.taken, time.monotonic()))
         self.turn()
         if self._link and self._under_way() > self._limits.window:
@@ -140,7 +145,7 @@ class Pump:
         try:
             for packet in packets:
                 add(take(packet, now))
-        finally:  # a full producer ends the connection; what was added before that counts
+        finally:  # what was added before an error counts
             self._count(len(self._order) - before)
 
     def _resume(self, packets: list[PublishPacket]) -> None:
@@ -255,5 +260,10 @@ class Pump:
 
     def _over(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) and self._link:
-            self._link.end(Lost(f"{type(error).__name__}: {error}"))
+        if not task.cancelled() and (error := task.exception()):
+            self._lose(f"{type(error).__name__}: {error}")
+
+    def _lose(self, reason: str) -> None:
+        """Everything unacknowledged comes again on the next connection."""
+        if self._link:
+            self._link.end(Lost(reason))

@@ -9,8 +9,8 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
+from bench.support.mqtt_load import Load
 from libs.topics import names
-from tests.support.mqtt_load import Load
 from tests.support.names import unique
 from tests.support.polling import eventually
 from tests.support.records import read_all

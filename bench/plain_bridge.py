@@ -1,0 +1,101 @@
+"""The plain loop that ingest is compared with: same codec and clients, PUBACK in order after delivery, nothing else.
+
+No envelope, no checks, no resume filter: after a crash it doubles whatever the broker delivers again.
+Usage: ``python -m bench.plain_bridge HOST PORT CLIENT_ID FILTER KAFKA TOPIC``; ends on SIGTERM.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections import deque
+from typing import TYPE_CHECKING
+
+from confluent_kafka import Producer
+
+from libs.runtime.mqtt.client import Client
+from libs.runtime.mqtt.options import Options
+
+if TYPE_CHECKING:
+    import mqtt5
+    from confluent_kafka import KafkaError, Message
+
+    from libs.runtime.mqtt.session import Link
+
+WINDOW = 10_000
+
+
+class Plain:
+    """A receiver of the MQTT session."""
+
+    def __init__(self, producer: Producer, topic: str) -> None:
+        self._producer, self._topic = producer, topic
+        self._order: deque[tuple[int, list[bool]]] = deque()
+        self._link: Link | None = None
+        self._tick: asyncio.TimerHandle | None = None
+
+    async def prepare(self) -> None:
+        """Nothing to prepare."""
+
+    async def opened(self, link: Link, *, session_present: bool) -> None:  # noqa: ARG002  (the receiver's interface)
+        self._link = link
+
+    def receive(self, packets: list[mqtt5.PublishPacket]) -> None:
+        for packet in packets:
+            done: list[bool] = []
+            device = packet.topic.split("/")[2]
+
+            def delivered(error: KafkaError | None, _: Message, done: list[bool] = done) -> None:
+                if error is None:
+                    done.append(True)
+
+            self._producer.produce(self._topic, packet.payload, device, on_delivery=delivered)
+            self._order.append((packet.packet_id or 0, done))
+        self._turn()
+        if self._link and len(self._order) > WINDOW:
+            self._link.pause("window")
+
+    def _turn(self) -> None:
+        self._tick = None
+        self._producer.poll(0)
+        acks = bytearray()
+        while self._order and self._order[0][1]:
+            acks += b"\x40\x02" + self._order.popleft()[0].to_bytes(2, "big")
+        if self._link and acks:
+            self._link.write(bytes(acks))
+        if self._link and len(self._order) < WINDOW // 2:
+            self._link.resume("window")
+        if self._order:
+            self._tick = self._tick or asyncio.get_running_loop().call_later(0.001, self._turn)
+
+    async def leaving(self, link: Link) -> None:
+        await link.leave(1.0)
+
+    def closed(self) -> None:
+        self._link = None
+
+
+async def main(host: str, port: str, client_id: str, pattern: str, kafka: str, topic: str) -> None:
+    producer = Producer(
+        {
+            "bootstrap.servers": kafka,
+            "acks": "all",
+            "enable.idempotence": True,
+            "linger.ms": 2,
+            "batch.num.messages": 10_000,
+            "batch.size": 1_000_000,
+            "queue.buffering.max.messages": 10 * WINDOW,
+            "partitioner": "murmur2_random",
+            "socket.nagle.disable": True,
+        }
+    )
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    session = Options(host, int(port), client_id, (pattern,), receive_max=WINDOW)
+    await Client(session, Plain(producer, topic)).run(stop)
+    producer.flush(5)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

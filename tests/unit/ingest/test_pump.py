@@ -1,0 +1,255 @@
+"""The bridge's promise in memory: whatever dies when, every message is in Kafka once, in order."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from confluent_kafka import KafkaException
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from libs.topics import names
+from libs.topics.identity import BROADCAST_KEY
+from services.ingest.books import Account
+from tests.support.mqtt_broker import publish
+from tests.unit.ingest.world import EVERYTHING, PARTITIONS, World, in_virtual_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+SMALL = st.integers(0, 6)
+ACTION = st.one_of(
+    st.tuples(st.just("publish"), SMALL, st.booleans()),
+    st.tuples(st.just("deliver"), SMALL),
+    st.tuples(st.just("handle"), SMALL),
+    st.tuples(st.just("run"), st.sampled_from([0.0, 0.001, 0.3])),
+    st.tuples(st.just("cut"), SMALL),
+    st.tuples(st.just("kill"), SMALL, SMALL),
+    st.tuples(st.just("end"), SMALL),
+)
+
+
+async def act(world: World, published: list[str], action: tuple[Any, ...]) -> None:
+    match action:
+        case ("publish", count, same):
+            for _ in range(count):
+                message_id = "same" if same else f"m{len(published)}"
+                published.append(message_id)
+                world.broker.publish(f"upload_data/p/d/t/{message_id}", b"{}")
+        case ("deliver", count):
+            world.life.producer.may_deliver += count
+        case ("handle", count):
+            world.broker.handle(count)
+        case ("run", seconds):
+            await asyncio.sleep(seconds)
+        case ("cut", handled):
+            world.broker.handle(handled)
+            world.broker.lose()
+        case ("kill", arrived, handled):
+            world.broker.handle(handled)
+            await world.life.kill(arrived)
+            world.broker.lose()
+            await world.revive()
+        case ("end", arrived):
+            await world.life.end(arrived)
+            world.broker.lose()
+            await world.revive()
+
+
+def telemetry(world: World) -> list[str]:
+    return [msgspec.json.decode(value)["message_id"] for value in world.kafka.values(names.DEVICE_TELEMETRY)]
+
+
+@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(ACTION, max_size=40))
+def test_every_message_is_in_kafka_once_and_in_order_whatever_dies_when(actions: list[tuple[Any, ...]]) -> None:
+    async def story() -> None:
+        world, published = World(), list[str]()
+        await world.begin()
+        for action in actions:
+            await act(world, published, action)
+            assert world.life_is_balanced
+        await world.settle()
+        assert telemetry(world) == published
+        assert world.broker.idle
+        assert world.life_is_balanced
+        assert world.life.pump.in_flight == 0
+
+    in_virtual_time(story())
+
+
+def story_of(story: Callable[[World], Coroutine[Any, Any, None]]) -> None:
+    async def run() -> None:
+        world = World()
+        await world.begin()
+        await story(world)
+
+    in_virtual_time(run())
+
+
+def test_what_a_killed_bridge_had_stored_but_not_acknowledged_is_absorbed() -> None:
+    async def story(world: World) -> None:
+        for number in range(5):
+            world.broker.publish(f"upload_data/p/d/t/m{number}", b"{}")
+        await asyncio.sleep(0.01)
+        await world.life.kill(arrived=3 + 1)  # the fourth is the device's mark of activity
+        world.broker.lose()
+        await world.revive()
+        await world.settle()
+        assert telemetry(world) == [f"m{n}" for n in range(5)]
+        assert world.life.books.settled[Account.ABSORBED] == 3
+        assert world.life.books.settled[Account.PRODUCED] == 2
+
+    story_of(story)
+
+
+def test_copies_of_a_broadcast_are_absorbed_each_for_itself() -> None:
+    async def story(world: World) -> None:
+        before = len(broadcasts(world))
+        world.broker.in_flight[1] = ("$SYS/broker/log/I", b"1: mosquitto version 2.0.11 running")
+        world.broker.feed(publish("$SYS/broker/log/I", b"1: mosquitto version 2.0.11 running", 1))
+        await asyncio.sleep(0.01)
+        await world.life.kill(arrived=1)
+        world.broker.lose()
+        await world.revive()
+        world.broker.handles_all = True
+        world.life.producer.may_deliver = EVERYTHING
+        await asyncio.sleep(1)
+        told = broadcasts(world)[before:]
+        assert sorted(message["partition"] for message in told) == list(range(PARTITIONS))
+        assert world.life.books.settled[Account.PRODUCED] == 1
+
+    story_of(story)
+
+
+def broadcasts(world: World) -> list[dict[str, Any]]:
+    records = world.kafka.topics.get(names.PRESENCE_INBOX, [])
+    return [msgspec.json.decode(value) for key, value, _ in records if key == BROADCAST_KEY]
+
+
+def test_a_broker_without_the_session_is_a_start_of_the_source() -> None:
+    async def story(world: World) -> None:
+        first = len(broadcasts(world))
+        assert first == PARTITIONS
+        world.broker.session_present = False
+        world.broker.lose()
+        await world.settle()
+        assert len(broadcasts(world)) == 2 * PARTITIONS
+        world.broker.lose()
+        await world.settle()
+        assert len(broadcasts(world)) == 2 * PARTITIONS
+
+    story_of(story)
+
+
+def test_reading_stops_at_the_window_and_goes_on_below_half_of_it() -> None:
+    async def story(world: World) -> None:
+        for number in range(30):  # QoS 0: the broker's own window does not hold them back
+            world.broker.feed(publish(f"upload_data/p/d/t/m{number}", b"{}", None))
+        await asyncio.sleep(0.01)
+        assert is_paused(world)
+        assert world.life.pump.in_flight < 30
+        await world.settle()
+        assert not is_paused(world)
+        assert telemetry(world) == [f"m{n}" for n in range(30)]
+
+    story_of(story)
+
+
+def is_paused(world: World) -> bool:
+    return world.broker.link.paused
+
+
+def test_a_full_producer_ends_the_connection_and_loses_nothing() -> None:
+    async def story(world: World) -> None:
+        world.life.producer.full_at = 3
+        for number in range(6):
+            world.broker.publish(f"upload_data/p/d/t/m{number}", b"{}")
+            await asyncio.sleep(0.001)
+        world.life.producer.full_at = EVERYTHING
+        await world.settle()
+        assert telemetry(world) == [f"m{n}" for n in range(6)]
+        assert world.life_is_balanced
+
+    story_of(story)
+
+
+def test_a_producer_beyond_repair_ends_the_process() -> None:
+    async def story(world: World) -> None:
+        world.life.producer.fault = KafkaException("fenced")
+        world.broker.publish("upload_data/p/d/t/m", b"{}")
+        assert world.life.failures
+        assert world.life_is_balanced
+
+    story_of(story)
+
+
+def test_a_checkpoint_that_kafka_refuses_does_not_cost_the_connection() -> None:
+    async def story(world: World) -> None:
+        world.life.notes.faults = [KafkaException("away")] * 3
+        world.broker.publish("upload_data/p/d/t/m", b"{}")
+        connections = world.life.client.connections
+        await world.settle()
+        await asyncio.sleep(2)
+        assert world.life.notes.faults == []
+        assert world.life.client.connections == connections
+        assert world.kafka.note == world.kafka.ends()
+
+    story_of(story)
+
+
+def test_a_bridge_waits_for_a_kafka_that_has_no_answer_yet() -> None:
+    async def story(world: World) -> None:
+        await world.life.end()
+        world.broker.lose()
+        await world.revive()
+        world.life.notes.faults = [KafkaException("loading")] * 2
+        await world.settle()
+        assert world.life.client.subscribed
+
+    story_of(story)
+
+
+def test_a_record_that_kafka_refuses_for_good_ends_the_process() -> None:
+    async def story(world: World) -> None:
+        world.life.producer.error = "too large"
+        world.broker.publish("upload_data/p/d/t/m", b"{}")
+        world.life.producer.may_deliver = EVERYTHING
+        await asyncio.sleep(0.1)
+        assert world.life.failures
+        assert world.broker.in_flight, "it must not be acknowledged"
+
+    story_of(story)
+
+
+def test_the_note_moves_only_over_what_cannot_come_again() -> None:
+    async def story(world: World) -> None:
+        await world.settle()
+        world.broker.handles_all = False
+        noted = world.kafka.note
+        world.broker.publish("upload_data/p/d/t/m", b"{}")
+        await asyncio.sleep(1)
+        assert world.kafka.ends() != noted, "it is stored"
+        assert world.kafka.note == noted, "but the broker has not handled its acknowledgement"
+        world.broker.handles_all = True
+        world.broker.handle(EVERYTHING)
+        await asyncio.sleep(1)
+        assert world.kafka.note == world.kafka.ends()
+
+    story_of(story)
+
+
+def test_a_device_is_marked_as_active_once_and_not_by_its_dead_letters() -> None:
+    async def story(world: World) -> None:
+        for number in range(3):
+            world.broker.feed(publish("upload_data/p/quiet/t", b"{}", None))
+            world.broker.feed(publish(f"upload_data/p/d/t/m{number}", b"{}", None))
+        await world.settle()
+        inbox = world.kafka.topics[names.PRESENCE_INBOX]
+        marks = [key for key, value, _ in inbox if msgspec.json.decode(value)["type"] == "traffic_seen"]
+        assert marks == [b"p/d"]
+        assert world.life.books.settled[Account.DEAD_LETTERED] == 3
+
+    story_of(story)
