@@ -29,7 +29,8 @@ STUCK = 2.0
 class LaneRecovery(Recovery):
     app: Any  # LaneApp
     tp_to_table: Any
-    _progress = 0.0
+    _began = _progress = 0.0
+    _applied = 0
 
     def apply(self, tp: TP, records: Sequence[Record]) -> None:
         """Take a fetched changelog slice; ignored for partitions that are not ours any more."""
@@ -45,13 +46,20 @@ class LaneRecovery(Recovery):
         if records:
             self.tp_to_table[tp].data.part(tp.partition).apply(records)
             offsets[tp] = records[-1].offset
+            self._applied += len(records)
             self._progress = time.monotonic()
 
     async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
         # A signal left over from before would end the recovery that begins now.
         self.signal_recovery_end.clear()
-        self._progress = time.monotonic()
+        self._began = self._progress = time.monotonic()
+        self._applied = 0
         await super().on_rebalance(*args, **kwargs)
+
+    def report(self) -> None:
+        """Log what recovery took; the time begins with the assignment."""
+        seconds = round(time.monotonic() - self._began, 3)
+        log.info("rows are recovered", extra={"records": self._applied, "seconds": seconds})
 
     @Service.task
     async def _slurp_changelogs(self) -> None:
@@ -97,7 +105,7 @@ class LaneTableManager(TableManager):
     _recovery: LaneRecovery | None
 
     @property
-    def recovery(self) -> Recovery:
+    def recovery(self) -> LaneRecovery:
         if self._recovery is None:
             self._recovery = LaneRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
         return self._recovery
@@ -108,4 +116,5 @@ class LaneTableManager(TableManager):
 
     def on_actives_ready(self) -> None:
         super().on_actives_ready()
+        self.recovery.report()
         self.app.health.owners_changed()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from libs.runtime.settings import ServiceSettings
 
     from .app import LaneApp
+    from .health import Owners
     from .lane import Lane
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,10 @@ LAG = metrics.gauge("lane_lag", "Lane: records of the inbox that are not acknowl
 BACKLOG = metrics.gauge("lane_backlog", "Lane: records fetched and not yet acknowledged.", LABELS)
 PARTITIONS = metrics.gauge("lane_partitions", "Lane: partitions that this worker serves.", LABELS)
 IN_FLIGHT = metrics.gauge("lane_slices_in_flight", "Lane: slices whose deliveries are not all acknowledged.", LABELS)
+
+LANE = "libs.runtime.lane"
+VERBOSE = ("faust", "mode", "aiokafka", *(f"{LANE}.{name}" for name in ("app", "consumer", "health", "producer", "recovery", "store")))
+"""Loggers of Faust, of its clients and of our classes on top of them: they tell every step of every service's life."""
 
 
 class Publisher:
@@ -50,13 +55,22 @@ class Publisher:
         IN_FLIGHT.labels(*labels).set(len(lane.pipeline))
 
 
+def _say_owners(owners: Owners) -> None:
+    for table, partitions in owners.items():
+        log.info("serves partitions", extra={"table": table, "partitions": sorted(partitions)})
+
+
 def run(app: LaneApp, settings: ServiceSettings) -> int:
     """Run until a signal or a failure; returns the exit status: 0 after SIGTERM or SIGINT, 1 after a crash.
 
     A promise that cannot be kept ends the process at once with `fail.EXIT_FATAL`, topics that do not fit with
     `fail.EXIT_CONFIG`; neither returns here.
     """
+    if logging.getLogger().level > logging.DEBUG:
+        for name in VERBOSE:
+            logging.getLogger(name).setLevel(logging.WARNING)
     app.health.on_second.append(Publisher(app))
+    app.health.on_owners.append(_say_owners)
     ops = Ops(settings.ops, app.health.live, app.health.ready)
     ops.start()
     worker = faust.Worker(

@@ -1,0 +1,14 @@
+"""The benchmarks there are. A module has ``run(quick) -> dict`` with the fields that it reports."""
+
+from __future__ import annotations
+
+from typing import Final
+
+BENCHES: Final = {
+    "lane": "bench.lane",
+    "ingest-drain": "bench.ingest_drain",
+}
+"""Module by name."""
+
+CORRECT: Final = ("lost", "duplicated", "reordered", "mismatched", "refused", "errors")
+"""Fields that must be 0 wherever a benchmark reports them."""

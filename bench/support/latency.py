@@ -1,0 +1,73 @@
+"""Latency at a steady rate: from handing an event to the producer until its output is received."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from bench.lane_apps.fold import Reading, encode
+from libs.runtime.kafka import KEYED, client_config
+
+if TYPE_CHECKING:
+    from bench.support.kafka import Cluster
+
+WARM_UP = 500
+"""Events sent, and waited for, before the clock counts."""
+KEYS = 10_000
+PADDING = "x" * 120
+TIMEOUT = 60.0
+
+
+def measure(cluster: Cluster, inbox: str, output: str, rate: int, seconds: float) -> tuple[float, float]:
+    """Median and 99th percentile in milliseconds. The output begins with the event's time in microseconds."""
+    producer = Producer(client_config(cluster.settings, **KEYED, **{"linger.ms": 0}))
+    consumer = Consumer(client_config(cluster.settings, **{"group.id": "bench-latency", "enable.auto.commit": False}))
+    consumer.assign([TopicPartition(output, number, 0) for number in range(cluster.settings.partitions)])
+    try:
+        for n in range(WARM_UP):
+            _send(producer, inbox, n)
+        _receive(consumer, WARM_UP)
+        total = int(rate * seconds)
+        sender = threading.Thread(target=_pace, args=(producer, inbox, rate, total))
+        sender.start()
+        found = sorted(_receive(consumer, total))
+        sender.join()
+    finally:
+        producer.flush(10)
+        consumer.close()
+    return found[len(found) // 2], found[len(found) * 99 // 100]
+
+
+def _pace(producer: Producer, inbox: str, rate: int, total: int) -> None:
+    begun, pause = time.monotonic(), threading.Event()
+    for n in range(total):
+        ahead = n / rate - (time.monotonic() - begun)
+        if ahead > 0:
+            pause.wait(ahead)
+        _send(producer, inbox, n)
+
+
+def _send(producer: Producer, inbox: str, n: int) -> None:
+    device = f"product/device-{n % KEYS}"
+    producer.produce(inbox, encode(Reading(device, _now(), n & 1023, PADDING)), device)
+    producer.poll(0)
+
+
+def _receive(consumer: Consumer, count: int) -> list[float]:
+    """Milliseconds that each of ``count`` outputs took. Raises TimeoutError."""
+    found: list[float] = []
+    deadline = time.monotonic() + TIMEOUT
+    while len(found) < count:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{len(found)} of {count} outputs came")
+        messages = [message for message in consumer.consume(100, 0.05) if message.error() is None]
+        now = _now()
+        found += [(now - int(message.value().split()[0])) / 1000 for message in messages]
+    return found
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
