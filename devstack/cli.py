@@ -79,7 +79,7 @@ def programs() -> int:
 def up_foreground(state: Path) -> int:
     stack = Stack(state)
     with lock.StateLock(state), Follower(stack.logs):
-        return _run_until_told(stack, announce=lambda: print(overview.describe(stack), flush=True))
+        return _run_until_told(stack, announce=lambda: _show("is up", stack))
 
 
 def supervise(state: Path) -> int:
@@ -91,8 +91,7 @@ def supervise(state: Path) -> int:
 def up_detached(state: Path) -> int:
     running = lock.holder(state)
     if running is not None:
-        print(f"fleetlog is running already (process {running})\n")
-        print(overview.describe(Places.of_running(state)))
+        _show(f"is running already (process {running})", Places.of_running(state))
         return 0
     log = state / "logs" / "supervisor.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -116,7 +115,7 @@ def up_detached(state: Path) -> int:
         raise StackError(f"not ready in time; see {log}")
     if supervisor.poll() is not None:
         raise StackError(log.read_text(errors="replace").strip().removeprefix("fleetlog: "))
-    print(overview.describe(Places.of_running(state)))
+    _show("is up", Places.of_running(state))
     return 0
 
 
@@ -137,17 +136,19 @@ def down(state: Path) -> int:
 
 
 def status(state: Path) -> int:
-    if lock.holder(state) is None:
+    running = lock.holder(state)
+    if running is None:
         print("fleetlog is not running")
         return NOT_RUNNING
     stack = Places.of_running(state)
     pids = {name: pid for pid, name in processes.find(state).items()}
-    print(overview.describe(stack))
+    _show(f"is running (process {running})", stack)
     print()
-    for name in stack.programs:
-        answer = "ready" if stack.is_ready(name) else "not ready"
-        print(f"  {name:<12} {answer:<10} " + (f"process {pids[name]}" if name in pids else "no process"))
-    return 0 if all(stack.is_ready(name) for name in stack.programs) else 1
+    ready = {name: stack.is_ready(name) for name in stack.programs}
+    for name, answers in ready.items():
+        process = f"process {pids[name]}" if name in pids else "no process"
+        print(f"  {name:<12} {'ready' if answers else 'not ready':<10} {process}")
+    return 0 if all(ready.values()) else 1
 
 
 def _run_until_told(stack: Stack, announce: Callable[[], object]) -> int:
@@ -167,6 +168,10 @@ def _run_until_told(stack: Stack, announce: Callable[[], object]) -> int:
                 signal.pause()
     except KeyboardInterrupt:
         return 0
+
+
+def _show(how: str, stack: Places) -> None:
+    print(f"fleetlog {how}\n{overview.describe(stack)}", flush=True)
 
 
 def _ready_file(state: Path) -> Path:

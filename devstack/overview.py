@@ -25,7 +25,6 @@ def describe(stack: Places) -> str:
     ]
     query = "SELECT * FROM metrics ORDER BY ts DESC LIMIT 5 FORMAT PrettyCompact"
     lines = [
-        "fleetlog is up",
         *(f"  {name:<14} {place}" for name, place in places),
         f"  {'logs':<14} {_relative(stack.logs)}",
         "",
