@@ -17,7 +17,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from confluent_kafka import KafkaException
 from rich.console import Console
 
-from devstack import lock, overview
+from devstack import lock
 from devstack.cli import STATE, up_detached
 from devstack.errors import StackError
 from devstack.places import Places
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parts, balanced = asyncio.run(run(hub, terms, console, started))
             _print(console, parts)
             if options.keep:
-                print(overview.describe(hub))
+                print("The stack is still running at the addresses above; `./just down` stops it.")
     except KeyboardInterrupt:
         print("interrupted; everything has been stopped", file=sys.stderr)
         return INTERRUPTED
