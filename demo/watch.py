@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
 from libs.runtime.clickhouse import connect
@@ -34,27 +35,23 @@ class Background:
     def __init__(self, step: Callable[[], object]) -> None:
         self._step = step
         self._stopping = threading.Event()
-        self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._pool = ThreadPoolExecutor(1)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._work = self._pool.submit(self._run)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopping.set()
-        self._thread.join()
-        if self._error is not None and error is None:
-            raise self._error
+        self._pool.shutdown()
+        if error is None:
+            self._work.result()
 
     def _run(self) -> None:
-        try:
-            while not self._stopping.is_set():
-                self._step()
-        except Exception as failure:  # noqa: BLE001 - raised again in the thread that leaves the context
-            self._error = failure
+        while not self._stopping.is_set():
+            self._step()
 
 
 def follow(kafka: KafkaReader) -> Background:
