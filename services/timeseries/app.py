@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AdminClient
 
 from libs.runtime import logs
 from libs.runtime.clickhouse import MigrationError, connect, migrate
@@ -84,9 +85,16 @@ class Service:
 
 def build(settings: TimeseriesSettings, client: Client) -> Sink:
     """Make a sink that writes with ``client``."""
-    producer = Producer(client_config(settings.kafka, **DURABLE, **KEYED, **{"message.max.bytes": 2 << 20}))
-    bounds = Bounds(settings.block_rows, settings.block_bytes, settings.block_seconds)
-    return Sink(consumer(settings), Store(client, producer), bounds, settings.buffer_bytes, settings.inserters)
+    kafka = settings.kafka
+    producer = Producer(client_config(kafka, **DURABLE, **KEYED, **{"message.max.bytes": 2 << 20}))
+    return Sink(
+        consumer(settings),
+        AdminClient(client_config(kafka)),
+        Store(client, producer),
+        bounds=Bounds(settings.block_rows, settings.block_bytes, settings.block_seconds),
+        buffer_bytes=settings.buffer_bytes,
+        inserters=settings.inserters,
+    )
 
 
 def consumer(settings: TimeseriesSettings) -> Consumer:

@@ -3,8 +3,8 @@
 For every partition, in this order:
 
 1. promise: Kafka's commit of offset *first* carries the block's plan, *first*-*last*, as metadata;
-2. store: every insert of the block carries the token *topic-partition-first-last-table*, under which ClickHouse takes
-   rows once;
+2. store: every insert of the block carries the token *topic-partition-first-last-id-table*, under which ClickHouse
+   takes rows once; the id is the topic's own, so that one made anew under an old name is not mistaken for it;
 3. settle: the commit of offset *last* + 1. It carries the next block's plan if there is one already, so that a sink
    under load makes one commit per block.
 
@@ -93,12 +93,13 @@ class Bounds(msgspec.Struct, frozen=True):
 
 class Block(msgspec.Struct, frozen=True):
     topic: str
+    topic_id: str
     partition: int
     plan: Plan
     rows: Rows[Any]
 
     def token(self, table: Table) -> str:
-        return f"{self}-{table.name}"
+        return f"{self}-{self.topic_id}-{table.name}"
 
     def __str__(self) -> str:
         return f"{self.topic}-{self.partition}-{self.plan.first}-{self.plan.last}"

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from confluent_kafka import Consumer, Message
+    from confluent_kafka.admin import AdminClient
 
     from .blocks import Block, Bounds, Mark
     from .offsets import Place
@@ -55,8 +56,18 @@ STUCK_SECONDS: Final = 120.0
 class Sink:
     """Reads until `stop`; what it raises means that the process must end, and that the next start goes on rightly."""
 
-    def __init__(self, consumer: Consumer, store: Store, bounds: Bounds, buffer_bytes: int, inserters: int) -> None:
+    def __init__(
+        self,
+        consumer: Consumer,
+        admin: AdminClient,
+        store: Store,
+        *,
+        bounds: Bounds,
+        buffer_bytes: int,
+        inserters: int,
+    ) -> None:
         self._consumer = consumer
+        self._admin = admin
         self._store = store
         self._bounds = bounds
         self._buffer_bytes = buffer_bytes
@@ -197,13 +208,16 @@ class Sink:
     def _take(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Begin with a new assignment where the last owner's commits say."""
         self._forget()
+        ids = offsets.topic_ids(self._admin, {place.topic for place in partitions}) if partitions else {}
         starts = []
         for place, mark, position, gone in offsets.read(consumer, partitions) if partitions else ():
             topic, number = place
             if gone:
                 log.error("Kafka has removed records before they were stored", place=place, records=gone)
                 measures.EVENTS.labels(topic, "lost").inc(gone)
-            self._partitions[place] = Partition(topic, number, mark, self._bounds, MAKERS[topic])
+            self._partitions[place] = Partition(
+                topic, number, topic_id=ids[topic], start=mark, bounds=self._bounds, rows=MAKERS[topic]
+            )
             starts.append(TopicPartition(topic, number, position))
         consumer.assign(starts)
         self._assigned = True

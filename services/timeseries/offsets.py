@@ -6,16 +6,17 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
-from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicCollection, TopicPartition
 
 from libs.runtime import logs
 
 from .blocks import Mark, UnusableMark, mark, resume
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from confluent_kafka import Consumer
+    from confluent_kafka.admin import AdminClient
 
 T = TypeVar("T")
 
@@ -59,6 +60,12 @@ def read(consumer: Consumer, partitions: Sequence[TopicPartition]) -> Iterator[t
             yield place, *resume(known, low, high)
         except UnusableMark as error:
             raise UnusableMark(f"{found.topic}-{found.partition}: {error}") from error
+
+
+def topic_ids(admin: AdminClient, topics: Iterable[str]) -> dict[str, str]:
+    """Ask for the id that Kafka gave each topic when it was made. Raises KafkaException."""
+    answers = admin.describe_topics(TopicCollection(sorted(topics)), request_timeout=ANSWER_SECONDS)
+    return {topic: str(answer.result().topic_id) for topic, answer in answers.items()}
 
 
 def write(consumer: Consumer, marks: Mapping[Place, Mark]) -> None:

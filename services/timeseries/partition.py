@@ -14,11 +14,15 @@ if TYPE_CHECKING:
 class Partition:
     """What is committed of a partition, its closed blocks in order, and the open one.
 
-    ``rows`` makes the rows of a block; ``start`` is where `blocks.resume` goes on.
+    ``topic_id``: what Kafka called the topic when it was made; ``start``: where `blocks.resume` goes on; ``rows``
+    makes the rows of a block.
     """
 
-    def __init__(self, topic: str, number: int, start: Mark, bounds: Bounds, rows: type[Rows[Any]]) -> None:
+    def __init__(
+        self, topic: str, number: int, *, topic_id: str, start: Mark, bounds: Bounds, rows: type[Rows[Any]]
+    ) -> None:
         self.topic = topic
+        self.topic_id = topic_id
         self.number = number
         self.committed = start
         self.replaying = start.promised is not None
@@ -77,7 +81,7 @@ class Partition:
             self.replaying = False
 
     def _close(self, last: int) -> None:
-        self.closed.append(Block(self.topic, self.number, Plan(self._first, last), self._rows))
+        self.closed.append(Block(self.topic, self.topic_id, self.number, Plan(self._first, last), self._rows))
         self._until = self._last = None
         self._first = last + 1
         self._rows = self._make(self.topic, self.number)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from clickhouse_connect.driver.client import Client
+
     from devstack.stack import Stack
 
 START_TIMEOUT = 60.0
@@ -50,6 +52,7 @@ class Sink:
         self._environment = process_environment(told)
         if "group" not in settings:
             self._skip_what_others_wrote(brokers)
+        self._client: Client | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -62,6 +65,8 @@ class Sink:
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+        if self._client is not None:
+            self._client.close()
 
     def _skip_what_others_wrote(self, brokers: Stack) -> None:
         """Commit the present end of every partition, as if the sink had stored all until now."""
@@ -99,11 +104,9 @@ class Sink:
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Ask ClickHouse, in the sink's database."""
-        client = clickhouse.client(self._clickhouse_url, self.database)
-        try:
-            return [tuple(row) for row in client.query(sql).result_rows]
-        finally:
-            client.close()
+        if self._client is None:
+            self._client = clickhouse.client(self._clickhouse_url, self.database)
+        return [tuple(row) for row in self._client.query(sql).result_rows]
 
     def await_ready(self) -> None:
         eventually(lambda: self.health("ready") == 200, START_TIMEOUT, describe=f"a ready sink\n{self.said()[-2000:]}")

@@ -58,10 +58,10 @@ def test_killed_again_and_again_under_load_it_stores_every_event_once(
     brokers: Stack, tmp_path: Path, product: str
 ) -> None:
     count = 50_000
-    sink = Sink(brokers, tmp_path, block_rows=4_000)
+    sink = Sink(brokers, tmp_path, block_rows=10_000)
     produce(brokers.kafka, TOPIC, uploads(product, count))
     with sink:
-        for share in (0.1, 0.3, 0.5, 0.7, 0.85):
+        for share in (0.1, 0.3, 0.5, 0.7):
             sink.await_count("raw_events", f"product_id = '{product}'", int(count * share))
             assert sink.end(signal.SIGKILL) == -signal.SIGKILL
             sink.start()
@@ -131,24 +131,35 @@ def members(brokers: Stack, sink: Sink) -> list[str]:
     return sorted(member.member_id for member in group.members)
 
 
-def test_two_replicas_share_the_partitions_and_one_takes_over(brokers: Stack, tmp_path: Path, product: str) -> None:
-    first = Sink(brokers, tmp_path, block_rows=1_000)
-    second = Sink(
-        brokers, tmp_path, block_rows=1_000, instance="two", group=first.group, clickhouse_database=first.database
-    )
+def test_a_replica_that_joins_under_load_and_one_that_dies_change_nothing(
+    brokers: Stack, tmp_path: Path, product: str
+) -> None:
+    first = Sink(brokers, tmp_path, block_rows=4_000)
+    shared = {"group": first.group, "clickhouse_database": first.database}
+    second = Sink(brokers, tmp_path, block_rows=4_000, instance="two", **shared)
+    produce(brokers.kafka, TOPIC, uploads(product, 10_000))
     with first:
-        produce(brokers.kafka, TOPIC, uploads(product, 5_000))
-        first.await_ready()
+        first.await_count("raw_events", f"product_id = '{product}'", 1_000)
         with second:
             second.await_ready()
-            eventually(lambda: len(members(brokers, first)) == 2, describe="two members")
-            produce(brokers.kafka, TOPIC, uploads(product, 5_000, start=5_000))
-            first.await_count("raw_events", f"product_id = '{product}'", 6_000)
+            assert len(members(brokers, first)) == 2
+            produce(brokers.kafka, TOPIC, uploads(product, 2_000, start=10_000))
             assert first.end(signal.SIGKILL) == -signal.SIGKILL
-        first.start()
-        first.await_count("raw_events", f"product_id = '{product}'", 10_000)
+            first.start()
+            first.await_count("raw_events", f"product_id = '{product}'", 12_000)
+            assert second.end() == 0
         assert first.end() == 0
-        assert_exact(first, product, 10_000)
+        assert_exact(first, product, 12_000)
+
+
+def test_a_commit_of_somebody_else_ends_the_process_with_the_reason(brokers: Stack, tmp_path: Path) -> None:
+    sink = Sink(brokers, tmp_path)
+    admin = AdminClient({"bootstrap.servers": brokers.kafka})
+    foreign = ConsumerGroupTopicPartitions(sink.group, [TopicPartition(TOPIC, 0, 0, "by hand")])
+    admin.alter_consumer_group_offsets([foreign])[sink.group].result(timeout=30)
+    with sink:
+        assert sink.exit_status() == 1
+    assert "device.telemetry-0: the commit of offset 0 carries 'by hand'" in sink.said()
 
 
 def test_garbage_becomes_one_dead_letter_each_and_the_sink_goes_on(

@@ -27,10 +27,12 @@ def test_metadata_of_somebody_else_is_refused(metadata: str) -> None:
         mark(5, metadata)
 
 
-def test_a_token_names_the_block_and_the_table() -> None:
-    block = Block("device.telemetry", 3, Plan(10, 19), TelemetryRows("device.telemetry", 3))
-    assert block.token(RAW_EVENTS) == "device.telemetry-3-10-19-raw_events"
-    assert block.token(METRICS) != block.token(RAW_EVENTS)
+def test_a_token_names_the_block_and_the_table_and_tells_topics_of_one_name_apart() -> None:
+    rows = TelemetryRows("device.telemetry", 3)
+    block = Block("device.telemetry", "id1", 3, Plan(10, 19), rows)
+    assert block.token(RAW_EVENTS) == "device.telemetry-3-10-19-id1-raw_events"
+    again = Block("device.telemetry", "id2", 3, Plan(10, 19), rows)
+    assert len({block.token(RAW_EVENTS), block.token(METRICS), again.token(RAW_EVENTS)}) == 3
 
 
 def test_a_partition_without_commit_begins_where_its_log_begins() -> None:

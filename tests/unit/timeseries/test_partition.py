@@ -23,6 +23,10 @@ TOPIC = "device.telemetry"
 UNBOUNDED = Bounds(rows=10**9, bytes=10**9, seconds=10**9)
 
 
+def opened(start: Mark, bounds: Bounds) -> Partition:
+    return Partition(TOPIC, 0, topic_id="id", start=start, bounds=bounds, rows=TelemetryRows)
+
+
 class Crash(Exception):
     pass
 
@@ -80,7 +84,7 @@ class World:
         found = None if self.commit is None else mark(*self.commit)
         start, position, gone = resume(found, self.log[0].at, end)
         assert gone == 0
-        partition = Partition(TOPIC, 0, start, Bounds(run.rows, 10**9, run.seconds), TelemetryRows)
+        partition = opened(start, Bounds(run.rows, 10**9, run.seconds))
         waiting = [record for record in self.log if record.at >= position]
         now = 0.0
         try:
@@ -149,7 +153,7 @@ def test_whatever_ends_the_sink_every_row_is_stored_once(log: list[Fake], runs: 
 
 @given(logs(), st.integers(1, 40), st.integers(1, 7))
 def test_blocks_are_consecutive_and_hold_every_record(log: list[Fake], rows: int, reads: int) -> None:
-    partition = Partition(TOPIC, 0, Mark(log[0].at), Bounds(rows, 10**9, 0.5), TelemetryRows)
+    partition = opened(Mark(log[0].at), Bounds(rows, 10**9, 0.5))
     for start in range(0, len(log), reads):
         for record in log[start : start + reads]:
             partition.add(record, float(start))
@@ -162,7 +166,7 @@ def test_blocks_are_consecutive_and_hold_every_record(log: list[Fake], rows: int
 
 
 def test_a_block_under_way_promises_the_one_behind_it_in_the_same_commit() -> None:
-    partition = Partition(TOPIC, 0, Mark(0), Bounds(rows=2, bytes=10**9, seconds=1), TelemetryRows)
+    partition = opened(Mark(0), Bounds(rows=2, bytes=10**9, seconds=1))
     for offset in range(3):
         partition.add(uploaded(offset), 0.0)
     first = partition.promise()
@@ -177,7 +181,7 @@ def test_a_block_under_way_promises_the_one_behind_it_in_the_same_commit() -> No
 
 def test_a_replayed_block_ends_where_it_was_promised_to_whatever_the_bounds() -> None:
     tight = Bounds(rows=1, bytes=1, seconds=0.0)
-    partition = Partition(TOPIC, 0, Mark(5, Plan(5, 8)), tight, TelemetryRows)
+    partition = opened(Mark(5, Plan(5, 8)), tight)
     for offset in (5, 6, 8):
         partition.add(uploaded(offset), 0.0)
         partition.close_if_due(10.0)
@@ -191,7 +195,7 @@ def test_a_replayed_block_ends_where_it_was_promised_to_whatever_the_bounds() ->
 
 
 def test_a_replayed_block_whose_last_record_is_gone_still_ends_there() -> None:
-    partition = Partition(TOPIC, 0, Mark(5, Plan(5, 8)), UNBOUNDED, TelemetryRows)
+    partition = opened(Mark(5, Plan(5, 8)), UNBOUNDED)
     partition.add(uploaded(5), 0.0)
     partition.add(uploaded(11), 0.0)
     [block] = partition.closed
@@ -199,14 +203,14 @@ def test_a_replayed_block_whose_last_record_is_gone_still_ends_there() -> None:
 
 
 def test_a_block_is_closed_by_bytes_and_by_age_too() -> None:
-    by_bytes = Partition(TOPIC, 0, Mark(0), Bounds(rows=10**9, bytes=250, seconds=10**9), TelemetryRows)
+    by_bytes = opened(Mark(0), Bounds(rows=10**9, bytes=250, seconds=10**9))
     by_bytes.add(Fake(0, None), 0.0)
     by_bytes.add(Fake(1, None), 0.0)
     assert not by_bytes.closed
     by_bytes.add(Fake(2, None), 0.0)
     assert len(by_bytes.closed) == 1
 
-    by_age = Partition(TOPIC, 0, Mark(0), Bounds(rows=10**9, bytes=10**9, seconds=2.0), TelemetryRows)
+    by_age = opened(Mark(0), Bounds(rows=10**9, bytes=10**9, seconds=2.0))
     by_age.close_if_due(100.0)
     assert not by_age.closed
     by_age.add(uploaded(0), 100.0)
@@ -218,7 +222,7 @@ def test_a_block_is_closed_by_bytes_and_by_age_too() -> None:
 
 
 def test_bytes_are_given_back_when_a_block_is_settled() -> None:
-    partition = Partition(TOPIC, 0, Mark(0), Bounds(rows=2, bytes=10**9, seconds=1), TelemetryRows)
+    partition = opened(Mark(0), Bounds(rows=2, bytes=10**9, seconds=1))
     partition.add(uploaded(0), 0.0)
     partition.add(uploaded(1), 0.0)
     held = partition.bytes
