@@ -11,7 +11,6 @@ process.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from faust.transport.consumer import ensure_TP
@@ -20,9 +19,10 @@ from faust.types import TP, ConsumerMessage
 from mode.utils.futures import notify
 
 from .fail import die
+from .ranges import LostSlice, Ranges
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
     from .part import Record
 
@@ -35,7 +35,6 @@ class SliceMessage(ConsumerMessage):
 
     records: list[Record]
     previous: int | None = None
-    """End of the slice fetched before this one; None: the first after assignment."""
 
 
 class SliceConsumer(driver.Consumer):
@@ -43,12 +42,7 @@ class SliceConsumer(driver.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._begun: dict[TP, deque[SliceMessage]] = {}  # in order, not yet committable
-        self._done: dict[TP, int] = {}  # next offset that may be committed
-        self._next: dict[TP, int] = {}  # next offset the lane expects
-        self._tail: dict[TP, int | None] = {}  # end of what getmany handed out
-        self.backlog = 0  # records handed out, not yet acknowledged
-        self.settled = 0  # records acknowledged
+        self.ranges = Ranges()
         self.cycles = 0  # completed fetches: everything handed out before was applied or delivered
 
     # -- fetch
@@ -83,7 +77,7 @@ class SliceConsumer(driver.Consumer):
 
     async def _room(self) -> None:
         """Wait while too much is in flight. Faust's pressure callbacks would sleep 1 s with every partition full."""
-        while self.backlog > self.app.max_backlog and self.flow_active and not self.should_stop:  # noqa: ASYNC110 - brief
+        while self.ranges.backlog > self.app.max_backlog and self.flow_active and not self.should_stop:  # noqa: ASYNC110 - brief
             await asyncio.sleep(0.001)
 
     def _wanted(self, fetched: Mapping[Any, list[Any]], active: set[TP] | None) -> Iterator[tuple[TP, list[Any]]]:
@@ -112,8 +106,7 @@ class SliceConsumer(driver.Consumer):
             generation_id=generation,
         )
         message.records = records
-        message.previous, self._tail[tp] = self._tail.get(tp), last.offset + 1
-        self.backlog += len(records)
+        message.previous = self.ranges.hand_out(tp, records)
         return message
 
     async def _recover(self, tp: TP, records: list[Record]) -> bool:
@@ -138,66 +131,53 @@ class SliceConsumer(driver.Consumer):
         """Also starts the chain of slices: each knows the end of the one before."""
         await super().perform_seek()
         for sought_tp, offset in self._read_offset.items():
-            tp = ensure_TP(sought_tp)
-            self._tail[tp] = offset
-            if offset is not None:
-                self._next.setdefault(tp, offset)
+            self.ranges.seek(ensure_TP(sought_tp), offset)
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         if tp.topic not in self.app.inboxes:  # a slice spans many offsets; that is not a gap
             await super()._add_gap(tp, offset_from, offset_to)
 
     # -- acknowledge
-    def begin(self, message: SliceMessage) -> list[Record]:
+    def begin(self, message: SliceMessage) -> Sequence[Record]:
         """Register a slice (in order) and return the records that were not handed to the lane before."""
-        tp, records, expected = message.tp, message.records, self._next.get(message.tp)
-        if message.previous is not None and (expected is None or message.previous > expected):
-            die("slice lost before %s@%s: expected %s, found %s", tp, records[0].offset, expected, message.previous)
-        self._begun.setdefault(tp, deque()).append(message)
+        try:
+            records = self.ranges.begin(message)
+        except LostSlice as lost:
+            die("slice lost: %s", lost)
         self._unacked_messages.add(message)
-        self._next[tp] = max(expected or 0, message.offset + 1)
-        if expected is None or records[0].offset >= expected:
-            return records
-        return [record for record in records if record.offset >= expected]
+        return records
 
     def forget(self, message: SliceMessage) -> None:
         """Stop waiting for a slice that was given up; its offsets stay uncommitted."""
         self._unacked_messages.discard(message)
-        self.backlog -= len(message.records)
+        self.ranges.forget(message)
 
     def ack(self, message: Any) -> bool:
         if not isinstance(message, SliceMessage):
             acked: bool = super().ack(message)
             return acked
-        message.acked = True
-        self.backlog -= len(message.records)
-        self.settled += len(message.records)
+        self.ranges.acknowledge(message)
         self._unacked_messages.discard(message)
-        begun = self._begun.get(message.tp)
-        while begun and begun[0].acked:
-            self._done[message.tp] = begun.popleft().offset + 1
         notify(self._waiting_for_ack)
         return True
 
     def lag(self) -> int:
         """Count the records of owned inbox partitions that are not acknowledged, as far as fetches tell."""
-        total = 0
-        for tp, begun in self._next.items():
-            try:
-                high = self.highwater(tp) or 0
-            except AssertionError:  # a rebalance is under way in the consumer's thread
-                continue
-            total += max(high - self._done.get(tp, begun), 0)
-        return total
+        return self.ranges.lag(self._known_highwater)
+
+    def _known_highwater(self, tp: Any) -> int:
+        try:
+            return self.highwater(TP(*tp)) or 0
+        except AssertionError:  # a rebalance is under way in the consumer's thread
+            return 0
 
     # -- commit
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         yield from super()._filter_tps_with_pending_acks(topics)
-        yield from [tp for tp in self._done if topics is None or tp in topics or tp.topic in topics]
+        yield from (TP(*tp) for tp in self.ranges.touched() if topics is None or tp in topics or tp[0] in topics)
 
     def _new_offset(self, tp: TP) -> int | None:
-        offset: int | None = self._done.get(tp) if tp.topic in self.app.inboxes else super()._new_offset(tp)
-        return offset
+        return self.ranges.committable(tp) if tp.topic in self.app.inboxes else super()._new_offset(tp)
 
     async def _commit_offsets(
         self,
@@ -232,8 +212,6 @@ class SliceConsumer(driver.Consumer):
                 len(self._unacked_messages),
             )
         await super().on_partitions_revoked(revoked)
-        for state in (self._begun, self._done, self._next, self._tail):
-            state.clear()
-        self.backlog = 0  # what is left was cleared from the stream queues
+        self.ranges.reset()  # what is left was cleared from the stream queues
         for lane in self.app.lanes.values():
             lane.reset()

@@ -73,8 +73,8 @@ class Health(Service):
             self._ready = Verdict(ok=False, reason="rows are being recovered")
         else:
             self._ready = Verdict(ok=True)
-        lag = consumer.backlog + (consumer.lag() if self._ready else 0)
-        self._moving = self._progress.observe(lag, consumer.settled, now)
+        lag = consumer.lag() if self._ready else consumer.ranges.backlog
+        self._moving = self._progress.observe(lag, consumer.ranges.settled, now)
 
     @Service.task
     async def _watch(self) -> None:

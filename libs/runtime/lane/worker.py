@@ -30,8 +30,8 @@ BACKLOG = metrics.gauge("lane_backlog", "Lane: records fetched and not yet ackno
 PARTITIONS = metrics.gauge("lane_partitions", "Lane: partitions that this worker serves.", LABELS)
 IN_FLIGHT = metrics.gauge("lane_slices_in_flight", "Lane: slices whose deliveries are not all acknowledged.", LABELS)
 
-LANE = "libs.runtime.lane"
-VERBOSE = ("faust", "mode", "aiokafka", *(f"{LANE}.{name}" for name in ("app", "consumer", "health", "producer", "recovery", "store")))
+OURS = ("app", "consumer", "health", "producer", "recovery", "store")
+VERBOSE = ("faust", "mode", "aiokafka", *(f"libs.runtime.lane.{name}" for name in OURS))
 """Loggers of Faust, of its clients and of our classes on top of them: they tell every step of every service's life."""
 
 
@@ -50,7 +50,7 @@ class Publisher:
             COUNTERS[name].labels(*labels).inc(value - before.get(name, 0))
         self._published[lane.table.name] = now
         LAG.labels(*labels).set(self._app.consumer.lag())
-        BACKLOG.labels(*labels).set(self._app.consumer.backlog)
+        BACKLOG.labels(*labels).set(self._app.consumer.ranges.backlog)
         PARTITIONS.labels(*labels).set(len(lane.reads.owned()))
         IN_FLIGHT.labels(*labels).set(len(lane.pipeline))
 
