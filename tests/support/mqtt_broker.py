@@ -92,7 +92,11 @@ class Broker:
             packet, size = mqtt5.read(memoryview(bytes(self._unread)))
             del self._unread[:size]
             self.heard.append(packet)
-            asyncio.get_running_loop().call_soon(self._answer, packet)
+            asyncio.get_running_loop().call_soon(self._receive, self.pipe, packet)
+
+    def _receive(self, pipe: Pipe, packet: mqtt5.Packet) -> None:
+        if pipe is self.pipe and not pipe.is_closing():  # else it was still on its way when the connection broke
+            self._answer(packet)
 
     def _answer(self, packet: mqtt5.Packet) -> None:
         if self.says_nothing:

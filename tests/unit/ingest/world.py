@@ -106,6 +106,7 @@ class KafkaProducer:
         self._kafka = kafka
         self.requests: deque[tuple[str, bytes, bytes | None, int, Any]] = deque()
         self.may_deliver = 0
+        self._arrived = 0  # of the first requests: in Kafka, but the producer has not heard of it
         self.dead = False
         self.full_at = EVERYTHING
         self.error: object | None = None
@@ -126,22 +127,27 @@ class KafkaProducer:
     def poll(self, _timeout: float) -> None:
         while self.requests and self.may_deliver and not self.dead:
             self.may_deliver -= 1
-            on_delivery = self._arrive()
+            on_delivery = self._answer()
             if on_delivery is not None:
                 on_delivery(self.error, None)
 
+    def arrive(self, count: int) -> None:
+        """The first ``count`` requests reach Kafka; its answers are still on their way."""
+        for topic, value, key, partition, _ in list(self.requests)[self._arrived : count]:
+            self._kafka.topics.setdefault(topic, []).append((key, value, partition))
+            self._arrived += 1
+
     def die(self, arrived: int) -> None:
         """The process is gone: the first ``arrived`` requests reach Kafka, and nobody hears of it."""
-        for _ in range(min(arrived, len(self.requests))):
-            self._arrive()
+        self.arrive(arrived)
         self.requests.clear()
         self.dead = True
 
-    def _arrive(self) -> Any:
-        topic, value, key, partition, on_delivery = self.requests.popleft()
+    def _answer(self) -> Any:
         if self.error is None:
-            self._kafka.topics.setdefault(topic, []).append((key, value, partition))
-        return on_delivery
+            self.arrive(1)
+        self._arrived = max(0, self._arrived - 1)
+        return self.requests.popleft()[-1]
 
 
 class KafkaNotes:
