@@ -63,8 +63,13 @@ class Ports:
             if port is None or not is_free(port):
                 port = free_port(frozenset(self._remembered.values()))
             self._claimed[name] = self._remembered[name] = port
-            self._file.write_bytes(msgspec.json.format(msgspec.json.encode(self._remembered)) + b"\n")
+            self._remember()
         return self._claimed[name]
+
+    def _remember(self) -> None:
+        whole = self._file.with_suffix(".new")  # a crash leaves the old file or the new one, never half of one
+        whole.write_bytes(msgspec.json.format(msgspec.json.encode(self._remembered)) + b"\n")
+        whole.replace(self._file)
 
     def release(self) -> None:
         """Forget what is in use (the servers have stopped), not what it was."""

@@ -135,19 +135,16 @@ def test_a_stopped_service_stays_stopped_until_it_is_started(stack: Stack) -> No
         assert answer.status == 200
 
 
-def test_a_service_that_refuses_its_settings_is_named(brokers: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = brokers.env
-    monkeypatch.setattr(brokers, "env", lambda service: {**told(service), "FLEETLOG_NO_SUCH_SETTING": "1"})
-    brokers.stop_service("presence")
-    brokers.start_service("presence")
-    try:
-        with pytest.raises(StackError, match=r"presence ended with exit code 78; the end of(.*\n)*.*NO_SUCH_SETTING"):
-            brokers.wait_ready(60)
-    finally:
-        brokers.stop_service("presence")
-        monkeypatch.undo()
-    brokers.start_service("presence")
-    brokers.wait_ready()
+def test_a_service_that_refuses_its_settings_is_named(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = stack.env
+    stack.stop_service("presence")
+    with monkeypatch.context() as patch:
+        patch.setattr(stack, "env", lambda service: {**told(service), "FLEETLOG_NO_SUCH_SETTING": "1"})
+        stack.start_service("presence")
+    with pytest.raises(StackError, match=r"presence ended with exit code 78; the end of(.*\n)*.*NO_SUCH_SETTING"):
+        stack.wait_ready()
+    stack.start_service("presence")
+    stack.wait_ready()
 
 
 def test_a_test_session_leaves_no_process(tmp_path: Path) -> None:

@@ -180,7 +180,10 @@ signal.pause()
 
 
 def test_stopping_several_takes_as_long_as_the_slowest(supervisor: Supervisor, tmp_path: Path) -> None:
-    slow = "import signal,time; signal.signal(signal.SIGTERM, lambda *_: (time.sleep(1), exit())); " + WAIT
+    slow = (
+        "import select,signal; signal.signal(signal.SIGTERM, lambda *_: (select.select((), (), (), 1), exit())); "
+        + WAIT
+    )
     for name in "abc":
         supervisor.start(program(tmp_path, name, slow))
     eventually(lambda: all(is_up(tmp_path, name) for name in "abc"), describe="all run")
