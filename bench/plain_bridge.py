@@ -76,7 +76,8 @@ class Plain:
         self._link = None
 
 
-async def main(host: str, port: str, client_id: str, pattern: str, kafka: str, topic: str) -> None:
+async def main(arguments: list[str]) -> None:
+    host, port, client_id, pattern, kafka, topic = arguments
     producer = Producer(
         {
             "bootstrap.servers": kafka,
@@ -98,4 +99,4 @@ async def main(host: str, port: str, client_id: str, pattern: str, kafka: str, t
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    asyncio.run(main(sys.argv[1:]))
