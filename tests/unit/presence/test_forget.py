@@ -112,10 +112,15 @@ def test_marks_of_one_moment_are_bounded() -> None:
     assert len(client.closes[0].sequences) == forget.TIES
 
 
-def test_what_was_last_known_of_a_forgotten_client_keeps_the_devices_last_end() -> None:
-    late = [observed("connect", 1, "x", client="old"), observed("tcpclean", 900, "x", client="old")]
-    stay = [observed("connect", 1000 + n, f"ch{n}", client=f"c{n}") for n in range(16)]
-    hub, row = row_after([*late, *stay])
-    assert row.ended_at == T0 + 900_000
-    assert "old" not in {client.id for client in row.clients}
-    assert hub.documents[KEY].session.state == "online"
+def test_a_device_is_offline_since_its_last_end_even_if_that_was_a_forgotten_clients() -> None:
+    forgotten = [observed("connect", 1, "x", client="old"), observed("tcpclean", 900, "x", client="old")]
+    connects = [observed("connect", 100 + n, f"ch{n}", client=f"c{n}") for n in range(15)]
+    closes = [observed("tcpclean", 200 + n, f"ch{n}", client=f"c{n}") for n in range(15)]
+    hub, row = row_after([*forgotten, *connects])
+    assert row.clients[0].id == "old"
+    hub.apply(observed("connect", 901, "y", client="new"))
+    assert "old" not in {client.id for client in hub.rows[KEY].clients}
+    for close in [*closes, observed("tcpclean", 899, "y", client="new")]:
+        hub.apply(close)
+    assert hub.documents[KEY].session.state == "offline"
+    assert hub.documents[KEY].session.since == T0 + 900_000
