@@ -7,6 +7,7 @@ from typing import Final
 BENCHES: Final = {
     "lane": "bench.lane",
     "ingest-drain": "bench.ingest_drain",
+    "sink": "bench.sink",
 }
 """Module by name."""
 

@@ -22,7 +22,7 @@ class TimeseriesSettings(ServiceSettings, frozen=True, kw_only=True):
         ),
     ] = ""
     block_rows: Annotated[int, Meta(ge=1, le=1_000_000, description="Rows, over all tables, that close a block.")] = (
-        50_000
+        200_000
     )
     block_bytes: Annotated[int, Meta(ge=1, description="Bytes of Kafka records that close a block.")] = 8 << 20
     block_seconds: Annotated[
