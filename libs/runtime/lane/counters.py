@@ -39,14 +39,17 @@ MEANINGS = {
 
 
 class Breaker:
-    """Stops the process when more than ``limit`` of the last ``window`` events became dead letters."""
+    """Stops the process when more than ``limit`` of the last ``window`` events became dead letters.
+
+    Events are counted slice by slice, so a window may be longer by one slice.
+    """
 
     def __init__(self, limit: int, window: int) -> None:
         self.limit, self.window = limit, window
         self._seen: deque[int] = deque()
 
     def trip(self, event: int, why: str) -> None:
-        """Take note that the ``event``-th event became a dead letter."""
+        """Take note of a dead letter from the slice that ends with the ``event``-th event."""
         seen = self._seen
         seen.append(event)
         while seen[0] <= event - self.window:

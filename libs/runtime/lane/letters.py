@@ -11,6 +11,9 @@ from libs.topics.messages.deadletters import DeadLetter
 if TYPE_CHECKING:
     from .part import Record
 
+MAX_KEY = 1024
+"""Bytes of a record's key up to which its letter has it for a Kafka key too; keys of the hub are far shorter."""
+
 MAX_ERROR = 1000
 """Characters of an error that are kept: it may quote the input, which the letter carries anyway."""
 

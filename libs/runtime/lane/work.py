@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from libs.topics.codec import UnknownKind
 from libs.topics.identity import BROADCAST_KEY
 
-from .letters import BadKey, OutputTooLarge, RowTooLarge, letter, reason_of
+from .letters import MAX_KEY, BadKey, OutputTooLarge, RowTooLarge, letter, reason_of
 from .model import At
 from .rows import SHARED_KEY, Dead, Row, SharedRow, is_dead, prefix
 
@@ -151,7 +151,8 @@ class Work:
         value = letter(
             service=lane.service, topic=lane.inbox, partition=self.part.number, record=record, key=key, error=error
         )
-        self.outputs.setdefault(topic, []).append({"key": key, "value": value})
+        kafka_key = key if key is not None and len(key) <= MAX_KEY else None
+        self.outputs.setdefault(topic, []).append({"key": kafka_key, "value": value})
         self.refusals.append(f"{lane.inbox}-{self.part.number}-{record.offset} {reason_of(error)}")
 
     def share(self, shared: SharedRow[Any]) -> None:

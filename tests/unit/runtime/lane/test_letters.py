@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from libs.runtime.lane.letters import MAX_ERROR, BadKey, OutputTooLarge, RowTooLarge, letter, reason_of
+from libs.runtime.lane.producer import MAX_MESSAGE
 from libs.topics.codec import InvalidMessage
 from libs.topics.messages.deadletters import DeadLetter
 from tests.unit.runtime.lane.lab import Lab, Record, event
@@ -53,6 +54,14 @@ def test_a_letter_holds_the_whole_record_and_where_it_came_from() -> None:
     assert found["error"].startswith("InvalidMessage(")
     (sent,) = lab.producer.sent
     assert sent.key == record.key
+
+
+def test_a_letter_fits_its_topic_however_the_record_s_megabyte_is_shared_by_key_and_value() -> None:
+    for key_size, value_size in ((1_000_000, 40_000), (1_000, 1_040_000), (520_000, 520_000)):
+        lab = Lab()
+        lab.feed(Record(b"k" * key_size, b"{" * value_size, 0))
+        (sent,) = lab.producer.sent
+        assert len(sent.key or b"") + len(sent.value) < MAX_MESSAGE
 
 
 def test_an_error_that_quotes_its_input_is_cut() -> None:

@@ -1,0 +1,102 @@
+"""The producer ends the process rather than lose a record or outlive its session."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from libs.runtime.lane import producer as module
+from libs.runtime.lane.producer import DEFAULTS, Deliveries, LaneProducer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Exit(BaseException):
+    """Stands in for the end of the process."""
+
+
+class Client:
+    """In place of librdkafka's producer; takes ``room`` records of each batch."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config, self.room, self.queued = config, 10, 0
+
+    def __len__(self) -> int:
+        return self.queued
+
+    def produce_batch(self, _topic: str, messages: list[dict[str, Any]], **_: Any) -> int:
+        for message in messages[self.room :]:
+            message["_error"] = "queue full"
+        return min(self.room, len(messages))
+
+    def poll(self, _timeout: float) -> None:
+        self.queued = max(0, self.queued - 40)
+
+
+@pytest.fixture(autouse=True)
+def _deaths(monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(reason: str, *values: object) -> None:
+        raise Exit(reason % values)
+
+    monkeypatch.setattr(module, "die", die)
+    monkeypatch.setattr(module, "Producer", Client)
+
+
+@pytest.fixture
+def make() -> Callable[..., Any]:
+    def made(**config: Any) -> LaneProducer:
+        app: Any = SimpleNamespace(lanes={}, conf=SimpleNamespace(broker_session_timeout=0.05))
+        return LaneProducer(app, config)
+
+    return made
+
+
+async def test_what_is_given_wins_over_the_defaults(make: Callable[..., Any]) -> None:
+    config = make(**{"linger.ms": 1, "acks": "1"}).client.config
+    assert (config["linger.ms"], config["acks"], config["enable.idempotence"]) == (1, "1", True)
+    assert DEFAULTS["acks"] == "all"
+
+
+async def test_a_batch_is_pending_until_every_record_of_it_is_acknowledged(make: Callable[..., Any]) -> None:
+    deliveries = Deliveries()
+    make().send("out", [{"key": b"k", "value": b"v"}] * 2, deliveries)
+    assert deliveries.pending == 2
+    deliveries(None, "first")
+    deliveries(None, "second")
+    assert (deliveries.pending, deliveries.last) == (0, "second")
+
+
+async def test_a_record_that_the_client_does_not_take_ends_the_process(make: Callable[..., Any]) -> None:
+    with pytest.raises(Exit, match=r"produce to out\[-1\]: queue full"):
+        make().send("out", [{"key": b"k", "value": b"v"} for _ in range(11)], Deliveries())
+
+
+async def test_a_fatal_error_of_the_client_ends_the_process_and_others_do_not(make: Callable[..., Any]) -> None:
+    report = make().client.config["error_cb"]
+    report(SimpleNamespace(fatal=lambda: False))
+    with pytest.raises(Exit, match="producer"):
+        report(SimpleNamespace(fatal=lambda: True))
+
+
+async def test_room_waits_for_the_queue_to_empty(make: Callable[..., Any]) -> None:
+    producer = make()
+    producer.client.queued = 100
+    await producer.room(50)
+    assert producer.client.queued <= 50
+
+
+async def test_a_process_that_stalled_longer_than_its_session_allows_ends(
+    make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = iter((0.0, 0.0, 0.05))
+    monkeypatch.setattr("libs.runtime.lane.producer.time", SimpleNamespace(monotonic=lambda: next(moments)))
+    producer = make()
+    pump = asyncio.ensure_future(producer._pump.fun(producer))
+    await asyncio.sleep(0)
+    producer._wake.set()
+    with pytest.raises(Exit, match="stalled for 0.1 s"):
+        await pump
