@@ -98,5 +98,5 @@ async def test_a_process_that_stalled_longer_than_its_session_allows_ends(
     pump = asyncio.ensure_future(producer._pump.fun(producer))
     await asyncio.sleep(0)
     producer._wake.set()
-    with pytest.raises(Exit, match="stalled for 0.1 s"):
+    with pytest.raises(Exit, match=r"stalled for 0\.1 s"):
         await pump
