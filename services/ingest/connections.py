@@ -7,6 +7,10 @@ On the device listener ``use_username_as_clientid`` makes client id and user nam
 Every pattern here takes the whole line, names from their own alphabet only, and numbers of bounded length (mosquitto
 cuts a line at 999 bytes, so that an endless number could move a forged ending there). Hence no text inside a client
 id or user name can make a line pass for another device's: such a line is refused as a whole.
+
+Two limits are the broker's own. A line lives for 20 s: what it says while ingest is away for longer is lost. And only
+a start tells that the connections from before are gone: it reaches a persistent session, also one read back after a
+kill; a broker that lost the session shows that at CONNACK, and the bridge then tells the start itself.
 """
 
 from __future__ import annotations
