@@ -85,7 +85,7 @@ def test_a_connect_without_a_channel_is_refused() -> None:
         step(None, observed("connect", 0, None), AT, Sources())
 
 
-def test_an_events_of_one_device_as_broadcast_is_refused() -> None:
+def test_an_event_of_one_device_is_refused_as_a_broadcast() -> None:
     with pytest.raises(Misplaced):
         fold_sources(Sources(), traffic(0), At(names.PRESENCE_INBOX, 0, 0, 0, BROADCAST_KEY))
 
