@@ -42,6 +42,7 @@ def variables(service: str, addresses: Addresses, ops_port: int) -> dict[str, st
         told["FLEETLOG_LANE_INSTANCE_ID"] = f"{service}-0"
     if service in CLICKHOUSE_CLIENTS:
         told["FLEETLOG_CLICKHOUSE_URL"] = addresses.clickhouse_url
+        told["FLEETLOG_INSTANCE_ID"] = f"{service}-0"
     return told
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Self
 
 import mqtt5
@@ -28,8 +29,7 @@ class Load(threading.Thread):
     def __init__(self, port: int, messages: Iterable[tuple[str, bytes]], pause: float = 0.0) -> None:
         super().__init__(daemon=True)
         self._port, self._messages, self._pause = port, iter(messages), pause
-        self._finished = threading.Event()
-        self._failure: Exception | None = None
+        self._result: Future[None] = Future()
         self.acknowledged = 0
 
     def __enter__(self) -> Self:
@@ -46,16 +46,13 @@ class Load(threading.Thread):
             with socket.create_connection((HOST, self._port), timeout=TIMEOUT) as connection:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._publish(connection)
+            self._result.set_result(None)
         except Exception as error:  # noqa: BLE001  (raised again by `done`)
-            self._failure = error
-        finally:
-            self._finished.set()
+            self._result.set_exception(error)
 
     def done(self, timeout: float = TIMEOUT) -> int:
         """Waits until the broker has acknowledged everything; returns how many messages that were."""
-        assert self._finished.wait(timeout), f"{self.acknowledged} acknowledged within {timeout:g} s"
-        if self._failure is not None:
-            raise self._failure
+        self._result.result(timeout)
         return self.acknowledged
 
     def _publish(self, connection: socket.socket) -> None:

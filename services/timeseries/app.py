@@ -110,8 +110,8 @@ def consumer(settings: TimeseriesSettings) -> Consumer:
             "queued.max.messages.kbytes": 32 << 10,
         },
     )
-    if settings.instance:
-        config["group.instance.id"] = settings.instance
+    if settings.instance_id:
+        config["group.instance.id"] = settings.instance_id
     return Consumer(config)
 
 

@@ -24,7 +24,7 @@ from confluent_kafka import KafkaException, TopicPartition
 from libs.runtime import logs
 from libs.runtime.health import Progress, Verdict
 
-from . import measures, offsets
+from . import metrics, offsets
 from .partition import Partition
 from .rows import MAKERS
 
@@ -185,22 +185,22 @@ class Sink:
     def _count(self, block: Block, *, replayed: bool) -> None:
         rows, topic = block.rows, block.topic
         self._settled += 1
-        measures.BLOCKS.labels(topic).inc()
+        metrics.BLOCKS.labels(topic).inc()
         if replayed:
-            measures.REPLAYS.labels(topic).inc()
-        measures.EVENTS.labels(topic, "stored").inc(len(rows.events))
-        measures.EVENTS.labels(topic, "dead_letter").inc(len(rows.dead_letters))
-        measures.EVENTS.labels(topic, "unknown").inc(rows.unknown)
-        measures.EXPIRED.labels(topic).inc(rows.expired(int(time.time() * 1000)))
+            metrics.REPLAYS.labels(topic).inc()
+        metrics.EVENTS.labels(topic, "stored").inc(len(rows.events))
+        metrics.EVENTS.labels(topic, "dead_letter").inc(len(rows.dead_letters))
+        metrics.EVENTS.labels(topic, "unknown").inc(rows.unknown)
+        metrics.EXPIRED.labels(topic).inc(rows.expired(int(time.time() * 1000)))
         for reason, number in rows.left_out.items():
-            measures.LEFT_OUT.labels(reason).inc(number)
+            metrics.LEFT_OUT.labels(reason).inc(number)
 
     def _measure(self, now: float) -> None:
         total = 0
         for (topic, number), partition in self._partitions.items():
             _, high = self._consumer.get_watermark_offsets(TopicPartition(topic, number), cached=True)
             lag = max(0, high - partition.committed.offset)
-            measures.LAG.labels(topic, number).set(lag)
+            metrics.LAG.labels(topic, number).set(lag)
             total += lag
         moving = self._progress.observe(0 if self._store.outage else total, self._settled, now)
         self._alive = Verdict(ok=moving, reason="" if moving else f"no block in {STUCK_SECONDS} s with lag {total}")
@@ -214,7 +214,7 @@ class Sink:
             topic, number = place
             if gone:
                 log.error("Kafka has removed records before they were stored", place=place, records=gone)
-                measures.EVENTS.labels(topic, "lost").inc(gone)
+                metrics.EVENTS.labels(topic, "lost").inc(gone)
             self._partitions[place] = Partition(
                 topic, number, topic_id=ids[topic], start=mark, bounds=self._bounds, rows=MAKERS[topic]
             )
@@ -247,7 +247,7 @@ class Sink:
         self._abandon.set()
         self._abandon = threading.Event()
         for topic, number in self._partitions:
-            measures.LAG.remove(topic, number)
+            metrics.LAG.remove(topic, number)
         self._partitions.clear()
         self._flights.clear()
         self._assigned = self._paused = False

@@ -14,7 +14,7 @@ class TimeseriesSettings(ServiceSettings, frozen=True, kw_only=True):
     group: Annotated[str, Meta(min_length=1, description="Kafka consumer group. Its offsets say what is stored.")] = (
         "timeseries"
     )
-    instance: Annotated[
+    instance_id: Annotated[
         str,
         Meta(
             description="Name of this replica that survives its restarts: it then gets its partitions back at once "

@@ -14,7 +14,7 @@ from libs.runtime.clickhouse.outages import outlast
 from libs.topics import names
 from libs.topics.codec import encode
 
-from . import measures
+from . import metrics
 from .rows import SERVICE
 from .tables import TABLES
 
@@ -78,14 +78,14 @@ class Store:
                 "max_partitions_per_insert_block": 0,
             },
         )
-        measures.INSERT_SECONDS.labels(table.name).observe(time.perf_counter() - begin)
-        measures.ROWS.labels(table.name).inc(len(columns[0]))
+        metrics.INSERT_SECONDS.labels(table.name).observe(time.perf_counter() - begin)
+        metrics.ROWS.labels(table.name).inc(len(columns[0]))
         if self.outage:
             log.info("ClickHouse answers again")
             self.outage = ""
 
     def _waiting(self, error: Exception, delay: float) -> None:
-        measures.OUTAGES.inc()
+        metrics.OUTAGES.inc()
         self.outage = str(error)
         log.warning("ClickHouse does not take rows", error=str(error), next_attempt_in_s=delay)
 

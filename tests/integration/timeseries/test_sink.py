@@ -74,7 +74,7 @@ def test_killed_again_and_again_under_load_it_stores_every_event_once(
 def test_a_block_that_was_stored_but_not_settled_is_not_stored_again(
     brokers: Stack, tmp_path: Path, product: str
 ) -> None:
-    with Sink(brokers, tmp_path, block_seconds=2, block_rows=1_000_000, instance="") as sink:
+    with Sink(brokers, tmp_path, block_seconds=2, block_rows=1_000_000, instance_id="") as sink:
         sink.await_ready()
         produce(brokers.kafka, TOPIC, uploads(product, 2_000))
         sink.await_count("metric_strings", f"product_id = '{product}'", 2_000)
@@ -136,7 +136,7 @@ def test_a_replica_that_joins_under_load_and_one_that_dies_change_nothing(
 ) -> None:
     first = Sink(brokers, tmp_path, block_rows=4_000)
     shared = {"group": first.group, "clickhouse_database": first.database}
-    second = Sink(brokers, tmp_path, block_rows=4_000, instance="two", **shared)
+    second = Sink(brokers, tmp_path, block_rows=4_000, instance_id="two", **shared)
     produce(brokers.kafka, TOPIC, uploads(product, 10_000))
     with first:
         first.await_count("raw_events", f"product_id = '{product}'", 1_000)

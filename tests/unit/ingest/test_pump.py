@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,7 +13,8 @@ from libs.topics import names
 from libs.topics.identity import BROADCAST_KEY
 from services.ingest.books import Account
 from tests.support.mqtt_broker import publish
-from tests.unit.ingest.world import EVERYTHING, PARTITIONS, World, in_virtual_time
+from tests.support.virtual_time import in_virtual_time, pass_time
+from tests.unit.ingest.world import EVERYTHING, PARTITIONS, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -42,7 +42,7 @@ async def act(world: World, published: list[str], action: tuple[Any, ...]) -> No
             world.life.producer.arrive(arrived)
             world.life.producer.may_deliver = delivered
             world.broker.handle(handled)
-            await asyncio.sleep(seconds)
+            await pass_time(seconds)
         case ("cut", handled):
             world.broker.handle(handled)
             world.broker.lose()
@@ -92,7 +92,7 @@ def test_what_a_killed_bridge_had_stored_but_not_acknowledged_is_absorbed() -> N
     async def story(world: World) -> None:
         for number in range(5):
             world.broker.publish(f"upload_data/p/d/t/m{number}", b"{}")
-        await asyncio.sleep(0.01)
+        await pass_time(0.01)
         await world.life.kill(arrived=3 + 1)  # the fourth is the device's mark of activity
         world.broker.lose()
         await world.revive()
@@ -109,13 +109,13 @@ def test_copies_of_a_broadcast_are_absorbed_each_for_itself() -> None:
         before = len(broadcasts(world))
         world.broker.in_flight[1] = ("$SYS/broker/log/I", b"1: mosquitto version 2.0.11 running")
         world.broker.feed(publish("$SYS/broker/log/I", b"1: mosquitto version 2.0.11 running", 1))
-        await asyncio.sleep(0.01)
+        await pass_time(0.01)
         await world.life.kill(arrived=1)
         world.broker.lose()
         await world.revive()
         world.broker.handles_all = True
         world.life.producer.may_deliver = EVERYTHING
-        await asyncio.sleep(1)
+        await pass_time(1)
         told = broadcasts(world)[before:]
         assert sorted(message["partition"] for message in told) == list(range(PARTITIONS))
         assert world.life.books.settled[Account.PRODUCED] == 1
@@ -147,7 +147,7 @@ def test_reading_stops_at_the_window_and_goes_on_below_half_of_it() -> None:
     async def story(world: World) -> None:
         for number in range(30):  # QoS 0: the broker's own window does not hold them back
             world.broker.feed(publish(f"upload_data/p/d/t/m{number}", b"{}", None))
-        await asyncio.sleep(0.01)
+        await pass_time(0.01)
         assert is_paused(world)
         assert world.life.pump.in_flight < 30
         await world.settle()
@@ -166,7 +166,7 @@ def test_a_full_producer_ends_the_connection_and_loses_nothing() -> None:
         world.life.producer.full_at = 3
         for number in range(6):
             world.broker.publish(f"upload_data/p/d/t/m{number}", b"{}")
-            await asyncio.sleep(0.001)
+            await pass_time(0.001)
         world.life.producer.full_at = EVERYTHING
         await world.settle()
         assert telemetry(world) == [f"m{n}" for n in range(6)]
@@ -191,7 +191,7 @@ def test_a_checkpoint_that_kafka_refuses_does_not_cost_the_connection() -> None:
         world.broker.publish("upload_data/p/d/t/m", b"{}")
         connections = world.life.client.connections
         await world.settle()
-        await asyncio.sleep(2)
+        await pass_time(2)
         assert world.life.notes.faults == []
         assert world.life.client.connections == connections
         assert world.kafka.note == world.kafka.ends()
@@ -216,7 +216,7 @@ def test_a_record_that_kafka_refuses_for_good_ends_the_process() -> None:
         world.life.producer.error = "too large"
         world.broker.publish("upload_data/p/d/t/m", b"{}")
         world.life.producer.may_deliver = EVERYTHING
-        await asyncio.sleep(0.1)
+        await pass_time(0.1)
         assert world.life.failures
         assert world.broker.in_flight, "it must not be acknowledged"
 
@@ -229,12 +229,12 @@ def test_the_note_moves_only_over_what_cannot_come_again() -> None:
         world.broker.handles_all = False
         noted = world.kafka.note
         world.broker.publish("upload_data/p/d/t/m", b"{}")
-        await asyncio.sleep(1)
+        await pass_time(1)
         assert world.kafka.ends() != noted, "it is stored"
         assert world.kafka.note == noted, "but the broker has not handled its acknowledgement"
         world.broker.handles_all = True
         world.broker.handle(EVERYTHING)
-        await asyncio.sleep(1)
+        await pass_time(1)
         assert world.kafka.note == world.kafka.ends()
 
     story_of(story)

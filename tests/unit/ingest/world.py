@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, cast
 
 import mqtt5
@@ -28,10 +27,9 @@ from services.ingest.pump import Pump
 from services.ingest.resume import Filter
 from services.ingest.state import Limits
 from tests.support.mqtt_broker import Broker, publish
+from tests.support.virtual_time import pass_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-
     from confluent_kafka import Producer
 
     from services.ingest.notes import Ends, Notes
@@ -39,49 +37,6 @@ if TYPE_CHECKING:
 WINDOW = 8
 PARTITIONS = 2
 EVERYTHING = 1_000_000_000
-
-
-class Inline(ThreadPoolExecutor):
-    """Runs a call where it stands: no thread, no race."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        done: Future[Any] = Future()
-        try:
-            done.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001  (it comes out of the future)
-            done.set_exception(error)
-        return done
-
-
-class VirtualTime(asyncio.SelectorEventLoop):
-    """Where there is nothing to do until a moment, it is that moment."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._ahead = 0.0
-        self.set_default_executor(Inline(max_workers=1))
-        select = cast("Any", self)._selector.select
-
-        def jump(timeout: float | None) -> Any:
-            self._ahead += timeout or 0.0
-            return select(0)
-
-        cast("Any", self)._selector.select = jump
-
-    def time(self) -> float:
-        return super().time() + self._ahead
-
-
-def in_virtual_time(work: Coroutine[Any, Any, None]) -> None:
-    loop = VirtualTime()
-    try:
-        loop.run_until_complete(work)
-    finally:
-        left = asyncio.all_tasks(loop)
-        for task in left:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-        loop.close()
 
 
 class Kafka:
@@ -306,7 +261,7 @@ class World:
         self.broker.handle(EVERYTHING)
         self.life.producer.may_deliver = EVERYTHING
         for _ in range(50):
-            await asyncio.sleep(0.1)
+            await pass_time(0.1)
             if self.client_is_idle():
                 break
 
