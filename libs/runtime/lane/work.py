@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from .lane import Lane
-    from .model import Decode
+    from .model import Decode, Output
     from .part import Change, Part, Record
 
 Message: TypeAlias = dict[str, Any]
@@ -35,6 +35,19 @@ class Visit(NamedTuple):
     value: bytes | None
     offset: int
     timestamp: int
+
+
+def _messages(outputs: Sequence[Output], limit: int) -> list[tuple[str, Message]]:
+    """Topic and message of each output. Raises `OutputTooLarge`."""
+    found = []
+    for topic, key, value, partition in outputs:
+        if len(value) > limit:
+            raise OutputTooLarge(len(value), limit)
+        message: Message = {"key": key, "value": value}
+        if partition >= 0:
+            message["partition"] = partition
+        found.append((topic, message))
+    return found
 
 
 class Work:
@@ -77,7 +90,7 @@ class Work:
         self._run(visits, 0, lambda _: event, swept=True)
 
     # One loop without calls that are not needed, since everything here happens once per event.
-    def _run(self, records: Sequence[Record], start: int, decode: Decode, *, swept: bool) -> int:  # noqa: C901, PLR0912, PLR0915
+    def _run(self, records: Sequence[Record], start: int, decode: Decode, *, swept: bool) -> int:  # noqa: C901, PLR0912
         lane, part, frames, outbox = self._lane, self.part, self._frames, self.outputs
         rows, get, step, thaw, encode = part.rows, part.rows.get, lane.step, lane.codec.thaw, lane.codec.encode
         topic, number, shared = lane.inbox, part.number, lane.shared_of(part).state
@@ -117,19 +130,14 @@ class Work:
                 # Per event and not per slice: slices end elsewhere in a replay, and it must refuse the same events.
                 if len(frame) > max_row:
                     raise RowTooLarge(len(frame), max_row)  # noqa: TRY301 - refused like what a step raises
-                for output in outputs:
-                    if len(output[2]) > max_output:
-                        raise OutputTooLarge(len(output[2]), max_output)  # noqa: TRY301 - likewise
+                messages = _messages(outputs, max_output)
             except Exception as error:  # noqa: BLE001 - dead-lettered
                 self._give_up(record, key, live, error)
                 continue
             rows[key], frames[key] = row, frame
             if new is None:
                 self._deleted = True
-            for out_topic, out_key, value, partition in outputs:
-                message: Message = {"key": out_key, "value": value}
-                if partition >= 0:
-                    message["partition"] = partition
+            for out_topic, message in messages:
                 try:
                     outbox[out_topic].append(message)
                 except KeyError:
