@@ -63,9 +63,9 @@ def _receive(consumer: Consumer, count: int) -> list[float]:
     while len(found) < count:
         if time.monotonic() > deadline:
             raise TimeoutError(f"{len(found)} of {count} outputs came")
-        messages = [message for message in consumer.consume(100, 0.05) if message.error() is None]
-        now = _now()
-        found += [(now - int(message.value().split()[0])) / 1000 for message in messages]
+        message = consumer.poll(0.05)  # one by one: `consume` would wait until its batch is full
+        if message is not None and message.error() is None:
+            found.append((_now() - int(message.value().split()[0])) / 1000)
     return found
 
 
