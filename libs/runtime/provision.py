@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -20,6 +20,7 @@ from confluent_kafka.admin import (
     ConfigResource,
     ConfigSource,
     NewTopic,
+    OffsetSpec,
     ResourceType,
 )
 
@@ -37,6 +38,10 @@ TIMEOUT: Final = 30.0
 PAUSE: Final = 0.1
 """Seconds between two looks at a topic that is not visible yet."""
 POLICY: Final = "cleanup.policy"
+ELECTING: Final = frozenset(
+    {KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART}
+)
+"""What partitions answer until their leader is at work."""
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -141,7 +146,9 @@ def _ensure(admin: AdminClient, wanted: list[Wanted], replication: int, timeout:
     rest = [topic for topic in wanted if topic.name not in found and topic.name not in created]
     found |= _inspect(admin, rest, timeout)  # somebody else created these meanwhile
     _refuse(rest, found)
-    _inspect(admin, [topic for topic in wanted if topic.name in created], timeout)  # visible before we say so
+    new = [topic for topic in wanted if topic.name in created]
+    _inspect(admin, new, timeout)  # visible before we say so
+    _await_leaders(admin, new, timeout)
     additions = {topic.name: missing(topic, found[topic.name]) for topic in wanted if topic.name in found}
     _add(admin, {name: config for name, config in additions.items() if config}, timeout)
     return Provisioned(
@@ -183,6 +190,24 @@ def _inspect(admin: AdminClient, wanted: list[Wanted], timeout: float) -> dict[s
         except KafkaException as error:
             if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART or time.monotonic() > deadline:
                 raise
+        time.sleep(PAUSE)
+
+
+def _await_leaders(admin: AdminClient, wanted: list[Wanted], timeout: float) -> None:
+    """Wait until every partition answers: a leader that is named may not yet know of it."""
+    if not wanted:
+        return
+    latest = OffsetSpec.latest()
+    asked = {TopicPartition(topic.name, number): latest for topic in wanted for number in range(topic.partitions)}
+    deadline = time.monotonic() + timeout
+    while True:
+        answers = admin.list_offsets(asked, request_timeout=timeout).values()
+        refusals = [error.args[0] for future in answers if isinstance(error := future.exception(), KafkaException)]
+        if not refusals:
+            return
+        final = [refusal for refusal in refusals if refusal.code() not in ELECTING]
+        if final or time.monotonic() > deadline:
+            raise KafkaException((final or refusals)[0])
         time.sleep(PAUSE)
 
 
