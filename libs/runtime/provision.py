@@ -39,7 +39,12 @@ PAUSE: Final = 0.1
 """Seconds between two looks at a topic that is not visible yet."""
 POLICY: Final = "cleanup.policy"
 ELECTING: Final = frozenset(
-    {KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART}
+    {
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+    }
 )
 """What partitions answer until their leader is at work."""
 
