@@ -54,10 +54,11 @@ def passage(lane: Lane, part: Part, event: Any, records: Sequence[Record]) -> It
 
 def _first_open(lane: Lane, part: Part, records: Sequence[Record]) -> int:
     """Index of the first record that the shared row does not show to be complete."""
-    done = lane.shared_of(part).offset
-    if not records or records[0].offset > done:
+    head = lane.shared_of(part)
+    first = head.offset if head.targets is not None else head.offset + 1
+    if not records or records[0].offset >= first:
         return 0
-    return bisect_left(records, done, key=_offset)
+    return bisect_left(records, first, key=_offset)
 
 
 def _offset(record: Record) -> int:

@@ -7,6 +7,7 @@ import pytest
 from libs.runtime.lane.model import Due, Everything
 from libs.runtime.lane.passage import passage
 from libs.runtime.lane.rows import SHARED_KEY
+from libs.topics.identity import BROADCAST_KEY
 from tests.unit.runtime.lane.lab import Lab, Record, World, broadcast, event
 
 FIFTY = [event(b"k%03d" % n, n, tag="red" if n % 2 else "blue") for n in range(50)]
@@ -95,14 +96,14 @@ def test_what_lies_before_the_last_broadcast_is_complete_whatever_it_did() -> No
     again = Lab(first.deliver(), part=None)
     again.feed(*inbox)
     assert again.outputs() == []
-    assert again.lane.counters.skipped == 2 + 1  # those before the broadcast by its offset, `b` by its row's
+    assert again.lane.counters.skipped == 3 + 1  # up to the broadcast by its offset, `b` by its row's
 
 
 def test_a_broadcast_that_cannot_be_decoded_or_folded_is_refused_once() -> None:
-    inbox = [event(b"a", 0), Record(broadcast(0, "none").key, b"{", 1), broadcast(2, "boom"), event(b"a", 3)]
+    inbox = [event(b"a", 0), broadcast(1, "boom"), Record(BROADCAST_KEY, b"{", 2), event(b"a", 3)]
     lab = Lab()
     lab.feed(*inbox)
-    assert lab.reasons() == ["invalid_message", "poison"]
+    assert lab.reasons() == ["poison", "invalid_message"]
     assert world(lab) == World(0)
     again = Lab(lab.deliver())
     again.feed(*inbox)
