@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING
 
@@ -73,9 +74,10 @@ def run(app: LaneApp, settings: ServiceSettings) -> int:
     app.health.on_owners.append(_say_owners)
     ops = Ops(settings.ops, app.health.live, app.health.ready)
     ops.start()
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # the consumer's thread makes a loop of its own
     worker = faust.Worker(
         app,
-        loop=uvloop.new_event_loop(),
+        loop=asyncio.new_event_loop(),
         override_logging=False,  # the service configured it
         redirect_stdouts=False,
         quiet=True,
