@@ -46,7 +46,7 @@ class Sink:
             "FLEETLOG_OPS_PORT": self.url.rpartition(":")[2],
             "FLEETLOG_CLICKHOUSE_DATABASE": self.database,
             "FLEETLOG_GROUP": self.group,
-            "FLEETLOG_INSTANCE": "one",
+            "FLEETLOG_INSTANCE_ID": "one",
         }
         told |= {f"FLEETLOG_{name.upper()}": str(value) for name, value in settings.items()}
         self._environment = process_environment(told)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from aiokafka.errors import KafkaError
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
@@ -123,7 +124,7 @@ class SliceConsumer(driver.Consumer):
             return False
         try:
             await self.perform_seek()
-        except Exception as error:  # noqa: BLE001 - as in Faust: a rebalance is under way and seeks again
+        except (KafkaError, AssertionError) as error:  # a rebalance is under way, and seeks again itself
             self.log.warning("seek while the flow is inactive: %r", error)
         return True
 
