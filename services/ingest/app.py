@@ -17,16 +17,20 @@ from . import letters
 from .activity import Activity
 from .books import Books
 from .bridge import Bridge
-from .connections import LOG_TOPICS, Observer
+from .connections import Observer
 from .keeper import Keeper
 from .notes import Notes
 from .outlet import Outlet
 from .parse import Parser
 from .pump import Pump
+from .sources.emqx import Emqx
+from .sources.relay import Relay
+from .sources.rmqtt import Rmqtt
 from .state import Limits
 
 if TYPE_CHECKING:
     from .settings import IngestSettings
+    from .sources.common import Broker, Source
 
 FILTERS: Final = (
     "upload_data/#",
@@ -39,9 +43,9 @@ FILTERS: Final = (
     "/shadow/+/+/update",
     "/shadow/update/#",
     "/sys/+/+/rrpc/response/#",
-    *LOG_TOPICS,
 )
-"""What the session subscribes to. A topic that two filters match is delivered twice; only ambiguous ones do."""
+"""What the session subscribes to, beside its sources of connection events. A topic that two filters match is delivered
+twice; only ambiguous ones do."""
 
 OUTPUTS: Final = (
     names.DEVICE_TELEMETRY,
@@ -53,6 +57,17 @@ OUTPUTS: Final = (
     letters.TOPIC,
 )
 """Every topic that a message may become a record of: the resume filter looks into all of them."""
+
+
+def broker(settings: IngestSettings) -> Broker:
+    partitions = settings.kafka.partitions
+    match settings.broker:
+        case "mosquitto":
+            return Observer(settings.source, partitions)
+        case "emqx":
+            return Emqx(settings.nodes, partitions)
+        case "rmqtt":
+            return Rmqtt(settings.nodes, partitions)
 
 
 def build(settings: IngestSettings) -> Bridge:
@@ -83,19 +98,21 @@ def build(settings: IngestSettings) -> Bridge:
         )
     )
     books, limits = Books(), Limits(window=settings.window, stop=settings.stop)
-    observer = Observer(settings.source, kafka.partitions)
+    source = broker(settings)
+    more: tuple[Source, ...] = (Relay(),) if settings.relays else ()
     notes = Notes(client_config(kafka), f"note-{settings.client_id}", OUTPUTS, settings.tail_limit)
-    parser = Parser(observer, settings.max_payload)
+    parser = Parser(source, settings.max_payload, *more)
     pump = Pump(
         Outlet(producer, parser, Activity(settings.activity * 1000), books),
         notes,
         Keeper(notes, limits),
         books,
-        started=observer.started,
+        started=source.started,
         failed=failed,
         limits=limits,
     )
-    session = options(settings.mqtt, settings.client_id, FILTERS, receive_max=settings.window)
+    filters = tuple(filter_ for known in (source, *more) for filter_ in known.filters)
+    session = options(settings.mqtt, settings.client_id, (*FILTERS, *filters), receive_max=settings.window)
     bridge = Bridge(producer, pump, notes, Client(session, pump), patience=settings.patience)
     return bridge
 

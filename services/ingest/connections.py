@@ -19,12 +19,13 @@ import re
 from typing import Final, Literal, TypeAlias
 
 from libs.topics.codec import encode
-from libs.topics.identity import BROADCAST_KEY, NAME, device_key
-from libs.topics.messages.presence import ConnectionObserved, SourceStarted
+from libs.topics.identity import NAME, device_key
+from libs.topics.messages.presence import ConnectionObserved
 from libs.topics.names import PRESENCE_INBOX
 
 from .letters import letter
 from .model import Dropped, Parsed, Record
+from .sources.common import started
 
 LOG_TOPIC: Final = "$SYS/broker/log/"
 LOG_TOPICS: Final = tuple(LOG_TOPIC + kind for kind in "NEI")
@@ -73,6 +74,9 @@ Event: TypeAlias = Literal["connect", "tcpclean"]
 class Observer:
     """``source`` names the broker in the events; ``partitions`` is the number of `PRESENCE_INBOX`'s."""
 
+    prefixes = (LOG_TOPIC,)
+    filters = LOG_TOPICS
+
     def __init__(self, source: str, partitions: int) -> None:
         self.source, self._partitions = source, partitions
 
@@ -83,8 +87,8 @@ class Observer:
         text, time = line["text"], int(line["seconds"]) * 1000
         kind = topic.removeprefix(LOG_TOPIC)
         if kind == "I":
-            started = _STARTED.fullmatch(text) is not None
-            return self.started(time, packet_id, now) if started else Dropped("log_line")
+            running = _STARTED.fullmatch(text) is not None
+            return self.started(time, packet_id, now) if running else Dropped("log_line")
         if _NEVER_CONNECTED.fullmatch(text):
             return Dropped("connection_refused")
         if kind == "N" and (found := _OPENED.fullmatch(text)):
@@ -95,15 +99,7 @@ class Observer:
 
     def started(self, time: int, packet_id: int, now: int) -> Parsed:
         """Tells every partition that the connections from before ``time`` are gone."""
-        return tuple(
-            Record(
-                PRESENCE_INBOX,
-                BROADCAST_KEY,
-                encode(SourceStarted(self.source, time, packet_id, partition, now)),
-                partition,
-            )
-            for partition in range(self._partitions)
-        )
+        return started((self.source,), self._partitions, time, packet_id, now)
 
     @staticmethod
     def _close(kind: str, text: str) -> re.Match[str] | None:

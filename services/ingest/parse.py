@@ -1,19 +1,22 @@
 """One MQTT message to records for Kafka. Pure: what the broker delivers again becomes the same record again.
 
-`routes` says which topic becomes what; `connections` reads the broker's log. What fits nothing is one dead letter.
+`routes` says which topic becomes what; `connections` (mosquitto's log) and `sources` (other brokers, relays) read who
+connects. What fits nothing is one dead letter.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from libs.topics.codec import encode
 
-from .connections import LOG_TOPIC, Observer
 from .letters import letter
 from .model import Dropped, Parsed, Record
 from .payload import embed
 from .routes import DROPPED, REFUSED, ROUTES, Route, compiled
+
+if TYPE_CHECKING:
+    from .sources.common import Source
 
 
 def _by_first_level() -> dict[str, tuple[Route, ...]]:
@@ -28,10 +31,11 @@ _REFUSED: Final = tuple((compiled(template).fullmatch, reason, error) for templa
 
 
 class Parser:
-    """``max_payload``: bytes; a larger one goes to the dead letters, whole."""
+    """``source`` and ``more``: of connection events. ``max_payload``: bytes; a larger payload is a dead letter."""
 
-    def __init__(self, observer: Observer, max_payload: int) -> None:
-        self._observer, self._max_payload = observer, max_payload
+    def __init__(self, source: Source, max_payload: int, *more: Source) -> None:
+        self._max_payload = max_payload
+        self._sources = tuple((known.prefixes, known) for known in (source, *more))
 
     def __call__(self, topic: str, payload: bytes, packet_id: int, now: int) -> Parsed:
         """``packet_id``: 0 for QoS 0; ``now``: time of receipt in ms."""
@@ -45,8 +49,9 @@ class Parser:
                     else:
                         message = route.kind(*captured, *route.constants, packet_id, now)
                     return (Record(route.topic, f"{captured[0]}/{captured[1]}".encode(), encode(message)),)
-            if topic.startswith(LOG_TOPIC):
-                return self._observer(topic, payload, packet_id, now)
+            for prefixes, source in self._sources:
+                if topic.startswith(prefixes):
+                    return source(topic, payload, packet_id, now)
         return _unfit(topic, payload, packet_id, now, self._max_payload)
 
 

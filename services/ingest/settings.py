@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta
 
 from libs.runtime.settings import MqttSettings, ServiceSettings
+
+from .sources import emqx, rmqtt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_NODES = {"emqx": emqx.NODE, "rmqtt": rmqtt.NODE}
 
 
 class IngestSettings(ServiceSettings, frozen=True, kw_only=True):
@@ -18,9 +25,20 @@ class IngestSettings(ServiceSettings, frozen=True, kw_only=True):
             description="MQTT client id of the session. It names the broker's queue and Kafka's note: keep it.",
         ),
     ] = "fleetlog-ingest"
+    broker: Annotated[
+        Literal["mosquitto", "emqx", "rmqtt"],
+        Meta(description="Which broker this is: how it tells of connections."),
+    ] = "mosquitto"
     source: Annotated[
-        str, Meta(min_length=1, max_length=64, description="Name of this broker in connection events. Permanent.")
+        str, Meta(min_length=1, max_length=64, description="Name of a mosquitto in connection events. Permanent.")
     ] = "mosquitto:main"
+    nodes: Annotated[
+        tuple[str, ...],
+        Meta(description="Nodes of an EMQX (names) or RMQTT (numbers) cluster, each a source of connection events."),
+    ] = ()
+    relays: Annotated[
+        bool, Meta(description="Whether connection events are also taken from `fleetlog/connections/{form}/{name}`.")
+    ] = False
     window: Annotated[
         int,
         Meta(ge=20, le=65_535, description="Messages under way to Kafka at most; decides speed and bounds memory."),
@@ -39,3 +57,13 @@ class IngestSettings(ServiceSettings, frozen=True, kw_only=True):
     patience: Annotated[
         float, Meta(gt=0, description="Seconds without progress, with messages under way, until it is not live.")
     ] = 120.0
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        form = _NODES.get(self.broker)
+        if form is None:
+            if self.nodes:
+                yield "nodes", f"has no use with {self.broker}"
+        elif not self.nodes:
+            yield "nodes", f"is needed by {self.broker}: a lost session must tell the start of each"
+        elif not all(form.fullmatch(node) for node in self.nodes):
+            yield "nodes", f"must be names of nodes as {self.broker} has them: {form.pattern}"
