@@ -33,8 +33,8 @@ GRAMMAR = {
 }
 PARTS: dict[str, dict[str, set[str]]] = {
     "ingest": {
-        "parse": {"connections", "letters", "payload", "routes", "sources.common"},
-        "app": {"sources.aliyun", "sources.emqx", "sources.relay", "sources.rmqtt"},
+        "parse": {"letters", "payload", "routes", "sources.common"},
+        "app": {"connections", "sources.aliyun", "sources.emqx", "sources.relay", "sources.rmqtt"},
         "bridge": {"activity", "books", "entries", "keeper", "notes", "outlet", "pump", "resume", "state"},
     },
     "presence": {"fold": {"forget"}, "step": {"session"}},

@@ -36,10 +36,15 @@ _PEER = re.compile(r"\[?(?P<host>[0-9A-Fa-f:.]{2,45}?)\]?:[0-9]{1,5}")
 class Source(Protocol):
     """Where connection events come from, over MQTT."""
 
-    prefixes: tuple[str, ...]
-    """What the topics of its messages begin with."""
-    filters: tuple[str, ...]
-    """What to subscribe to for them."""
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """What the topics of its messages begin with."""
+        ...
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """What to subscribe to for them."""
+        ...
 
     def __call__(self, topic: str, payload: bytes, packet_id: int, now: int) -> Parsed: ...
 

@@ -142,16 +142,16 @@ def opened(
     client_id, device = _who(event, client)
     if device is None:
         return Dropped("internal_client")
-    connected_at = millis(event.connected_at, "connected_at")
-    # Of two connects within one second, and of a close between them, ``ts`` tells the order.
-    fine = event.connected_at in SECONDS and event.ts is not None
+    time = millis(event.connected_at, "connected_at")
+    if event.connected_at in SECONDS and event.ts is not None:
+        time = millis(event.ts, "ts")  # tells two connects within one second apart, and a close between them
     return ConnectionObserved(
         product_id=device[0],
         device_id=device[1],
         client_id=client_id,
-        channel_id=_channel(connected_at, node),
+        channel_id=_channel(time, node),
         event="connect",
-        time=millis(event.ts, "ts") if fine else connected_at,
+        time=time,
         source=f"emqx:{node}",
         sequence=packet_id,
         client_ip=address_of_peer(event.peername) if event.peername else address(event.ipaddress),

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from libs.runtime.settings import load
+import pytest
+
+from libs.runtime.settings import SettingsError, load
 from libs.topics import catalog, names
 from services.ingest import letters
-from services.ingest.app import FILTERS, OUTPUTS
+from services.ingest.app import FILTERS, OUTPUTS, broker
 from services.ingest.connections import LOG_TOPICS
 from services.ingest.routes import ROUTES
 from services.ingest.settings import IngestSettings
+from services.ingest.sources.relay import Relay
+
+BROKERS: tuple[tuple[dict[str, str], tuple[str, ...]], ...] = (
+    ({}, LOG_TOPICS),
+    (
+        {"FLEETLOG_BROKER": "emqx", "FLEETLOG_NODES": "emqx@a,emqx@b"},
+        ("$SYS/brokers/emqx@a/clients/c/connected", "$SYS/brokers/emqx@a/clients/p/d/disconnected"),
+    ),
+    ({"FLEETLOG_BROKER": "rmqtt", "FLEETLOG_NODES": "1,2"}, ("$SYS/brokers/1/clients/c/connected",)),
+)
+"""Settings of each kind of broker, and topics of its connection events."""
 
 
 def covers(pattern: str, topic: str) -> bool:
@@ -26,10 +39,11 @@ def test_every_route_is_subscribed_to_by_exactly_one_filter() -> None:
         "/".join("x" if "{" in level else level for level in route.template.replace("{mode:cmd|rpc}", "cmd").split("/"))
         for route in ROUTES
     ]
-    examples += ["rpc_resp/x/x/x/x/x", *LOG_TOPICS]
-    for topic in examples:
-        assert [pattern for pattern in FILTERS if covers(pattern, topic)] != [], topic
-        assert len([pattern for pattern in FILTERS if covers(pattern, topic)]) == 1, topic
+    examples += ["rpc_resp/x/x/x/x/x"]
+    for environ, events in BROKERS:
+        filters = (*FILTERS, *broker(load(IngestSettings, environ)).filters, *Relay.filters)
+        for topic in (*examples, *events, "fleetlog/connections/aliyun/a"):
+            assert len([pattern for pattern in filters if covers(pattern, topic)]) == 1, topic
 
 
 def test_the_resume_filter_looks_into_every_topic_that_is_written() -> None:
@@ -40,3 +54,32 @@ def test_the_resume_filter_looks_into_every_topic_that_is_written() -> None:
 
 def test_the_largest_payload_fits_the_largest_packet() -> None:
     assert load(IngestSettings, {}).max_payload < 512 * 1024 - 66_000
+
+
+@pytest.mark.parametrize(("environ", "events"), BROKERS)
+def test_a_source_of_connection_events_reads_what_it_subscribes_to(
+    environ: dict[str, str], events: tuple[str, ...]
+) -> None:
+    source = broker(load(IngestSettings, environ))
+    assert all(topic.startswith(source.prefixes) for topic in events)
+    assert all(pattern.startswith(source.prefixes) for pattern in source.filters)
+
+
+def test_mosquitto_is_the_broker_unless_told_otherwise() -> None:
+    settings = load(IngestSettings, {})
+    assert (settings.broker, settings.relays, broker(settings).filters) == ("mosquitto", False, LOG_TOPICS)
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"FLEETLOG_NODES": "1"},
+        {"FLEETLOG_BROKER": "emqx"},
+        {"FLEETLOG_BROKER": "emqx", "FLEETLOG_NODES": "emqx@a,a b"},
+        {"FLEETLOG_BROKER": "rmqtt", "FLEETLOG_NODES": "rmqtt@a"},
+        {"FLEETLOG_BROKER": "hivemq"},
+    ],
+)
+def test_nodes_must_fit_the_broker(environ: dict[str, str]) -> None:
+    with pytest.raises(SettingsError):
+        load(IngestSettings, environ)
