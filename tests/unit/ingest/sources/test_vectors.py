@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -18,8 +18,11 @@ from services.ingest.sources.emqx import TAKEOVERS, Emqx
 from services.ingest.sources.relay import FORMS, Relay
 from services.ingest.sources.rmqtt import Rmqtt
 
+if TYPE_CHECKING:
+    from services.ingest.sources.common import Source
+
 NOW = 1_795_260_069_500
-BROKERS = {"emqx": Emqx(("emqx@127.0.0.1",), 3), "rmqtt": Rmqtt(("1",), 3)}
+BROKERS: dict[str, Source] = {"emqx": Emqx(("emqx@127.0.0.1",), 3), "rmqtt": Rmqtt(("1",), 3)}
 CASES = [
     (path.stem, case)
     for path in sorted((Path(next(iter(sources.__path__))) / "vectors").glob("*.json"))
