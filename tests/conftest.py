@@ -49,9 +49,15 @@ def brokers() -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
-def stack(brokers: Stack) -> Stack:
-    """The same stack with every service running and ready."""
+def services(brokers: Stack) -> Stack:
+    """The same stack with every service started."""
     for service in SERVICES:
         brokers.start_service(service)
-    brokers.wait_ready()
     return brokers
+
+
+@pytest.fixture
+def stack(services: Stack) -> Stack:
+    """The same stack with every service ready, whatever the test before did to them."""
+    services.wait_ready()
+    return services

@@ -6,7 +6,16 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.support.polling import eventually
@@ -67,7 +76,7 @@ def read_all(bootstrap: str, topic: str, *, key: bytes | None = None) -> list[Re
         if known.error is not None:
             raise KafkaException(known.error)
         partitions = known.partitions
-        consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
+        consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
         unread, found = set(partitions), list[Record]()
         while unread:
             for message in consumer.consume(1000, timeout=0.1):  # waits so long for the whole thousand
@@ -102,6 +111,14 @@ def create_topic(bootstrap: str, name: str, *, partitions: int = 1, config: dict
     admin.create_topics([NewTopic(name, partitions, 1, config=config or {})])[name].result(timeout=30)
     known: Callable[[], bool] = lambda: admin.list_topics(name, timeout=10).topics[name].error is None  # noqa: E731
     eventually(known, describe=f"topic {name}")
+
+
+def forget(bootstrap: str, topic: str) -> None:
+    """Delete all records of a topic: for a test that put into a shared one what the hub itself never writes."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    partitions = admin.list_topics(topic, timeout=10).topics[topic].partitions
+    for deleted in admin.delete_records([TopicPartition(topic, number, OFFSET_END) for number in partitions]).values():
+        deleted.result(timeout=30)
 
 
 def _record(message: Message) -> Record:

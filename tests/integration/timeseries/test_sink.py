@@ -15,7 +15,7 @@ from libs.topics.codec import encode
 from libs.topics.messages.telemetry import DataUploaded
 from tests.support.names import unique
 from tests.support.polling import eventually
-from tests.support.records import produce, read_all
+from tests.support.records import forget, produce, read_all
 from tests.support.sink import Sink
 
 if TYPE_CHECKING:
@@ -162,6 +162,13 @@ def test_a_commit_of_somebody_else_ends_the_process_with_the_reason(brokers: Sta
     assert "device.telemetry-0: the commit of offset 0 carries 'by hand'" in sink.said()
 
 
+@pytest.fixture
+def telemetry_without_traces(brokers: Stack) -> Iterator[None]:
+    yield
+    forget(brokers.kafka, TOPIC)
+
+
+@pytest.mark.usefixtures("telemetry_without_traces")
 def test_garbage_becomes_one_dead_letter_each_and_the_sink_goes_on(
     brokers: Stack, tmp_path: Path, product: str
 ) -> None:
