@@ -110,6 +110,11 @@ class LaneTableManager(TableManager):
             self._recovery = LaneRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
         return self._recovery
 
+    async def on_start(self) -> None:
+        """Start at once; Faust gives modules 1 s to declare more tables, but ours are all there."""
+        await self._update_channels()
+        await self.recovery.start()
+
     def on_rebalance_start(self) -> None:
         super().on_rebalance_start()
         self.app.health.owners_changed()

@@ -1,10 +1,13 @@
 """The process of a lane service: Faust's worker on uvloop, with health and metrics beside it."""
 
+# mypy: allow-subclassing-any
+# (Faust hands over untyped classes)
+
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import faust
 import msgspec
@@ -61,6 +64,17 @@ def _say_owners(owners: Owners) -> None:
         log.info("serves partitions", extra={"table": table, "partitions": sorted(partitions)})
 
 
+class Worker(faust.Worker):
+    """Faust's worker without its terminal spinner and without a second of rest at the end."""
+
+    def __init__(self, app: LaneApp, **options: Any) -> None:
+        super().__init__(app, **options)
+        self.spinner = None
+
+    async def _sentinel_task(self) -> None:
+        await asyncio.sleep(0.05)  # for connections that are being closed
+
+
 def run(app: LaneApp, settings: ServiceSettings) -> int:
     """Run until a signal or a failure; returns the exit status: 0 after SIGTERM or SIGINT, 1 after a crash.
 
@@ -75,14 +89,13 @@ def run(app: LaneApp, settings: ServiceSettings) -> int:
     ops = Ops(settings.ops, app.health.live, app.health.ready)
     ops.start()
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # the consumer's thread makes a loop of its own
-    worker = faust.Worker(
+    worker = Worker(
         app,
         loop=asyncio.new_event_loop(),
         override_logging=False,  # the service configured it
         redirect_stdouts=False,
         quiet=True,
     )
-    worker.spinner = None  # it writes to the terminal between our log lines
     status = 0
     try:
         worker.execute_from_commandline()

@@ -42,7 +42,9 @@ class Scene:
         return committed(self.bootstrap, self.service)
 
     def settle(self, *workers: Worker, timeout: float = 60) -> None:
-        """Wait until the whole inbox is committed, by workers that all run."""
+        """Wait until the workers are ready and the whole inbox is committed."""
+        for worker in workers:
+            worker.wait_ready()
 
         def nothing_left() -> bool:
             for worker in workers:
