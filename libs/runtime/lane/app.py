@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import faust
 import mode
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from faust.serializers.schemas import Schema
 from faust.transport.drivers import aiokafka as driver
 from mode.utils.queues import FlowControlEvent
 
-from libs.runtime.kafka import client_config, faust_config
+from libs.runtime.kafka import QUIET, client_config, faust_config
 
 from . import checks
 from .consumer import SliceConsumer
@@ -166,7 +168,7 @@ class LaneApp(faust.App):
             die("refusing to start: %s", "; ".join(found), code=EXIT_CONFIG)
 
     def _topic_problems(self) -> list[str]:
-        client = AdminClient(client_config(self._kafka))
+        client = self._admin
         counts = checks.partition_counts(client)
         found: list[str] = []
         for lane in self.lanes.values():
@@ -174,6 +176,18 @@ class LaneApp(faust.App):
             policy = checks.cleanup_policy(client, changelog) if changelog in counts else None
             found += checks.problems(lane, self.conf.topic_partitions, counts, policy)
         return found
+
+    async def identify(self, lane: Lane) -> None:
+        """Ask Kafka which topic a lane's inbox is now."""
+        try:
+            loop = asyncio.get_running_loop()
+            lane.inbox_id = await loop.run_in_executor(None, checks.topic_id, self._admin, lane.inbox)
+        except (KafkaException, TimeoutError) as error:  # where this is called from, Faust would not notice
+            die("cannot tell whether %s is still the same topic: %r", lane.inbox, error)
+
+    @cached_property
+    def _admin(self) -> AdminClient:
+        return AdminClient(client_config(self._kafka, **QUIET))
 
     def on_init_dependencies(self) -> Any:
         config = client_config(self._kafka, **self._producer_config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from confluent_kafka import TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 if TYPE_CHECKING:
@@ -26,6 +27,12 @@ def cleanup_policy(client: AdminClient, topic: str) -> str:
     futures = client.describe_configs([ConfigResource(ResourceType.TOPIC, topic)])
     config: Mapping[str, Any] = next(iter(futures.values())).result(TIMEOUT)
     return str(config["cleanup.policy"].value)
+
+
+def topic_id(client: AdminClient, topic: str) -> str:
+    """Ask for the id that Kafka gave a topic when it was created. Raises `confluent_kafka.KafkaException`."""
+    futures = client.describe_topics(TopicCollection([topic]), request_timeout=TIMEOUT)
+    return str(futures[topic].result(TIMEOUT).topic_id)
 
 
 def problems(lane: Lane, partitions: int, counts: Mapping[str, int], policy: str | None) -> list[str]:

@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from .counters import Breaker, Counters
-from .fail import die, log
+from .fail import EXIT_CONFIG, die, log
 from .index import Index
 from .passage import passage
 from .pipeline import Batch, Pipeline
@@ -67,6 +67,7 @@ class Lane:
         self.service, self.table, self.inbox, self.dead_letters = service, table, inbox, dead_letters
         self.decode, self.step, self.fold_shared = decode, step, fold_shared
         self.max_row, self.max_shared, self.max_output = max_row, max_shared, max_output
+        self.inbox_id = ""  # Kafka's; known from the first assignment on
         self._terms, self._deadline, self._shared = terms, deadline, shared
         self.codec = Codec(row, type(shared))
         self.counters, self.breaker = Counters(), Breaker(*breaker)
@@ -91,6 +92,21 @@ class Lane:
             stored = part.peek(SHARED_KEY)
             part.shared = self.codec.thaw_shared(stored) if isinstance(stored, bytes) else SharedRow(state=self._shared)
         return part.shared
+
+    def recognise(self, part: Part) -> None:
+        """Refuse an inbox that is not the one whose offsets the rows hold: it would seem to be folded already."""
+        known = self.shared_of(part).inbox
+        if known and known != self.inbox_id:
+            die(
+                "%s was created anew (its id is %s, rows of partition %d hold offsets of %s), so that events would be "
+                "skipped: delete the changelog %s and local data to fold it from its beginning",
+                self.inbox,
+                self.inbox_id,
+                part.number,
+                known,
+                self.pipeline.changelog,
+                code=EXIT_CONFIG,
+            )
 
     # -- events
     async def run(self, stream: Any) -> None:

@@ -127,6 +127,13 @@ class Part:
     async def build(self, codec: Codec) -> None:
         """Derive index and graves from the rows; a newer build or an applied slice ends this one."""
         token = self._building = object()
+        for _ in self.derive(codec):
+            await asyncio.sleep(0)
+            if self._building is not token:
+                return
+
+    def derive(self, codec: Codec) -> Iterator[None]:
+        """Do what `build` does; yields where others may get a turn."""
         graves: list[tuple[bytes, Dead]] = []
         index = self.index
         if index is not None:
@@ -140,8 +147,6 @@ class Part:
             elif index is not None:
                 index.put(key, row)
             if not n % BUILD_SLICE:
-                await asyncio.sleep(0)
-                if self._building is not token:
-                    return
+                yield
         graves.sort(key=lambda grave: grave[1].revision)
         self.graves, self.built = deque(graves), True

@@ -44,12 +44,20 @@ def passage(lane: Lane, part: Part, event: Any, records: Sequence[Record]) -> It
         if part.loads:
             part.load(record.key for record in islice(records, n, None) if record.key)
         n = work.fold(records, n)
+        _name_inbox(lane, part, work)
         if n == len(records):
             lane.submit(work, event)
             return
         lane.submit(work, None)
         yield from broadcast(lane, part, generation, records[n])
         n += 1
+
+
+def _name_inbox(lane: Lane, part: Part, work: Work) -> None:
+    """Record with a partition's first rows whose offsets they hold: `Lane.recognise` asks after every assignment."""
+    head = lane.shared_of(part)
+    if lane.inbox_id and not head.inbox:
+        work.share(msgspec.structs.replace(head, inbox=lane.inbox_id))
 
 
 def _first_open(lane: Lane, part: Part, records: Sequence[Record]) -> int:

@@ -43,6 +43,8 @@ class SharedRow(Row, Generic[S], kw_only=True):
     targets: Targets | None = None
     """What the last broadcast sweeps; used again only if that broadcast is replayed."""
     state: S
+    inbox: str = ""
+    """Kafka's id of the topic whose offsets the rows hold; one that is created anew has another."""
 
 
 Stored: TypeAlias = bytes | Row | None

@@ -66,10 +66,14 @@ class PartStore:
 
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:  # noqa: ARG002 - Faust passes it
         """Actives are complete: derive what is derived before the first event."""
-        for tp in active_tps:
-            part = self.part(tp.partition)
+        lane: Lane = self.table.lane
+        parts = [self.part(tp.partition) for tp in active_tps]
+        if parts:
+            await self.app.identify(lane)
+        for part in parts:
+            lane.recognise(part)
             if not part.built:
-                await part.build(self.table.lane.codec)
+                await part.build(lane.codec)
 
     def __iter__(self) -> Iterator[bytes]:
         return (key for part in self.active_parts() for key in part.keys())  # noqa: SIM118 - a Part is no dict

@@ -92,7 +92,8 @@ class Found:
             elif record.value[:PREFIX] >= latest.get((record.partition, record.key), b"")[:PREFIX]:
                 latest[record.partition, record.key] = record.value
         worlds = {number: latest.pop((number, key)) for number, key in list(latest) if key == SHARED_KEY}
-        self.worlds = {number: codec.thaw_shared(frame).state for number, frame in worlds.items()}
+        shared = {number: codec.thaw_shared(frame) for number, frame in worlds.items()}
+        self.worlds = {number: one.state for number, one in shared.items() if one.offset >= 0}
         self.tombstones = sum(is_dead(frame) for frame in latest.values())
         self.rows: dict[bytes, Any] = {
             key: msgspec.structs.replace(codec.thaw(frame), revision=0, offset=-1)

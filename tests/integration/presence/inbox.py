@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from libs.topics import names
+from libs.runtime.lane import history
+from libs.runtime.lane.compare import compare
+from libs.runtime.lane.replay import replay
+from libs.runtime.settings import KafkaSettings
+from libs.topics import catalog, names
 from libs.topics.codec import Decoder, encode
 from libs.topics.identity import BROADCAST_KEY, device_key
 from libs.topics.messages.presence import PresenceDocument, SourceStarted
+from services.presence import app
+from services.presence.settings import PresenceSettings
 from services.presence.step import Event
 from tests.support.presence.hub import Hub
 from tests.support.records import Record, read_all
@@ -103,6 +109,34 @@ def replayed(bootstrap: str, product: str) -> dict[tuple[str, bytes], set[bytes]
 def published(bootstrap: str, topic: str, product: str) -> list[Record]:
     prefix = f"{product}/".encode()
     return [record for record in read_all(bootstrap, topic) if record.key is not None and record.key.startswith(prefix)]
+
+
+def at_rest(bootstrap: str, partitions: int) -> bool:
+    """Whether presence has folded and committed all of its inbox."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": app.SERVICE})
+    try:
+        where = [TopicPartition(names.PRESENCE_INBOX, number) for number in range(partitions)]
+        ends = [consumer.get_watermark_offsets(one, timeout=10)[1] for one in where]
+        return [max(one.offset, 0) for one in consumer.committed(where, timeout=10)] == ends
+    finally:
+        consumer.close()
+
+
+def unlike_the_replay(bootstrap: str, partitions: int, product: str) -> list[str]:
+    """Where presence's rows and logs of a product differ from the replay of the whole inbox, in sentences."""
+    kafka = KafkaSettings(bootstrap=bootstrap, partitions=partitions)
+    lane = app.build(PresenceSettings(kafka=kafka)).lanes[app.TABLE]
+    rows: dict[int, list[history.Entry]] = {}
+    for number, entries in history.read(kafka, names.changelog(app.SERVICE, app.TABLE)):
+        rows.setdefault(number, []).extend(entries)
+    addresses = [names.PRESENCE_STATE, names.PRESENCE_TRANSITIONS, *catalog.get(names.PRESENCE_TRANSITIONS).feeds]
+    logs = {
+        topic: [entry for _, entries in history.read(kafka, topic) for entry in entries]
+        for topic in (*addresses, names.dead_letters(app.SERVICE))
+    }
+    replayed = replay(lane, history.read(kafka, names.PRESENCE_INBOX, first=0))
+    prefix = f"{product}/".encode()
+    return compare(replayed, rows, logs, only=lambda key: key is not None and key.startswith(prefix))
 
 
 def current(bootstrap: str, product: str) -> dict[bytes, PresenceDocument]:

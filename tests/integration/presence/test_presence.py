@@ -10,7 +10,7 @@ import pytest
 
 from libs.topics import catalog, names
 from libs.topics.identity import device_key
-from tests.integration.presence.inbox import Inbox, current, published, replayed, written
+from tests.integration.presence.inbox import Inbox, at_rest, current, published, replayed, unlike_the_replay, written
 from tests.support.names import unique
 from tests.support.polling import eventually
 from tests.support.presence.world import World
@@ -133,6 +133,8 @@ def test_killed_three_times_under_load_presence_is_exact(stack: Stack, inbox: In
     for feed in FEEDS:
         fed = {record.value for record in published(stack.kafka, feed, world.product)}
         assert fed == wanted, f"{len(wanted - fed)} transitions are missing in {feed}"
+    eventually(lambda: at_rest(stack.kafka, stack.partitions), describe="presence at rest")
+    assert unlike_the_replay(stack.kafka, stack.partitions, world.product) == []
 
 
 def transitions_of(outputs: dict[tuple[str, bytes], set[bytes]]) -> set[bytes]:

@@ -1,0 +1,115 @@
+"""Comparing what a lane left behind with the replay of its inbox: repetitions are no difference, all else is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from libs.runtime.lane.compare import compare, identity
+from libs.runtime.lane.replay import replay
+from libs.runtime.lane.rows import PREFIX
+from tests.unit.runtime.lane.lab import LETTERS, OUT, Lab, Record, Sent, broadcast, event, events
+from tests.unit.runtime.lane.test_replay import MAX_ROW, crash, inboxes, live
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+INBOX = [*events(b"a", range(3)), event(b"b", 3), broadcast(4, "everything"), event(b"c", 5, "delete")]
+
+
+def differences(inbox: list[Record], changelog: list[Record], sent: Iterable[Sent]) -> list[str]:
+    replayed = replay(Lab(max_row=MAX_ROW, max_output=1000).lane, [(0, inbox)])
+    logs: dict[str, list[Record]] = {OUT: [], LETTERS: []}
+    for topic, key, value in sent:
+        logs[topic].append(Record(key, value, 0))
+    return compare(replayed, {0: changelog}, logs)
+
+
+@pytest.fixture
+def changelog() -> list[Record]:
+    batches, _ = live(INBOX, [], 1, 2)
+    return [record for batch in batches for record in batch.changelog]
+
+
+@pytest.fixture
+def sent() -> list[Sent]:
+    return live(INBOX, [], 1, 2)[1].producer.sent
+
+
+@given(inbox=inboxes(), sizes=st.tuples(st.integers(1, 9), st.integers(1, 9)), data=st.data())
+def test_what_a_crash_and_its_replay_leave_behind_is_exact(
+    inbox: list[Record], sizes: tuple[int, int], data: st.DataObject
+) -> None:
+    batches, _ = live(inbox, [], 1, sizes[0])
+    cut = data.draw(st.integers(0, sum(len(batch.changelog) for batch in batches)))
+    outputs, changelog, committed = crash(batches, cut)
+    more, lab = live(inbox[committed:], changelog, 2, sizes[1])
+    changelog = changelog + [record for batch in more for record in batch.changelog]
+    assert differences(inbox, changelog, [*outputs, *lab.producer.sent]) == []
+
+
+def test_nothing_is_missing_in_what_was_never_written() -> None:
+    assert differences([], [], []) == []
+
+
+def test_a_row_with_other_content_or_another_offset_is_told(changelog: list[Record], sent: list[Sent]) -> None:
+    other = Lab().lane.codec
+    [last] = [record for record in changelog if record.key == b"b"][-1:]
+    assert last.value is not None
+    row = other.thaw(last.value)
+    row.offset -= 1
+    forged = last._replace(value=last.value[:PREFIX] + other.encode(row))
+    [sentence] = differences(INBOX, [*changelog, forged], sent)
+    assert sentence.startswith("row b'b' of partition 0 is Thing(")
+
+
+def test_a_row_that_is_missing_and_one_too_many_are_told(changelog: list[Record], sent: list[Sent]) -> None:
+    [missing] = differences(INBOX, [record for record in changelog if record.key != b"b"], sent)
+    assert missing.startswith("row b'b' of partition 0 is None, replayed it is Thing(")
+    [last] = [record for record in changelog if record.key == b"b"][-1:]
+    [foreign] = differences(INBOX, [*changelog, last._replace(key=b"z")], sent)
+    assert foreign.startswith("row b'z' of partition 0 is Thing(")
+    assert foreign.endswith("replayed it is None")
+
+
+def test_another_shared_row_is_told(changelog: list[Record], sent: list[Sent]) -> None:
+    inbox = [*INBOX, broadcast(6, "none")]
+    [sentence] = differences(inbox, changelog, sent)
+    assert sentence.startswith("the shared row of partition 0 is SharedRow(")
+
+
+def test_outputs_that_are_missing_foreign_or_out_of_order_are_told(changelog: list[Record], sent: list[Sent]) -> None:
+    [missing] = differences(INBOX, changelog, sent[1:])
+    assert missing == f"{OUT} lacks {sent[0].value!r} of b'a'"
+    [foreign] = differences(INBOX, changelog, [*sent, Sent(OUT, b"a", b"?")])
+    assert foreign == f"{OUT} has b'?' of b'a', which no replay says"
+    [order] = differences(INBOX, changelog, [sent[1], sent[0], *sent[2:]])
+    assert order == f"{OUT} has the messages of b'a' in another order than the replay"
+
+
+def test_repetitions_are_no_difference(changelog: list[Record], sent: list[Sent]) -> None:
+    assert differences(INBOX, changelog, [*sent, *sent[1:]]) == []
+
+
+def test_a_topic_that_nobody_looked_at_counts_as_empty(changelog: list[Record]) -> None:
+    replayed = replay(Lab().lane, [(0, INBOX)])
+    told = compare(replayed, {0: changelog}, {})
+    assert len(told) == len(replayed.outputs[OUT])
+    assert all(sentence.startswith(f"{OUT} lacks") for sentence in told)
+    assert compare(replayed, {0: changelog}, {}, only=lambda key: key == b"nobody") == []
+
+
+def test_one_identity_with_two_contents_is_told(changelog: list[Record], sent: list[Sent]) -> None:
+    two = [Sent(OUT, b"z", b'{"id":"7","n":1}'), Sent(OUT, b"z", b'{"id":"7","n":2}')]
+    told = differences(INBOX, changelog, [*sent, *two])
+    assert f"{OUT} has two contents under '7'" in told
+    assert len(told) == 2, "and that no replay says it"
+
+
+def test_a_message_is_told_by_its_id_or_by_all_of_it() -> None:
+    assert identity(b'{"type":"x","id":"presence.inbox-0-7-0"}') == "presence.inbox-0-7-0"
+    assert identity(b'{"type":"x"}') == b'{"type":"x"}'
+    assert identity(b"\xff") == b"\xff"
