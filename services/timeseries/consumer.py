@@ -125,8 +125,11 @@ class Sink:
         self._turned_at = now
         for record in self._read(now):
             self._partitions[record.topic(), record.partition()].add(record, now)
-        for partition in self._partitions.values():
-            partition.close_if_due(now)
+        for place, partition in self._partitions.items():
+            # Behind a block that is under way the next one grows: a slow ClickHouse gets fewer and larger ones.
+            flight = self._flights.get(place)
+            if flight is None or flight.done():
+                partition.close_if_due(now)
         self._settle()
         if now - self._measured_at >= LAG_SECONDS:
             self._measured_at = now

@@ -19,7 +19,7 @@ LATE_AFTER: Final = 60 * 60 * 1000
 """Milliseconds behind the hub's clock from which a time counts as late: believed, but delivered from a backlog."""
 AHEAD_AT_MOST: Final = DAY
 BEHIND_AT_MOST: Final = METRICS.retention_ms
-"""ClickHouse would drop an older row."""
+"""ClickHouse would drop an older row at its next merge."""
 EARLIEST: Final = 978_307_200_000
 """2001-01-01: a clock that shows less was never set."""
 END: Final = 2**32 * 1000

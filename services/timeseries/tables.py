@@ -25,7 +25,7 @@ class Table(msgspec.Struct, frozen=True):
     time: str
     """The column by which its rows age."""
     retention_ms: int
-    """As in the table's TTL. ClickHouse drops older rows at the insert, without a word."""
+    """As in the table's TTL. ClickHouse takes older rows and drops them at the next merge, without a word."""
 
     def expired(self, columns: Columns, now: int) -> int:
         """Count the rows that ClickHouse will not keep; ``now``: milliseconds. The TTL counts whole seconds."""

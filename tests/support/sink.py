@@ -174,6 +174,12 @@ class Sink:
             if sample.name == f"fleetlog_{name}" and labels.items() <= sample.labels.items()
         )
 
+    def await_settled(self, topic: str, count: int, timeout: float = START_TIMEOUT) -> None:
+        """Return when this process has stored and settled at least so many events of the topic."""
+        name = "timeseries_events_total"
+        stored = lambda: self.metric(name, topic=topic, outcome="stored") >= count  # noqa: E731
+        eventually(stored, timeout, describe=f"{count} events settled")
+
     def members(self) -> list[str]:
         """The ids that Kafka gave to the members of its group."""
         admin = AdminClient({"bootstrap.servers": self._kafka})
