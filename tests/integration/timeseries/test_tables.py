@@ -11,7 +11,7 @@ import pytest
 
 from libs.runtime.clickhouse import connect, migrate
 from libs.runtime.settings import ClickHouseSettings
-from services.timeseries.tables import PRESENCE_TRANSITIONS, RAW_EVENTS, TABLES, TIME, Table
+from services.timeseries.tables import PRESENCE_TRANSITIONS, RAW_EVENTS, TABLES, TIME, Columns, Table
 from tests.support.names import unique
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def test_rows_that_count_as_expired_are_those_that_the_table_drops(client: Clien
     others = {name: millis(NOW) for name, kind in table.columns if kind == TIME}
     rows = [others | {"product_id": product, "offset": n, table.time: millis(NOW - age)} for n, age in enumerate(ages)]
     insert(client, table, rows)
-    columns = [[row.get(name) for row in rows] for name, _ in table.columns]
+    columns: Columns = [[row.get(name) for row in rows] for name, _ in table.columns]
     client.command(f"OPTIMIZE TABLE {table.name} FINAL")
     found = client.query(f"SELECT offset FROM {table.name} WHERE product_id = '{product}' ORDER BY offset").result_rows
     assert found == [(0,), (1,)]
