@@ -42,8 +42,7 @@ class FaultyProxy:
         """Inserts that failed or were slow since `fail`."""
         self._faults: tuple[Fault, ...] = ()
         self.healed = threading.Event()
-        self._server = ThreadingHTTPServer((HOST, free_port()), _handler(self))
-        self._server.daemon_threads = True
+        self._server = _Server(self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="faulty-proxy")
         self.url = f"http://{HOST}:{self._server.server_port}"
 
@@ -77,67 +76,73 @@ class FaultyProxy:
         return faults[(self.failed - 1) % len(faults)]
 
 
-def _handler(proxy: FaultyProxy) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
 
-        def do_GET(self) -> None:
-            self._pass_on()
+    def __init__(self, proxy: FaultyProxy) -> None:
+        super().__init__((HOST, free_port()), _Handler)
+        self.proxy = proxy
 
-        def do_POST(self) -> None:
-            self._pass_on()
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - named by http.server
-            """Say nothing: the sink's log says what it met."""
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
 
-        def _pass_on(self) -> None:
-            body = self._body()
-            fault = proxy.next_fault() if self._inserts() else HEALTHY
-            if fault.kind == "away":
+    def do_GET(self) -> None:
+        self._pass_on()
+
+    def do_POST(self) -> None:
+        self._pass_on()
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - named by http.server
+        """Say nothing: the sink's log says what it met."""
+
+    def _pass_on(self) -> None:
+        body = self._body()
+        fault = self.server.proxy.next_fault() if self._inserts() else HEALTHY
+        if fault.kind == "away":
+            self.close_connection = True
+        elif fault.kind == "refuses":
+            text = f"Code: {fault.code}. DB::Exception: {fault.name}. ({fault.name})\n".encode()
+            self._answer(500, {"X-ClickHouse-Exception-Code": str(fault.code)}, text)
+        else:
+            if fault.kind == "slow":
+                self.server.proxy.healed.wait(fault.seconds)
+            answer = self._ask(body)
+            if fault.kind == "mute":
                 self.close_connection = True
-            elif fault.kind == "refuses":
-                text = f"Code: {fault.code}. DB::Exception: {fault.name}. ({fault.name})\n".encode()
-                self._answer(500, {"X-ClickHouse-Exception-Code": str(fault.code)}, text)
             else:
-                if fault.kind == "slow":
-                    proxy.healed.wait(fault.seconds)
-                answer = self._ask(body)
-                if fault.kind == "mute":
-                    self.close_connection = True
-                else:
-                    self._answer(*answer)
+                self._answer(*answer)
 
-        def _body(self) -> bytes:
-            if self.headers.get("Transfer-Encoding") != "chunked":
-                return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            chunks = []
-            while size := int(self.rfile.readline(), 16):
-                chunks.append(self.rfile.read(size))
-                self.rfile.readline()
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        chunks = []
+        while size := int(self.rfile.readline(), 16):
+            chunks.append(self.rfile.read(size))
             self.rfile.readline()
-            return b"".join(chunks)
+        self.rfile.readline()
+        return b"".join(chunks)
 
-        def _inserts(self) -> bool:
-            """By the setting that every insert of ours has; the statement itself is in the compressed body."""
-            return "insert_deduplication_token" in parse_qs(urlsplit(self.path).query)
+    def _inserts(self) -> bool:
+        """By the setting that every insert of ours has; the statement itself is in the compressed body."""
+        return "insert_deduplication_token" in parse_qs(urlsplit(self.path).query)
 
-        def _ask(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
-            connection = http.client.HTTPConnection(*proxy.upstream, timeout=60)
-            try:
-                headers = {name: text for name, text in self.headers.items() if name.lower() not in HOP_BY_HOP}
-                connection.request(self.command, self.path, body, headers)
-                answer = connection.getresponse()
-                answered = {name: text for name, text in answer.getheaders() if name.lower() not in HOP_BY_HOP}
-                return answer.status, answered, answer.read()
-            finally:
-                connection.close()
+    def _ask(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        connection = http.client.HTTPConnection(*self.server.proxy.upstream, timeout=60)
+        try:
+            headers = {name: text for name, text in self.headers.items() if name.lower() not in HOP_BY_HOP}
+            connection.request(self.command, self.path, body, headers)
+            answer = connection.getresponse()
+            answered = {name: text for name, text in answer.getheaders() if name.lower() not in HOP_BY_HOP}
+            return answer.status, answered, answer.read()
+        finally:
+            connection.close()
 
-        def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
-            self.send_response(status)
-            for name, text in headers.items():
-                self.send_header(name, text)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-    return Handler
+    def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.send_response(status)
+        for name, text in headers.items():
+            self.send_header(name, text)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
