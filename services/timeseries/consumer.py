@@ -125,8 +125,11 @@ class Sink:
         self._turned_at = now
         for record in self._read(now):
             self._partitions[record.topic(), record.partition()].add(record, now)
-        for partition in self._partitions.values():
-            partition.close_if_due(now)
+        for place, partition in self._partitions.items():
+            # Behind a block that is under way the next one grows: a slow ClickHouse gets fewer and larger ones.
+            flight = self._flights.get(place)
+            if flight is None or flight.done():
+                partition.close_if_due(now)
         self._settle()
         if now - self._measured_at >= LAG_SECONDS:
             self._measured_at = now
@@ -139,6 +142,7 @@ class Sink:
             if self._paused:
                 self._consumer.resume(self._consumer.assignment())
                 self._paused = False
+                metrics.PAUSED.set(0)
         else:
             self._full_since = self._full_since or now
             if now - self._full_since < PAUSE_AFTER:
@@ -147,6 +151,7 @@ class Sink:
             if not self._paused:
                 self._consumer.pause(self._consumer.assignment())
                 self._paused = True
+                metrics.PAUSED.set(len(self._partitions))
         records: list[Message] = self._consumer.consume(BATCH, TURN_SECONDS)
         for record in records:
             error = record.error()
@@ -191,9 +196,10 @@ class Sink:
         metrics.EVENTS.labels(topic, "stored").inc(len(rows.events))
         metrics.EVENTS.labels(topic, "dead_letter").inc(len(rows.dead_letters))
         metrics.EVENTS.labels(topic, "unknown").inc(rows.unknown)
-        metrics.EXPIRED.labels(topic).inc(rows.expired(int(time.time() * 1000)))
         for reason, number in rows.left_out.items():
             metrics.LEFT_OUT.labels(reason).inc(number)
+        for reason, number in rows.clocks.items():
+            metrics.CLOCKS.labels(reason).inc(number)
 
     def _measure(self, now: float) -> None:
         total = 0
@@ -251,4 +257,5 @@ class Sink:
         self._partitions.clear()
         self._flights.clear()
         self._assigned = self._paused = False
+        metrics.PAUSED.set(0)
         self._full_since = None

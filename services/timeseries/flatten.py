@@ -3,7 +3,8 @@
 Objects recurse with dots, arrays with indexes: ``{"cells": [{"v": 3.9}]}`` has the metric ``cells[0].v``. A payload
 that is itself a number or a text has the key `ROOT`. Null has no value and gives nothing. What exceeds a bound is left
 out and counted by reason: the raw event has it all. Two members whose paths read the same
-(``{"a.b": 1, "a": {"b": 2}}``) give two values of that metric.
+(``{"a.b": 1, "a": {"b": 2}}``) give two values of that metric. A time of the device's own that is believed is
+the time of its metrics and not one of them; see `device_time`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+
+from . import device_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,17 +51,22 @@ class Metrics:
         self.left_out: Counter[str] = Counter()
         """Reason to number: ``unreadable`` payloads, ``too_many`` (payloads that were cut), and single values that are
         ``too_deep``, ``index_too_large``, ``key_too_long``, ``text_too_long`` or ``number_too_large``."""
+        self.clocks: Counter[str] = Counter()
+        """Verdict to number of the devices' own times, except those that are on time."""
 
-    def add(self, payload: bytes) -> None:
-        """Add one JSON payload."""
+    def add(self, payload: bytes, received_at: int) -> tuple[int, int | None]:
+        """Add one JSON payload; return (time of its metrics, time that the device gave), both in milliseconds."""
+        said, ts = None, received_at
         try:
             document = _decode(payload)
         except (msgspec.DecodeError, RecursionError):
             # Valid JSON that has no representation: 1e999, half a surrogate pair, thousands of brackets.
             self.left_out["unreadable"] += 1
-            return
+            return ts, said
         last = len(self.keys) + len(self.text_keys) + MAX_LEAVES
         if type(document) is dict:
+            if document.get(device_time.MEMBER) is not None:
+                ts, said = self._date(document, received_at)
             complete = self._add("", document.items(), 1, last)
         elif type(document) is list:
             complete = self._add("", self._elements(document), 1, last)
@@ -66,6 +74,17 @@ class Metrics:
             complete = self._add("", ((ROOT, document),), 0, last)
         if not complete:
             self.left_out["too_many"] += 1
+        return ts, said
+
+    def _date(self, document: dict[str, Any], received_at: int) -> tuple[int, int | None]:
+        """Take the device's time out of ``document`` if it is believed; return the same as `add`."""
+        said, verdict = device_time.judge(document[device_time.MEMBER], received_at)
+        if verdict:
+            self.clocks[verdict] += 1
+        if said is None or verdict not in device_time.BELIEVED:
+            return received_at, said
+        del document[device_time.MEMBER]
+        return said, said
 
     def _add(self, prefix: str, members: Iterable[tuple[str, Any]], depth: int, last: int) -> bool:
         """Add the members of an object or array at ``prefix``, which is the ``depth``-th around them.

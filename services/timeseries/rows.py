@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from base64 import b64encode
 from itertools import chain, repeat
 from operator import sub
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -52,9 +52,6 @@ class Record(Protocol):
 class Rows(ABC, Generic[M]):
     """Rows of consecutive records of one partition."""
 
-    table: ClassVar[Table]
-    """Has one row of each event."""
-
     def __init__(self, topic: str, partition: int) -> None:
         self.topic = topic
         self.partition = partition
@@ -84,19 +81,14 @@ class Rows(ABC, Generic[M]):
         """Rows over all tables."""
 
     @property
-    @abstractmethod
-    def times(self) -> list[int]:
-        """The time of each event, by which its row is kept."""
-
-    @property
     def left_out(self) -> dict[str, int]:
         """Parts of events that have no row of their own, by reason."""
         return {}
 
-    def expired(self, now: int) -> int:
-        """Count the events that are older than their table keeps them; ``now``: milliseconds."""
-        oldest = now - self.table.retention_ms
-        return sum(time < oldest for time in self.times)
+    @property
+    def clocks(self) -> dict[str, int]:
+        """Times of devices that are late or not believed, by verdict of `device_time.judge`."""
+        return {}
 
     @abstractmethod
     def tables(self) -> Iterator[tuple[Table, Columns]]:
@@ -128,12 +120,14 @@ class Rows(ABC, Generic[M]):
 class TelemetryRows(Rows[DataUploaded | DeviceMessageSent]):
     """Raw events, and metrics of what devices uploaded as JSON. A message to another device is no telemetry."""
 
-    table = RAW_EVENTS
     _decode = Decoder[DataUploaded | DeviceMessageSent](DataUploaded | DeviceMessageSent)
 
     def __init__(self, topic: str, partition: int) -> None:
         super().__init__(topic, partition)
         self._payloads: list[bytes] = []
+        self._times: list[int] = []
+        """Of each event's metrics."""
+        self._device_times: list[int | None] = []
         self._metrics = Metrics()
         self._numbers: list[int] = []
         self._texts: list[int] = []
@@ -143,17 +137,19 @@ class TelemetryRows(Rows[DataUploaded | DeviceMessageSent]):
         return len(self.events) + len(self._metrics.keys) + len(self._metrics.text_keys)
 
     @property
-    def times(self) -> list[int]:
-        return [event.received_at for event in self.events]
-
-    @property
     def left_out(self) -> dict[str, int]:
         return self._metrics.left_out
 
+    @property
+    def clocks(self) -> dict[str, int]:
+        return self._metrics.clocks
+
     def _read(self, value: bytes | None) -> DataUploaded | DeviceMessageSent:
         event = self._decode(value)
-        if event.received_at not in TIMES:
-            raise _bad_time("received_at", event.received_at)
+        ts = event.received_at
+        if ts not in TIMES:
+            raise _bad_time("received_at", ts)
+        device_at = None
         metrics = self._metrics
         if event.encoding == "base64":
             self._payloads.append(_text(event.payload))
@@ -161,7 +157,9 @@ class TelemetryRows(Rows[DataUploaded | DeviceMessageSent]):
             payload = bytes(event.payload)
             self._payloads.append(payload)
             if type(event) is DataUploaded:
-                metrics.add(payload)
+                ts, device_at = metrics.add(payload, ts)
+        self._times.append(ts)
+        self._device_times.append(device_at)
         self._numbers.append(len(metrics.keys))
         self._texts.append(len(metrics.text_keys))
         return event
@@ -171,7 +169,6 @@ class TelemetryRows(Rows[DataUploaded | DeviceMessageSent]):
         products = [event.product_id for event in events]
         devices = [event.device_id for event in events]
         data_types = [event.data_type if type(event) is DataUploaded else "" for event in events]
-        times = self.times
         yield (
             RAW_EVENTS,
             [
@@ -184,10 +181,11 @@ class TelemetryRows(Rows[DataUploaded | DeviceMessageSent]):
                 [event.message_id for event in events],
                 [event.encoding for event in events],
                 self._payloads,
-                times,
+                [event.received_at for event in events],
+                self._device_times,
             ],
         )
-        owners = (products, devices, data_types, times, self.offsets)
+        owners = (products, devices, data_types, self._times, self.offsets)
         yield METRICS, self._narrow(owners, self._numbers, self._metrics.keys, self._metrics.values)
         yield METRIC_STRINGS, self._narrow(owners, self._texts, self._metrics.text_keys, self._metrics.texts)
 
@@ -213,16 +211,11 @@ class TelemetryRows(Rows[DataUploaded | DeviceMessageSent]):
 
 
 class PresenceRows(Rows[PresenceChanged]):
-    table = PRESENCE_TRANSITIONS
     _decode = Decoder[PresenceChanged](PresenceChanged)
 
     @property
     def size(self) -> int:
         return len(self.events)
-
-    @property
-    def times(self) -> list[int]:
-        return [event.at for event in self.events]
 
     def _read(self, value: bytes | None) -> PresenceChanged:
         event = self._decode(value)
@@ -248,7 +241,7 @@ class PresenceRows(Rows[PresenceChanged]):
                 [event.channel_id or "" for event in events],
                 [event.previous_channel_id or "" for event in events],
                 [event.source for event in events],
-                self.times,
+                [event.at for event in events],
                 [event.observed_at for event in events],
             ],
         )

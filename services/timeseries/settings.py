@@ -30,8 +30,9 @@ class TimeseriesSettings(ServiceSettings, frozen=True, kw_only=True):
         Meta(
             gt=0,
             le=60,
-            description="Age that closes a block: the delay of rows while there are few. Each partition makes a block "
-            "of its own and each block up to three parts, so more partitions want a higher value.",
+            description="Age that closes a block, once the one before it is stored: the delay of rows while there are "
+            "few. Each partition makes a block of its own and each block up to three parts, so more partitions want a "
+            "higher value.",
         ),
     ] = 0.5
     buffer_bytes: Annotated[

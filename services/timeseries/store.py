@@ -80,6 +80,7 @@ class Store:
         )
         metrics.INSERT_SECONDS.labels(table.name).observe(time.perf_counter() - begin)
         metrics.ROWS.labels(table.name).inc(len(columns[0]))
+        metrics.EXPIRED.labels(table.name).inc(table.expired(columns, int(time.time() * 1000)))
         if self.outage:
             log.info("ClickHouse answers again")
             self.outage = ""

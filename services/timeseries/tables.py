@@ -22,8 +22,16 @@ class Table(msgspec.Struct, frozen=True):
     columns: tuple[tuple[str, str], ...]
     """Name and type as sent. Where the table has LowCardinality(String), plain text is: the server builds the
     dictionary faster than we could."""
+    time: str
+    """The column by which its rows age."""
     retention_ms: int
-    """As in the table's TTL. ClickHouse drops older rows at the insert, without a word."""
+    """As in the table's TTL. ClickHouse takes older rows and drops them at the next merge, without a word."""
+
+    def expired(self, columns: Columns, now: int) -> int:
+        """Count the rows that ClickHouse will not keep; ``now``: milliseconds. The TTL counts whole seconds."""
+        times = columns[[name for name, _ in self.columns].index(self.time)]
+        oldest = (now - self.retention_ms) // 1000 * 1000 + 1000
+        return 0 if min(times, default=oldest) >= oldest else sum(time < oldest for time in times)
 
 
 RAW_EVENTS: Final = Table(
@@ -41,7 +49,9 @@ RAW_EVENTS: Final = Table(
         ("encoding", "String"),
         ("payload", "String"),
         ("received_at", TIME),
+        ("device_at", f"Nullable({TIME})"),
     ),
+    "received_at",
     90 * DAY,
 )
 
@@ -60,8 +70,8 @@ def _metric_columns(value: str) -> tuple[tuple[str, str], ...]:
     )
 
 
-METRICS: Final = Table("metrics", _metric_columns("Float64"), 400 * DAY)
-METRIC_STRINGS: Final = Table("metric_strings", _metric_columns("String"), 400 * DAY)
+METRICS: Final = Table("metrics", _metric_columns("Float64"), "ts", 400 * DAY)
+METRIC_STRINGS: Final = Table("metric_strings", _metric_columns("String"), "ts", 400 * DAY)
 
 PRESENCE_TRANSITIONS: Final = Table(
     "presence_transitions",
@@ -83,6 +93,7 @@ PRESENCE_TRANSITIONS: Final = Table(
         ("at", TIME),
         ("observed_at", TIME),
     ),
+    "at",
     400 * DAY,
 )
 

@@ -38,7 +38,10 @@ PARTS: dict[str, dict[str, set[str]]] = {
         "bridge": {"activity", "books", "entries", "keeper", "notes", "outlet", "pump", "resume", "state"},
     },
     "presence": {"fold": {"forget"}, "step": {"session"}},
-    "timeseries": {"rows": {"flatten", "tables"}, "consumer": {"blocks", "offsets", "partition", "store"}},
+    "timeseries": {
+        "rows": {"device_time", "flatten", "tables"},
+        "consumer": {"blocks", "offsets", "partition", "store"},
+    },
 }
 """Files beyond the grammar, below the file of the grammar that they are a part of. A part of a pure file is pure."""
 

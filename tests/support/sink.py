@@ -9,15 +9,21 @@ import urllib.request
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+import msgspec
 from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+from prometheus_client.parser import text_string_to_metric_families
 
 from devstack.environment import process_environment
 from devstack.stack import CHECKOUT
+from libs.topics.codec import encode
+from libs.topics.messages.telemetry import DataUploaded
 from tests.support import clickhouse
 from tests.support.names import unique
 from tests.support.polling import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
 
@@ -26,7 +32,30 @@ if TYPE_CHECKING:
     from devstack.stack import Stack
 
 START_TIMEOUT = 60.0
+NOW = 1_790_000_000_000
+PAYLOAD = b'{"n":%d,"inner":{"half":0.5},"on":true,"state":"open"}'
+EACH = {"metrics": 3, "metric_strings": 1, "raw_events": 1}
+"""Rows of one upload."""
 TOPICS = ("device.telemetry", "presence.transitions")
+
+
+def uploads(product: str, count: int, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
+    """(key, value) of so many uploads of 50 devices; number n says ``{"n": n, …}``."""
+    for n in range(start, start + count):
+        event = DataUploaded(product, f"d{n % 50}", "weather", f"m{n}", 1, "json", msgspec.Raw(PAYLOAD % n), NOW + n)
+        yield f"{product}/d{n % 50}".encode(), encode(event)
+
+
+def assert_exact(sink: Sink, product: str, count: int) -> None:
+    """Every event of the product has all its rows, once."""
+    ours = f"product_id = '{product}'"
+    for table, each in EACH.items():
+        [(rows, places)] = sink.rows(f"SELECT count(), uniqExact(topic, partition, offset) FROM {table} WHERE {ours}")
+        assert (table, rows, places) == (table, count * each, count)
+    [(rows, numbers, total)] = sink.rows(
+        f"SELECT count(), uniqExact(value), sum(value) FROM metrics WHERE {ours} AND key = 'n'"
+    )
+    assert (rows, numbers, total) == (count, count, count * (count - 1) / 2)
 
 
 class Sink:
@@ -41,6 +70,7 @@ class Sink:
         self.group = str(settings.get("group", self.name))
         self.log = folder / f"{self.name}.log"
         self.url = brokers.ops_url(self.name)
+        self._kafka = brokers.kafka
         self._clickhouse_url = brokers.clickhouse_url
         told = brokers.env("timeseries") | {
             "FLEETLOG_OPS_PORT": self.url.rpartition(":")[2],
@@ -132,6 +162,29 @@ class Sink:
             return error.code
         except OSError:
             return 0
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Sum of a metric's samples with these labels; 0 where it has none yet."""
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=5) as answer:
+            families = list(text_string_to_metric_families(answer.read().decode()))
+        return sum(
+            sample.value
+            for family in families
+            for sample in family.samples
+            if sample.name == f"fleetlog_{name}" and labels.items() <= sample.labels.items()
+        )
+
+    def await_settled(self, topic: str, count: int, timeout: float = START_TIMEOUT) -> None:
+        """Return when this process has stored and settled at least so many events of the topic."""
+        name = "timeseries_events_total"
+        stored = lambda: self.metric(name, topic=topic, outcome="stored") >= count  # noqa: E731
+        eventually(stored, timeout, describe=f"{count} events settled")
+
+    def members(self) -> list[str]:
+        """The ids that Kafka gave to the members of its group."""
+        admin = AdminClient({"bootstrap.servers": self._kafka})
+        group = admin.describe_consumer_groups([self.group])[self.group].result(timeout=30)
+        return sorted(member.member_id for member in group.members)
 
     def said(self) -> str:
         """Everything that it logged in all its lives."""

@@ -16,7 +16,7 @@ from libs.topics.messages.telemetry import DataUploaded
 from tests.support.names import unique
 from tests.support.polling import eventually
 from tests.support.records import forget, produce, read_all
-from tests.support.sink import Sink
+from tests.support.sink import NOW, Sink, assert_exact, uploads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,28 +25,6 @@ if TYPE_CHECKING:
     from devstack.stack import Stack
 
 TOPIC = "device.telemetry"
-NOW = 1_790_000_000_000
-PAYLOAD = b'{"n":%d,"inner":{"half":0.5},"on":true,"state":"open"}'
-EACH = {"metrics": 3, "metric_strings": 1, "raw_events": 1}
-
-
-def uploads(product: str, count: int, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
-    """(key, value) of so many uploads of 50 devices; number n says ``{"n": n, …}``."""
-    for n in range(start, start + count):
-        event = DataUploaded(product, f"d{n % 50}", "weather", f"m{n}", 1, "json", msgspec.Raw(PAYLOAD % n), NOW + n)
-        yield f"{product}/d{n % 50}".encode(), encode(event)
-
-
-def assert_exact(sink: Sink, product: str, count: int) -> None:
-    """Every event of the product has all its rows, once."""
-    ours = f"product_id = '{product}'"
-    for table, each in EACH.items():
-        [(rows, places)] = sink.rows(f"SELECT count(), uniqExact(topic, partition, offset) FROM {table} WHERE {ours}")
-        assert (table, rows, places) == (table, count * each, count)
-    [(rows, numbers, total)] = sink.rows(
-        f"SELECT count(), uniqExact(value), sum(value) FROM metrics WHERE {ours} AND key = 'n'"
-    )
-    assert (rows, numbers, total) == (count, count, count * (count - 1) / 2)
 
 
 @pytest.fixture
@@ -112,23 +90,17 @@ def test_while_clickhouse_is_away_it_stays_in_its_group_and_loses_nothing(
     with Sink(brokers, tmp_path, block_rows=2_000, buffer_bytes=200_000) as sink:
         produce(brokers.kafka, TOPIC, uploads(product, 1_000))
         sink.await_count("raw_events", f"product_id = '{product}'", 1_000)
-        member = members(brokers, sink)
+        member = sink.members()
         brokers.kill("clickhouse", signal.SIGKILL)
         produce(brokers.kafka, TOPIC, uploads(product, 9_000, start=1_000))
         eventually(lambda: sink.health("ready") == 503, describe="a sink that says that it is not ready")
         assert sink.health("live") == 200
         sink.await_count("raw_events", f"product_id = '{product}'", 10_000)
-        assert members(brokers, sink) == member
+        assert sink.members() == member
         assert sink.end() == 0
         assert_exact(sink, product, 10_000)
         assert "ClickHouse answers again" in sink.said()
         assert sink.said().count("partitions assigned") == 1
-
-
-def members(brokers: Stack, sink: Sink) -> list[str]:
-    admin = AdminClient({"bootstrap.servers": brokers.kafka})
-    group = admin.describe_consumer_groups([sink.group])[sink.group].result(timeout=30)
-    return sorted(member.member_id for member in group.members)
 
 
 def test_a_replica_that_joins_under_load_and_one_that_dies_change_nothing(
@@ -142,7 +114,7 @@ def test_a_replica_that_joins_under_load_and_one_that_dies_change_nothing(
         first.await_count("raw_events", f"product_id = '{product}'", 1_000)
         with second:
             second.await_ready()
-            assert len(members(brokers, first)) == 2
+            assert len(first.members()) == 2
             produce(brokers.kafka, TOPIC, uploads(product, 2_000, start=10_000))
             assert first.end(signal.SIGKILL) == -signal.SIGKILL
             first.start()

@@ -11,7 +11,7 @@ import pytest
 
 from libs.runtime.clickhouse import connect, migrate
 from libs.runtime.settings import ClickHouseSettings
-from services.timeseries.tables import PRESENCE_TRANSITIONS, RAW_EVENTS, TABLES, Table
+from services.timeseries.tables import PRESENCE_TRANSITIONS, RAW_EVENTS, TABLES, TIME, Columns, Table
 from tests.support.names import unique
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def millis(moment: datetime) -> int:
 
 def insert(client: Client, table: Table, rows: list[dict[str, Any]], token: str = "") -> None:
     """Insert rows; columns that are not given are empty."""
-    empty = {"String": "", "Float64": 0.0}
+    empty: dict[str, Any] = {"String": "", "Float64": 0.0, f"Nullable({TIME})": None}
     client.insert(
         table.name,
         [[row.get(name, empty.get(kind, 0)) for name, kind in table.columns] for row in rows],
@@ -63,6 +63,20 @@ def test_rows_under_a_known_token_are_not_taken_again(client: Client, table: Tab
         insert(client, table, [{"product_id": product, **time}], token=product)
     found = client.query(f"SELECT count() FROM {table.name} WHERE product_id = '{product}'").result_rows
     assert found == [(1,)]
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_rows_that_count_as_expired_are_those_that_the_table_drops(client: Client, table: Table) -> None:
+    product, kept_for = unique("p"), timedelta(milliseconds=table.retention_ms)
+    ages = (timedelta(0), kept_for - timedelta(hours=1), kept_for + timedelta(hours=1), 2 * kept_for)
+    others = {name: millis(NOW) for name, kind in table.columns if kind == TIME}
+    rows = [others | {"product_id": product, "offset": n, table.time: millis(NOW - age)} for n, age in enumerate(ages)]
+    insert(client, table, rows)
+    columns: Columns = [[row.get(name) for row in rows] for name, _ in table.columns]
+    client.command(f"OPTIMIZE TABLE {table.name} FINAL")
+    found = client.query(f"SELECT offset FROM {table.name} WHERE product_id = '{product}' ORDER BY offset").result_rows
+    assert found == [(0,), (1,)]
+    assert table.expired(columns, millis(NOW)) == len(ages) - len(found)
 
 
 def test_devices_messages_that_arrived_twice_are_marked(client: Client) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.timeseries.flatten import MAX_DEPTH, MAX_INDEX, MAX_KEY, MAX_LEAVES, MAX_TEXT, Metrics
+from tests.unit.timeseries.fakes import NOW
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 DOCUMENTS = st.recursive(
@@ -20,7 +21,7 @@ DOCUMENTS = st.recursive(
 def flat(payload: bytes | str) -> tuple[dict[str, float], dict[str, str], dict[str, int]]:
     """(numbers, texts, what was left out) of one payload."""
     metrics = Metrics()
-    metrics.add(payload.encode() if isinstance(payload, str) else payload)
+    metrics.add(payload.encode() if isinstance(payload, str) else payload, NOW)
     numbers = dict(zip(metrics.keys, metrics.values, strict=True))
     return numbers, dict(zip(metrics.text_keys, metrics.texts, strict=True)), dict(metrics.left_out)
 
@@ -84,7 +85,7 @@ def test_what_cannot_be_read_is_counted_and_gives_nothing(payload: str) -> None:
 @given(DOCUMENTS)
 def test_every_scalar_is_kept_once_or_counted(document: Any) -> None:
     metrics = Metrics()
-    metrics.add(json.dumps(document).encode())
+    metrics.add(json.dumps(document).encode(), NOW)
     kept = len(metrics.keys) + len(metrics.text_keys)
     scalars = _scalars(document)
     if not metrics.left_out:
@@ -101,9 +102,9 @@ def test_payloads_do_not_influence_each_other(documents: list[Any]) -> None:
     apart_texts: list[tuple[str, str]] = []
     for document in documents:
         payload = json.dumps(document).encode()
-        together.add(payload)
+        together.add(payload, NOW)
         alone = Metrics()
-        alone.add(payload)
+        alone.add(payload, NOW)
         apart_numbers += zip(alone.keys, alone.values, strict=True)
         apart_texts += zip(alone.text_keys, alone.texts, strict=True)
     assert list(zip(together.keys, together.values, strict=True)) == apart_numbers

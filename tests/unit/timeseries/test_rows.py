@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ def test_an_upload_becomes_a_raw_event_and_its_metrics() -> None:
             "encoding": "json",
             "payload": b'{"t": 21.5, "ok":true,"state":"open"}',
             "received_at": NOW,
+            "device_at": None,
         }
     ]
     assert tables["metrics"] == [
@@ -119,10 +121,39 @@ def test_size_counts_rows_of_all_tables_and_bytes_count_every_record() -> None:
     assert rows.bytes == sum(OVERHEAD + len(record.content or b"") for record in records)
 
 
-def test_events_older_than_their_table_keeps_them_are_counted() -> None:
-    ninety_days = 90 * 24 * 60 * 60 * 1000
-    rows = telemetry(uploaded(0, received_at=NOW - ninety_days - 1), uploaded(1, received_at=NOW - ninety_days))
-    assert rows.expired(NOW) == 1
+def test_metrics_have_the_time_that_the_device_gave_and_the_raw_event_has_both() -> None:
+    hour = 60 * 60 * 1000
+    said = [NOW - 5, NOW - 2 * hour, 42, "noon"]
+    rows = telemetry(*(uploaded(n, json.dumps({"ts": ts, "t": 1, "s": "x"}).encode()) for n, ts in enumerate(said)))
+    tables = written(rows)
+    assert [row["received_at"] for row in tables["raw_events"]] == [NOW] * 4
+    assert [row["device_at"] for row in tables["raw_events"]] == [NOW - 5, NOW - 2 * hour, 42_000, None]
+    assert [(row["offset"], row["key"], row["ts"]) for row in tables["metrics"]] == [
+        (0, "t", NOW - 5),
+        (1, "t", NOW - 2 * hour),
+        (2, "ts", NOW),
+        (2, "t", NOW),
+        (3, "t", NOW),
+    ]
+    assert [(row["offset"], row["key"], row["ts"]) for row in tables["metric_strings"]] == [
+        (0, "s", NOW - 5),
+        (1, "s", NOW - 2 * hour),
+        (2, "s", NOW),
+        (3, "ts", NOW),
+        (3, "s", NOW),
+    ]
+    assert rows.clocks == {"late": 1, "ancient": 1, "not_a_time": 1}
+
+
+@pytest.mark.parametrize(("table", "days"), [("raw_events", 90), ("metrics", 400), ("metric_strings", 400)])
+def test_rows_older_than_their_table_keeps_them_are_counted_by_table(table: str, days: int) -> None:
+    """By the second, as ClickHouse counts: a row of this very second, so many days ago, is dropped."""
+    second = NOW // 1000 * 1000 - days * 24 * 60 * 60 * 1000
+    times = (second - 1, second + 999, second + 1000)
+    rows = telemetry(*(uploaded(n, b'{"t":1,"s":"x"}', received_at=time) for n, time in enumerate(times)))
+    assert {t.name: t.expired(columns, NOW) for t, columns in rows.tables()}[table] == 2
+    assert [t.expired(columns, NOW) for t, columns in telemetry(uploaded(0)).tables()] == [0, 0, 0]
+    assert [t.expired(columns, NOW) for t, columns in telemetry().tables()] == [0, 0, 0]
 
 
 def changed(**fields: Any) -> bytes:
