@@ -83,6 +83,9 @@ OVERRIDDEN = (
     Stock(f"{RECOVERY}.on_rebalance", "31030bc1807f", "LaneRecovery clears what is left of the recovery before"),
     Stock(f"{RECOVERY}._slurp_changelogs", "7e3120dad754", "LaneRecovery watches for the end instead"),
     Stock(f"{MANAGER}.recovery", "9e5e10447444", "LaneTableManager makes a LaneRecovery"),
+    Stock(f"{MANAGER}.on_start", "b82e759be50c", "LaneTableManager starts without its second of rest"),
+    Stock("faust.worker:Worker.__init__", "4cb5c59364a6", "worker.Worker goes before it, with worker.run's options"),
+    Stock("mode.worker:Worker._sentinel_task", "3c41d4f6f5c3", "worker.Worker rests for less"),
     Stock(f"{MANAGER}.on_rebalance_start", "af9ede83005a", "LaneTableManager tells who owns what"),
     Stock(f"{MANAGER}.on_actives_ready", "fb443bf457e0", "LaneTableManager tells who owns what"),
     Stock("faust.stores.memory:Store.__post_init__", "4f62b7b15f39", "MemoryStore has parts instead of a dict"),
@@ -187,7 +190,6 @@ CALLED = (
     Stock("mode.utils.queues:FlowControlEvent.is_active", "272537214261", "SteadyFlow and LaneRecovery ask it"),
     Stock("mode.utils.futures:notify", "ef6a073439d5", "SliceConsumer.ack wakes wait_empty"),
     Stock("mode.supervisors:CrashingSupervisor", "37e805f0af21", "a lane's agent that fails ends the worker"),
-    Stock("faust.worker:Worker.__init__", "4cb5c59364a6", "worker.run's options"),
     Stock("mode.worker:Worker.execute_from_commandline", "d441fd6a414d", "worker.run: it ends with SystemExit"),
     Stock("aiokafka.partitioner:murmur2", "62179ca18494", "Reads.partition agrees with all producers"),
     Stock(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from faust.types.settings import Settings
 
-from libs.runtime.lane import app, consumer, recovery, store
+from libs.runtime.lane import app, consumer, recovery, store, worker
 from libs.runtime.settings import KafkaSettings
 from tests.unit.runtime.lane import stock
 from tests.unit.runtime.lane.stock import ATTRIBUTES, CALLED, OVERRIDDEN, Stock, find, plain, source
@@ -32,10 +32,11 @@ OURS = (
     store.MemoryStore,
     store.RocksStore,
     store.LaneTable,
+    worker.Worker,
 )
 
-MAY_DIFFER = {"LaneApp.__init__", "MemoryStore.__getitem__", "RocksStore.__getitem__"}
-"""An app is made by services and not by Faust; a store's item is looked up by position."""
+MAY_DIFFER = {"LaneApp.__init__", "Worker.__init__", "MemoryStore.__getitem__", "RocksStore.__getitem__"}
+"""An app is made by services and a worker by `worker.run`, not by Faust; a store's item is looked up by position."""
 
 
 def _overrides() -> list[tuple[str, Any, str]]:
