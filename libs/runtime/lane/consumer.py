@@ -19,13 +19,17 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 from mode.utils.futures import notify
 
-from .fail import die
+from .continuity import Continuity
+from .fail import die, log
 from .ranges import LostSlice, Ranges
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
     from .part import Record
+
+SEEK_ERRORS = (KafkaError, AssertionError, TimeoutError)
+"""What a seek raises while a rebalance is under way, which seeks again itself."""
 
 RECOVERY_SLICE = 5000
 """Changelog records applied without yielding to the event loop."""
@@ -35,7 +39,7 @@ class SliceMessage(ConsumerMessage):
     """One slice of one partition. ``offset`` is the last one, which keeps Faust's read-offset logic true."""
 
     records: list[Record]
-    previous: int | None = None
+    previous: int
 
 
 class SliceConsumer(driver.Consumer):
@@ -44,6 +48,7 @@ class SliceConsumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.ranges = Ranges()
+        self._continuity = Continuity()
         self.cycles = 0  # completed fetches: everything handed out before was applied or delivered
 
     # -- fetch
@@ -53,28 +58,69 @@ class SliceConsumer(driver.Consumer):
         self.cycles += 1
 
     async def _slices(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109 - passed on
-        app = self.app
         await self._room()
+        assignment = self.assignment()
+        self._continuity.begin(assignment)
+        await self._seek_again(assignment)
         fetched, active = await self._wait_next_records(timeout)
-        generation = app.consumer_generation_id
+        self._continuity.end(map(ensure_TP, fetched or ()))
         if fetched is None or self.should_stop or await self._rewound():
             return
         plain: dict[TP, list[Any]] = {}
         for tp, records in self._wanted(fetched, active):
-            if tp.topic in app.tables.changelog_topics:
-                if not await self._recover(tp, records):
-                    return
-            elif tp.topic in app.inboxes:
-                for start in range(0, len(records), app.slice_size):
-                    if not self.flow_active or app.consumer_generation_id != generation:
-                        return  # a rebalance: positions are sought again afterwards
-                    yield tp, self._slice(tp, records[start : start + app.slice_size], generation)
-            else:
+            if tp.topic not in self.app.inboxes and tp.topic not in self.app.tables.changelog_topics:
                 plain[tp] = records
+                self._continuity.took(tp)
+            elif self._follows(tp, records):
+                async for message in self._take(tp, records):
+                    yield tp, message
         for tp, record in self.scheduler.iterate(plain):
             if not self.flow_active:
                 return
             yield tp, self._to_message(tp, record)
+
+    async def _take(self, tp: TP, records: list[Record]) -> AsyncIterator[SliceMessage]:
+        """Yield an inbox's slices, give a changelog's to recovery; in a rebalance what is left stays doubtful."""
+        generation = self.app.consumer_generation_id
+        inbox = tp.topic in self.app.inboxes
+        size = self.app.slice_size if inbox else RECOVERY_SLICE
+        for start in range(0, len(records), size):
+            if not self.flow_active or self.app.consumer_generation_id != generation:
+                return
+            some = records[start : start + size]
+            if inbox:
+                yield self._slice(tp, some, generation)
+            else:
+                self.app.tables.recovery.apply(tp, some)
+                await asyncio.sleep(0)
+        self._continuity.took(tp)
+
+    def _wanted_next(self, tp: TP) -> int | None:
+        """Return the offset that should be taken next; None: the partition is not ours, or not sought yet."""
+        if tp.topic in self.app.inboxes:
+            return self.ranges.tail(tp)
+        return self.app.tables.recovery.next_offset(tp)
+
+    def _follows(self, tp: TP, records: list[Record]) -> bool:
+        """Check that the records continue what was taken; where they do not, they are fetched again."""
+        wanted = self._wanted_next(tp)
+        if wanted is None or records[-1].offset < wanted:
+            return False
+        return self._continuity.follows(tp, records[0].offset, wanted, sparse=tp.topic not in self.app.inboxes)
+
+    async def _seek_again(self, assignment: set[TP]) -> None:
+        """Seek back where something was fetched and not taken."""
+        known = {tp: self._wanted_next(tp) for tp in map(ensure_TP, self._continuity.doubtful()) if tp in assignment}
+        offsets = {tp: offset for tp, offset in known.items() if offset is not None}
+        if not offsets:
+            return
+        log.info("fetching again", extra={"from": {f"{tp.topic}-{tp.partition}": at for tp, at in offsets.items()}})
+        try:
+            await self.seek_wait(offsets)
+        except SEEK_ERRORS as error:
+            log.warning("seek during a rebalance: %r", error)
+        else:
+            self._continuity.sought(offsets)
 
     async def _room(self) -> None:
         """Wait while too much is in flight. Faust's pressure callbacks would sleep 1 s with every partition full."""
@@ -110,29 +156,27 @@ class SliceConsumer(driver.Consumer):
         message.previous = self.ranges.hand_out(tp, records)
         return message
 
-    async def _recover(self, tp: TP, records: list[Record]) -> bool:
-        for start in range(0, len(records), RECOVERY_SLICE):
-            if not self.flow_active:
-                return False
-            self.app.tables.recovery.apply(tp, records[start : start + RECOVERY_SLICE])
-            await asyncio.sleep(0)
-        return True
-
     async def _rewound(self) -> bool:
         """With the flow stopped, drop what was fetched: seek back to what the streams have read."""
         if self.flow_active:
             return False
         try:
             await self.perform_seek()
-        except (KafkaError, AssertionError) as error:  # a rebalance is under way, and seeks again itself
-            self.log.warning("seek while the flow is inactive: %r", error)
+        except SEEK_ERRORS as error:
+            log.warning("seek while the flow is inactive: %r", error)
         return True
 
     async def perform_seek(self) -> None:
-        """Also starts the chain of slices: each knows the end of the one before."""
+        """Seek inboxes to what is committed, or to their beginning; what is handed out must continue from there."""
         await super().perform_seek()
-        for sought_tp, offset in self._read_offset.items():
-            self.ranges.seek(ensure_TP(sought_tp), offset)
+        sought = {tp: offset for tp, offset in self._read_offset.items() if ensure_TP(tp).topic in self.app.inboxes}
+        fresh = [tp for tp, offset in sought.items() if not offset]
+        if fresh:  # without a commit aiokafka leaves the position where it is
+            beginnings = await self.earliest_offsets(*fresh)
+            await self.seek_wait(beginnings)
+            sought |= beginnings
+        for tp, offset in sought.items():
+            self.ranges.seek(ensure_TP(tp), offset)
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         if tp.topic not in self.app.inboxes:  # a slice spans many offsets; that is not a gap

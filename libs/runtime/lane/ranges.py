@@ -22,8 +22,8 @@ class Slice(Protocol):
     @property
     def records(self) -> Sequence[Record]: ...
     @property
-    def previous(self) -> int | None:
-        """End of the slice handed out before this one; None: the first after assignment."""
+    def previous(self) -> int:
+        """End of what was handed out before."""
 
     @property
     def tp(self) -> Where: ...
@@ -40,32 +40,36 @@ class Ranges:
         self._begun: dict[Where, deque[Slice]] = {}  # in order, not yet committable
         self._committable: dict[Where, int] = {}
         self._expected: dict[Where, int] = {}  # next offset to begin
-        self._tail: dict[Where, int | None] = {}  # end of what was handed out
+        self._tail: dict[Where, int] = {}  # end of what was handed out
         self.backlog = 0
         """Records handed out, not yet acknowledged."""
         self.settled = 0
         """Records acknowledged since the start."""
 
-    def seek(self, tp: Where, offset: int | None) -> None:
-        """Expect ``offset`` next; None: wherever the partition begins."""
+    def seek(self, tp: Where, offset: int) -> None:
+        """Expect ``offset`` next."""
         self._tail[tp] = offset
-        if offset is not None:
-            self._expected.setdefault(tp, offset)
+        self._expected.setdefault(tp, offset)
 
-    def hand_out(self, tp: Where, records: Sequence[Record]) -> int | None:
+    def tail(self, tp: Where) -> int | None:
+        """Return the offset that should be handed out next; None before `seek`."""
+        return self._tail.get(tp)
+
+    def hand_out(self, tp: Where, records: Sequence[Record]) -> int:
         """Count records in; returns the end of those handed out before them."""
-        previous, self._tail[tp] = self._tail.get(tp), records[-1].offset + 1
+        previous = self._tail[tp]
+        self._tail[tp] = max(previous, records[-1].offset + 1)
         self.backlog += len(records)
         return previous
 
     def begin(self, one: Slice) -> Sequence[Record]:
         """Register a slice and return those of its records that were not begun before. Raises `LostSlice`."""
         tp, records, expected = one.tp, one.records, self._expected.get(one.tp)
-        if one.previous is not None and (expected is None or one.previous > expected):
+        if expected is None or one.previous > expected:
             raise LostSlice(f"{tp}: {expected} is next, a slice follows {one.previous}")
         self._begun.setdefault(tp, deque()).append(one)
-        self._expected[tp] = max(expected or 0, one.offset + 1)
-        if expected is None or records[0].offset >= expected:
+        self._expected[tp] = max(expected, one.offset + 1)
+        if records[0].offset >= expected:
             return records
         return [record for record in records if record.offset >= expected]
 

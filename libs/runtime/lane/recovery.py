@@ -32,13 +32,18 @@ class LaneRecovery(Recovery):
     _began = _progress = 0.0
     _applied = 0
 
+    def next_offset(self, tp: TP) -> int | None:
+        """Return the changelog offset that should come next; None for partitions that are not ours, or not yet."""
+        offsets = self._offsets(tp)
+        if offsets is None:
+            return None
+        seen = offsets.get(tp)
+        return 0 if seen is None else seen + 1
+
     def apply(self, tp: TP, records: Sequence[Record]) -> None:
         """Take a fetched changelog slice; ignored for partitions that are not ours any more."""
-        if tp in self.active_tps:
-            offsets = self.active_offsets
-        elif tp in self.standby_tps:
-            offsets = self.standby_offsets
-        else:
+        offsets = self._offsets(tp)
+        if offsets is None:
             return
         seen = offsets.get(tp)
         if seen is not None and records[0].offset <= seen:
@@ -48,6 +53,11 @@ class LaneRecovery(Recovery):
             offsets[tp] = records[-1].offset
             self._applied += len(records)
             self._progress = time.monotonic()
+
+    def _offsets(self, tp: TP) -> Any | None:
+        if tp in self.active_tps:
+            return self.active_offsets
+        return self.standby_offsets if tp in self.standby_tps else None
 
     async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
         # A signal left over from before would end the recovery that begins now.

@@ -15,7 +15,7 @@ TP = ("things.inbox", 3)
 
 class Slice(msgspec.Struct, eq=False):
     records: list[Record]
-    previous: int | None
+    previous: int
     tp: tuple[str, int] = TP
     acked: bool = False
 
@@ -71,12 +71,13 @@ def test_records_that_are_fetched_again_after_a_seek_back_begin_once() -> None:
     assert [record.offset for record in ranges.begin(hand_out(ranges, 1, 2, 3))] == [3]
 
 
-def test_a_partition_without_a_commit_begins_wherever_it_begins() -> None:
+def test_nothing_is_known_of_a_partition_before_it_is_sought() -> None:
     ranges = Ranges()
-    ranges.seek(TP, None)
-    one = hand_out(ranges, 17, 18)
-    assert one.previous is None
-    assert ranges.begin(one) == one.records
+    assert ranges.tail(TP) is None
+    ranges.seek(TP, 17)
+    assert ranges.tail(TP) == 17
+    hand_out(ranges, 17, 18)
+    assert ranges.tail(TP) == 19
 
 
 def test_what_was_given_up_is_never_committed_until_it_comes_back() -> None:

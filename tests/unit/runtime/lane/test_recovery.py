@@ -71,3 +71,10 @@ def test_an_applied_slice_makes_index_and_shared_row_stale(changelog: list[Recor
     lab.part.apply(changelog)
     assert before == (True, False)
     assert (lab.part.built, lab.part.shared is None) == (False, True)
+
+
+def test_the_consumer_learns_what_a_changelog_should_bring_next(changelog: list[Record]) -> None:
+    recovery = Recovery({0: Part(0, None), 1: Part(1, None)})
+    assert [recovery.next_offset(_tp(where)) for where in (ACTIVE, STANDBY, FOREIGN)] == [0, 2, None]
+    recovery.apply(_tp(ACTIVE), changelog)
+    assert recovery.next_offset(_tp(ACTIVE)) == 4
