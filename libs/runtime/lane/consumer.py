@@ -1,8 +1,8 @@
 """Slices in, contiguous ranges acknowledged.
 
 Yields one `SliceMessage` per slice of an inbox, feeds changelog slices straight to recovery, and leaves every other
-topic on Faust's per-message path. Nothing is taken out of order: where a fetch or a slice does not continue what was
-taken, it is left and fetched again. Membership lost with slices in flight ends the process.
+topic on Faust's per-message path. A gap in the chain of slices, or membership lost with slices in flight, ends the
+process.
 """
 
 # mypy: allow-subclassing-any, allow-untyped-decorators, no-warn-return-any
@@ -21,7 +21,7 @@ from mode.utils.futures import notify
 
 from .continuity import Continuity
 from .fail import die, log
-from .ranges import Ranges
+from .ranges import LostSlice, Ranges
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -183,22 +183,19 @@ class SliceConsumer(driver.Consumer):
             await super()._add_gap(tp, offset_from, offset_to)
 
     # -- acknowledge
-    def begin(self, message: SliceMessage) -> Sequence[Record] | None:
-        """Register a slice (in order) and return the records that were not handed to the lane before.
-
-        None: the slice before it got lost on its way through the stream, in a rebalance; both are fetched again.
-        """
-        records = self.ranges.begin(message)
-        if records is None:
-            log.warning("a slice was lost before %s@%s", message.tp, message.records[0].offset)
-            self._continuity.doubt(message.tp)
-        else:
-            self._unacked_messages.add(message)
+    def begin(self, message: SliceMessage) -> Sequence[Record]:
+        """Register a slice (in order) and return the records that were not handed to the lane before."""
+        try:
+            records = self.ranges.begin(message)
+        except LostSlice as lost:
+            die("slice lost: %s", lost)
+        self._unacked_messages.add(message)
         return records
 
     def forget(self, message: SliceMessage) -> None:
         """Stop waiting for a slice that was given up; its offsets stay uncommitted."""
         self._unacked_messages.discard(message)
+        self.ranges.forget(message)
 
     def ack(self, message: Any) -> bool:
         if not isinstance(message, SliceMessage):

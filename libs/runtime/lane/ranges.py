@@ -31,60 +31,56 @@ class Slice(Protocol):
     def offset(self) -> int: ...
 
 
+class LostSlice(Exception):
+    """A slice was handed out and never begun: what it held must be fetched again."""
+
+
 class Ranges:
     def __init__(self) -> None:
         self._begun: dict[Where, deque[Slice]] = {}  # in order, not yet committable
         self._committable: dict[Where, int] = {}
         self._expected: dict[Where, int] = {}  # next offset to begin
         self._tail: dict[Where, int] = {}  # end of what was handed out
-        self._sought: dict[Where, int] = {}
+        self.backlog = 0
+        """Records handed out, not yet acknowledged."""
         self.settled = 0
         """Records acknowledged since the start."""
-
-    @property
-    def backlog(self) -> int:
-        """Records handed out, not yet acknowledged."""
-        return sum(max(tail - self._done(tp), 0) for tp, tail in self._tail.items())
-
-    def _done(self, tp: Where) -> int:
-        return self._committable.get(tp, self._sought[tp])
 
     def seek(self, tp: Where, offset: int) -> None:
         """Expect ``offset`` next."""
         self._tail[tp] = offset
         self._expected.setdefault(tp, offset)
-        self._sought.setdefault(tp, offset)
 
     def tail(self, tp: Where) -> int | None:
         """Return the offset that should be handed out next; None before `seek`."""
         return self._tail.get(tp)
 
     def hand_out(self, tp: Where, records: Sequence[Record]) -> int:
-        """Take note of records; returns the end of those handed out before them."""
+        """Count records in; returns the end of those handed out before them."""
         previous = self._tail[tp]
         self._tail[tp] = max(previous, records[-1].offset + 1)
+        self.backlog += len(records)
         return previous
 
-    def begin(self, one: Slice) -> Sequence[Record] | None:
-        """Register a slice and return those of its records that were not begun before.
-
-        None: one before it was handed out and never begun, so this one is given up and the next must be that one.
-        """
+    def begin(self, one: Slice) -> Sequence[Record]:
+        """Register a slice and return those of its records that were not begun before. Raises `LostSlice`."""
         tp, records, expected = one.tp, one.records, self._expected.get(one.tp)
-        if expected is None:
-            return None
-        if one.previous > expected:
-            self._tail[tp] = expected
-            return None
+        if expected is None or one.previous > expected:
+            raise LostSlice(f"{tp}: {expected} is next, a slice follows {one.previous}")
         self._begun.setdefault(tp, deque()).append(one)
         self._expected[tp] = max(expected, one.offset + 1)
         if records[0].offset >= expected:
             return records
         return [record for record in records if record.offset >= expected]
 
+    def forget(self, one: Slice) -> None:
+        """Stop waiting for a slice that was given up; its offsets stay uncommitted."""
+        self.backlog -= len(one.records)
+
     def acknowledge(self, one: Slice) -> None:
         """Let the slice be committed, as soon as all before it are."""
         one.acked = True
+        self.backlog -= len(one.records)
         self.settled += len(one.records)
         begun = self._begun.get(one.tp)
         while begun and begun[0].acked:
@@ -100,9 +96,12 @@ class Ranges:
 
     def lag(self, highwater: Callable[[Where], int]) -> int:
         """Count the records up to ``highwater`` that are not acknowledged, in partitions whose position is known."""
-        return sum(max(highwater(tp) - self._done(tp), 0) for tp in self._sought)
+        return sum(
+            max(highwater(tp) - self._committable.get(tp, expected), 0) for tp, expected in self._expected.items()
+        )
 
     def reset(self) -> None:
         """Forget every partition: positions will be sought again."""
-        for state in (self._begun, self._committable, self._expected, self._tail, self._sought):
+        for state in (self._begun, self._committable, self._expected, self._tail):
             state.clear()
+        self.backlog = 0
