@@ -52,7 +52,7 @@ def tables(records: list[Any]) -> dict[Table, list[tuple[Any, ...]]]:
         place = (record.topic(), record.partition(), record.offset())
         owner = (e.product_id, e.device_id, e.data_type)
         found[RAW_EVENTS].append(
-            (*place, "data_uploaded", *owner, "", e.message_id, e.encoding, bytes(e.payload), e.received_at)
+            (*place, "data_uploaded", *owner, "", e.message_id, e.encoding, bytes(e.payload), e.received_at, None)
         )
         for key, value in msgspec.json.decode(e.payload).items():
             table = METRIC_STRINGS if isinstance(value, str) else METRICS

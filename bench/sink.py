@@ -114,7 +114,7 @@ def _drain(stack: Stack, kind: str, count: int) -> Run:
                 [sys.executable, *command], cwd=CHECKOUT, env=process_environment(environment), stdout=log, stderr=log
             )
         try:
-            samples = _watch(client, process.pid, count)
+            samples = _watch(client, process, count)
         finally:
             process.terminate()
             process.wait(30)
@@ -127,14 +127,16 @@ def _drain(stack: Stack, kind: str, count: int) -> Run:
         return found
 
 
-def _watch(client: Client, pid: int, count: int) -> list[Sample]:
-    """Sample until all events have all their rows."""
+def _watch(client: Client, process: subprocess.Popen[bytes], count: int) -> list[Sample]:
+    """Sample until all events have all their rows. Raises `ChildProcessError` where the process ends before."""
     samples: list[Sample] = []
     pause, deadline = threading.Event(), time.monotonic() + TIMEOUT
     while not samples or samples[-1].events < count or _count(client, "metric_strings") < count:
         if time.monotonic() > deadline:
             raise TimeoutError(f"{samples[-1].events} of {count} events after {TIMEOUT:g} s")
-        samples.append(Sample(time.monotonic(), _count(client, "raw_events"), cpu_seconds(pid), busy_seconds()))
+        if process.poll() is not None:
+            raise ChildProcessError(f"the sink ended with status {process.returncode}")
+        samples.append(Sample(time.monotonic(), _count(client, "raw_events"), cpu_seconds(process.pid), busy_seconds()))
         pause.wait(POLL)
     return samples
 
