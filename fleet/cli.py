@@ -16,24 +16,30 @@ from confluent_kafka import KafkaException
 
 from libs.runtime.settings import ClickHouseSettings, KafkaSettings
 
-from . import addresses, dataset, text
+from . import addresses, dataset, descriptors, text
 from .addresses import NoAddress
 from .audit import Audit, Verdict
 from .dataset import DatasetMissing
+from .descriptors import TooFewDescriptors
 from .device import CannotConnect
 from .fleet import Fleet
 from .plan import SHORTEST, plan
 from .readers.clickhouse import ClickHouseReader
 from .readers.kafka import KafkaReader
+from .storm import storm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .addresses import Addresses
+    from .plan import Script
     from .truth import Truth
 
 NEWS = 5.0
 """Seconds between two lines of progress."""
+USUAL, STORMY = 2.0, 0.1
+"""Messages per second of a device, where none are asked for."""
+OF_THE_HUB = (KafkaException, ClickHouseError)
 BALANCED, UNBALANCED, NO_RUN, INTERRUPTED = 0, 1, 2, 130
 
 DESCRIPTION = """\
@@ -60,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return asyncio.run(_run(where, options))
     except KeyboardInterrupt:
         return INTERRUPTED
-    except (NoAddress, DatasetMissing, CannotConnect, KafkaException, ClickHouseError, ValueError) as error:
+    except (NoAddress, DatasetMissing, TooFewDescriptors, CannotConnect, *OF_THE_HUB, ValueError) as error:
         print(f"fleet: {error}", file=sys.stderr)
         return NO_RUN
 
@@ -75,9 +81,15 @@ def _parser() -> argparse.ArgumentParser:
         "--seconds", type=int, default=20, metavar="S", help=f"how long, at least {SHORTEST} seconds (default: 20)"
     )
     run.add_argument(
-        "--rate", type=float, default=2.0, metavar="R", help="messages per second of a connected device (default: 2)"
+        "--rate", type=float, metavar="R", help="messages per second of a connected device (default: 2, in a storm 0.1)"
     )
     run.add_argument("--seed", type=int, default=1, metavar="N", help="which scripts are played (default: 1)")
+    run.add_argument(
+        "--storm",
+        type=int,
+        metavar="N",
+        help="a reconnect storm: N of the devices are cut off at once and return within 10 s; --seconds has no use",
+    )
     run.add_argument(
         "--prefix", metavar="NAME", help="beginning of the product ids; default: a new one, hence new devices, per run"
     )
@@ -97,9 +109,8 @@ def _parser() -> argparse.ArgumentParser:
 
 async def _run(where: Addresses, options: argparse.Namespace) -> int:
     run = secrets.token_hex(4)
-    scripts = plan(
-        options.seed, options.devices, options.seconds, rate=options.rate, prefix=options.prefix or f"fleet-{run}"
-    )
+    scripts = _scripts(options, options.prefix or f"fleet-{run}")
+    descriptors.allow(len(scripts))
     with ExitStack() as readers:
         audit = _audit(where, readers)
         async with Fleet(scripts, where.mqtt, run, dataset.load()) as fleet:
@@ -114,6 +125,16 @@ async def _run(where: Addresses, options: argparse.Namespace) -> int:
             report = _json(fleet.truth, verdict) if options.json else "\n".join(_text(fleet.truth, verdict))
     print(report)
     return BALANCED if verdict.balanced else UNBALANCED
+
+
+def _scripts(options: argparse.Namespace, prefix: str) -> tuple[Script, ...]:
+    if options.storm is not None:
+        return storm(options.seed, options.devices, options.storm, rate=_rate(options, STORMY), prefix=prefix)
+    return plan(options.seed, options.devices, options.seconds, rate=_rate(options, USUAL), prefix=prefix)
+
+
+def _rate(options: argparse.Namespace, default: float) -> float:
+    return default if options.rate is None else float(options.rate)
 
 
 def _audit(where: Addresses, readers: ExitStack) -> Audit:

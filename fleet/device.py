@@ -10,6 +10,7 @@ import aiomqtt
 from . import messages
 from .link import Link
 from .plan import Connect, Cut, Goodbye, Send, TakeOver
+from .wire import WireLink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,6 +33,8 @@ class CannotConnect(RuntimeError):
 class Device:
     """``clock`` gives Unix seconds; the script's times count from ``truth.started_at``.
 
+    ``crowd``: one of so many that its connections have to be `WireLink`s.
+
     Publishes and watches of connections run beside the script, in ``tasks``.
     """
 
@@ -44,6 +47,7 @@ class Device:
         weather: Sequence[WeatherRecord],
         tasks: asyncio.TaskGroup,
         clock: Callable[[], float],
+        crowd: bool = False,
     ) -> None:
         self.script = script
         self.identity = (script.product_id, script.device_id)
@@ -52,10 +56,11 @@ class Device:
         self._weather = weather
         self._tasks = tasks
         self._clock = clock
-        self._link: Link | None = None
+        self._crowd = crowd
+        self._link: Link | WireLink | None = None
         self._connection: Connection | None = None
         self._count = 0
-        self._publishing: dict[asyncio.Task[None], Link] = {}
+        self._publishing: dict[asyncio.Task[None], Link | WireLink] = {}
         truth.enlist(self.identity)
 
     async def play(self) -> None:
@@ -103,7 +108,7 @@ class Device:
 
     async def _connect(self) -> None:
         for _ in range(RETRIES):
-            link = Link(self._endpoint, self.identity, self.script.protocol)
+            link = self._new_link()
             asked_at = self._clock()
             try:
                 await link.open()
@@ -119,7 +124,12 @@ class Device:
         name = "/".join(self.identity)
         raise CannotConnect(f"{name} cannot connect to {self._endpoint}: {refusal}") from refusal
 
-    async def _watch(self, link: Link, connection: Connection) -> None:
+    def _new_link(self) -> Link | WireLink:
+        if self._crowd:
+            return WireLink(self._endpoint, self.identity)
+        return Link(self._endpoint, self.identity, self.script.protocol)
+
+    async def _watch(self, link: Link | WireLink, connection: Connection) -> None:
         """Notice an end that the device did not ask for; what was not acknowledged by then never will be."""
         await link.over()
         self._truth.closed(connection, self._clock(), "lost")
@@ -140,7 +150,7 @@ class Device:
         task.add_done_callback(self._publishing.pop)
         await asyncio.sleep(0)  # the task hands the packet to the socket before the next action
 
-    async def _publish(self, link: Link, message: Sent) -> None:
+    async def _publish(self, link: Link | WireLink, message: Sent) -> None:
         topic = messages.mqtt_topic(self.script, message.kind, message.message_id)
         try:
             await link.publish(topic, message.payload, qos=1)

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from .device import CannotConnect, Device
+from .plan import CROWD
 from .truth import Truth
 
 if TYPE_CHECKING:
@@ -38,7 +39,15 @@ class Fleet:
         self.truth = Truth(run, clock() + LEAD)
         self._tasks = asyncio.TaskGroup()
         self._devices = [
-            Device(script, endpoint=endpoint, truth=self.truth, weather=weather, tasks=self._tasks, clock=clock)
+            Device(
+                script,
+                endpoint=endpoint,
+                truth=self.truth,
+                weather=weather,
+                tasks=self._tasks,
+                clock=clock,
+                crowd=len(scripts) >= CROWD,
+            )
             for script in scripts
         ]
 

@@ -15,7 +15,7 @@ Kind: TypeAlias = Literal["weather", "frame", "status", "clock", "forecast"]
 """What a message is: a measurement in JSON, one in a device's own binary form, a status report, a pull that the hub
 answers, a pull that applications answer."""
 
-Behaviour: TypeAlias = Literal["steady", "takeover", "flapping", "clean", "unclean", "gone", "absent"]
+Behaviour: TypeAlias = Literal["steady", "takeover", "flapping", "clean", "unclean", "gone", "absent", "storm"]
 
 SHARES: tuple[tuple[Behaviour, float], ...] = (
     ("flapping", 0.10),  # short sessions, short pauses, half of them cut
@@ -30,6 +30,8 @@ PLACES = ("airport", "garden", "harbour", "rooftop")
 """The products. Device n belongs to place n modulo 4."""
 
 MIX: tuple[tuple[Kind, int], ...] = (("weather", 80), ("frame", 5), ("status", 8), ("clock", 4), ("forecast", 3))
+CROWD = 1000
+"""Devices from which on all of them speak MQTT 5, on connections that cost little (see `wire`)."""
 SHORTEST = 5
 """Seconds. A shorter run leaves no room for the behaviours."""
 
@@ -74,7 +76,7 @@ class Script(msgspec.Struct, frozen=True):
     device_id: str
     behaviour: Behaviour
     protocol: Literal[4, 5]
-    """MQTT 3.1.1 or 5."""
+    """MQTT 3.1.1 or 5; a crowd speaks 5."""
     offset: int
     """Where in the weather records this device begins: a week after its neighbour."""
     actions: tuple[Action, ...]
@@ -145,7 +147,7 @@ def _script(rng: random.Random, n: int, behaviour: Behaviour, outline: _Outline)
         product_id=f"{outline.prefix}-{PLACES[place]}" if outline.prefix else PLACES[place],
         device_id=f"station-{station:03}",
         behaviour=behaviour,
-        protocol=5 if n % 3 == 0 else 4,
+        protocol=5 if n % 3 == 0 or outline.devices >= CROWD else 4,
         offset=(place * stations + station) * 7,
         actions=tuple(_actions(rng, behaviour, outline)),
     )
@@ -157,7 +159,7 @@ def _actions(rng: random.Random, behaviour: Behaviour, outline: _Outline) -> lis
     for session in _sessions(rng, behaviour, length):
         actions.append(Connect(session.start))
         end = length if session.end is None else session.end
-        actions += _sends(rng, session.start, end, outline.rate)
+        actions += sends(rng, session.start, end, outline.rate)
         match session.ending:
             case "goodbye":
                 actions.append(Goodbye(end))
@@ -170,7 +172,7 @@ def _actions(rng: random.Random, behaviour: Behaviour, outline: _Outline) -> lis
     return actions
 
 
-def _sends(rng: random.Random, start: int, end: int, rate: float) -> list[Send]:
+def sends(rng: random.Random, start: int, end: int, rate: float) -> list[Send]:
     """Publish between two moments: ``rate`` per second on average, never two devices in step."""
     kinds, weights = zip(*MIX, strict=True)
     gap = 1000 / rate
@@ -193,6 +195,8 @@ def _sessions(rng: random.Random, behaviour: Behaviour, length: int) -> list[_Se
             return [_Session(first, rng.randint(length // 3, length * 3 // 4), rng.choice(("goodbye", "cut")))]
         case "flapping" | "clean" | "unclean":
             return _come_and_go(rng, first, length, _RHYTHMS[behaviour])
+        case "storm":
+            raise ValueError("a storm has a plan of its own")
 
 
 def _come_and_go(rng: random.Random, start: int, length: int, rhythm: _Rhythm) -> list[_Session]:

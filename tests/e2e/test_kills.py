@@ -6,39 +6,23 @@ import asyncio
 import signal
 from typing import TYPE_CHECKING
 
-import pytest
-
 from devstack.ports import HOST
 from devstack.stack import SERVICES
 from fleet import dataset
-from fleet.audit import Audit
 from fleet.fleet import Fleet
 from fleet.link import Endpoint
 from fleet.plan import plan
-from fleet.readers.clickhouse import ClickHouseReader
-from fleet.readers.kafka import KafkaReader
-from libs.runtime.settings import ClickHouseSettings, KafkaSettings
 from tests.support.names import unique
 from tests.support.polling import eventually_async
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from devstack.stack import Stack
+    from fleet.audit import Audit
     from fleet.truth import Truth
 
 DEVICES, SECONDS, RATE = 50, 20, 10
 PATIENCE = 60.0
 """Seconds. A service that was killed needs its group's session time-out before it works again."""
-
-
-@pytest.fixture
-def audit(stack: Stack) -> Iterator[Audit]:
-    kafka = KafkaReader(KafkaSettings(bootstrap=stack.kafka))
-    clickhouse = ClickHouseReader(ClickHouseSettings(url=stack.clickhouse_url))
-    yield Audit(kafka, clickhouse)
-    clickhouse.close()
-    kafka.close()
 
 
 async def kill_each_in_turn(stack: Stack, truth: Truth) -> None:
