@@ -31,6 +31,8 @@ class Load(threading.Thread):
         self._port, self._messages, self._pause = port, iter(messages), pause
         self._result: Future[None] = Future()
         self.acknowledged = 0
+        self.ahead = 0
+        """Messages sent and, when the connection ended, not acknowledged: they may have arrived or not."""
 
     def __enter__(self) -> Self:
         self.start()
@@ -55,6 +57,10 @@ class Load(threading.Thread):
         self._result.result(timeout)
         return self.acknowledged
 
+    def failure(self, timeout: float = TIMEOUT) -> BaseException | None:
+        """Waits for the end; what ended it early, else None."""
+        return self._result.exception(timeout)
+
     def _publish(self, connection: socket.socket) -> None:
         connection.sendall(mqtt5.ConnectPacket("", keep_alive=0, clean_start=True).write())
         unread, sent, waiting, more = bytearray(), 0, True, True
@@ -62,6 +68,7 @@ class Load(threading.Thread):
         while more or self.acknowledged < sent:
             if more and not waiting and sent - self.acknowledged < UNACKNOWLEDGED:
                 chunk = [packet for _, packet in zip(range(CHUNK), self._packets(sent), strict=False)]
+                self.ahead = sent + len(chunk) - self.acknowledged
                 connection.sendall(b"".join(chunk))
                 sent += len(chunk)
                 more = len(chunk) == CHUNK
@@ -84,6 +91,7 @@ class Load(threading.Thread):
             del unread[:size]
             if isinstance(packet, mqtt5.PubAckPacket):
                 self.acknowledged += 1
+                self.ahead -= 1
             elif isinstance(packet, mqtt5.ConnAckPacket):
                 assert int(packet.reason_code) == 0, packet.reason_code
                 waiting = False

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from fleet.evidence import Evidence
 from libs.runtime.kafka import client_config
+from libs.runtime.offsets import Place, offsets
 from libs.topics import names
 
 if TYPE_CHECKING:
@@ -19,10 +21,9 @@ if TYPE_CHECKING:
 
 TIMEOUT = 15.0
 """Seconds for one answer of the brokers."""
+RETRY = 0.25
+"""Seconds until brokers that refused are asked again."""
 BATCH = 5_000
-
-Place: TypeAlias = tuple[str, int]
-"""(topic, partition)."""
 
 
 class KafkaReader:
@@ -63,15 +64,26 @@ class KafkaReader:
     def catch_up(self, deadline: float) -> int:
         """Read up to what Kafka holds now; the number of records. ``deadline``: of `time.monotonic`.
 
-        Raises `TimeoutError`.
+        Raises `TimeoutError`, and `KafkaException` where Kafka refuses until then.
         """
         taken = 0
-        ends = self._offsets(self._next, OffsetSpec.latest())
+        ends = self._ends(deadline)
         while any(self._next[place] < end for place, end in ends.items()):
             if time.monotonic() > deadline:
                 raise TimeoutError("Kafka holds more than could be read in time")
             taken += self.advance(0.1)
         return taken
+
+    def _ends(self, deadline: float) -> dict[Place, int]:
+        """Wait, where they have none, for the partitions' leaders: Kafka may have been started again just now."""
+        pause = threading.Event()
+        while True:
+            try:
+                return self._offsets(self._next, OffsetSpec.latest())
+            except KafkaException:
+                if time.monotonic() > deadline:
+                    raise
+            pause.wait(RETRY)
 
     def close(self) -> None:
         self._consumer.close()
@@ -81,6 +93,4 @@ class KafkaReader:
         return [(topic, number) for topic in Evidence.TOPICS if topic in topics for number in topics[topic].partitions]
 
     def _offsets(self, places: Iterable[Place], which: OffsetSpec) -> dict[Place, int]:
-        asked = {TopicPartition(*place): which for place in places}
-        answers = self._admin.list_offsets(asked, request_timeout=TIMEOUT)
-        return {(place.topic, place.partition): answer.result().offset for place, answer in answers.items()}
+        return offsets(self._admin, places, which, TIMEOUT)

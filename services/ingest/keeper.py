@@ -46,8 +46,10 @@ class Keeper:
         Idle, it keeps the tail short where other services write to the same topics, and Kafka from forgetting it.
         """
         limits, noted, last = self._limits, 0, 0.0
+        pause = LOOK_EVERY
         while True:
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(pause)
+            pause = LOOK_EVERY
             new, since = flow.taken - noted, time.monotonic() - last
             due = new >= limits.checkpoint_every or since >= (limits.checkpoint if new else limits.idle_checkpoint)
             if due and flow.state in {State.LIVE, State.UNDECIDED}:
@@ -55,6 +57,7 @@ class Keeper:
                     noted = await self.checkpoint(link, flow)
                 except KafkaException as error:  # the note only stays behind; the connection must outlive Kafka
                     log.warning("checkpoint_failed", error=str(error))
+                    pause = limits.checkpoint
                 last = time.monotonic()
 
     async def checkpoint(self, link: Link, flow: Flow) -> int:

@@ -20,6 +20,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from libs.runtime import logs
+from libs.runtime.offsets import offsets
 
 from .resume import Filter
 
@@ -70,9 +71,9 @@ class Notes:
 
     def write(self, ends: Ends) -> None:
         """Move the note. One OffsetCommit request: all partitions or none."""
-        offsets = [TopicPartition(topic, number, offset) for (topic, number), offset in ends.items()]
+        note = [TopicPartition(topic, number, offset) for (topic, number), offset in ends.items()]
         with self._lock:
-            done = self._consumer.commit(offsets=offsets, asynchronous=False)
+            done = self._consumer.commit(offsets=note, asynchronous=False)
         _raise_first(done or [])
 
     def renew(self) -> None:
@@ -102,9 +103,7 @@ class Notes:
     def _offsets(self, spec: OffsetSpec) -> Ends:
         if not self._partitions:
             self._partitions = self._describe()
-        asked = {TopicPartition(topic, number): spec for topic, number in self._partitions}
-        answers = self._admin.list_offsets(asked, request_timeout=TIMEOUT)
-        return {(at.topic, at.partition): answer.result().offset for at, answer in answers.items()}
+        return offsets(self._admin, self._partitions, spec, TIMEOUT)
 
     def _settled_ends(self, quiet: float, longest: float, *, clock: Callable[[], float] = time.monotonic) -> Ends:
         """Wait until requests of a killed predecessor, which may still be under way, have arrived."""

@@ -4,71 +4,16 @@ from __future__ import annotations
 
 import itertools
 import signal
-import urllib.request
-from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
 from bench.support.mqtt_load import Load
-from libs.topics import names
 from tests.support.names import unique
 from tests.support.polling import eventually
-from tests.support.records import read_all
+from tests.support.uplink import assert_exact, await_stored, is_balanced, messages, metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from devstack.stack import Stack
-
-DEVICES = 50
-
-
-def messages(product: str, count: int) -> Iterator[tuple[str, bytes]]:
-    """Each device counts its own messages from 0; every payload but the number is the same."""
-    for number in range(count):
-        device, at = number % DEVICES, number // DEVICES
-        yield f"upload_data/{product}/d{device}/t/m{at}", b'{"n":%d}' % at
-
-
-def stored(stack: Stack, product: str) -> dict[str, list[int]]:
-    """The numbers in Kafka per device, in order of their offsets."""
-    found: dict[str, list[int]] = {}
-    for record in read_all(stack.kafka, names.DEVICE_TELEMETRY):
-        message = record.message
-        if message["product_id"] == product:
-            found.setdefault(message["device_id"], []).append(message["payload"]["n"])
-    return found
-
-
-def await_stored(stack: Stack, product: str, count: int) -> dict[str, list[int]]:
-    def enough() -> dict[str, list[int]]:
-        found = stored(stack, product)
-        total = sum(map(len, found.values()))
-        assert total >= count, f"{total} of {count}"
-        return found
-
-    return eventually(enough, 60, describe=f"{count} messages of {product} in Kafka")
-
-
-def assert_exact(found: dict[str, list[int]], count: int) -> None:
-    assert Counter({device: len(numbers) for device, numbers in found.items()}).total() == count
-    for device, numbers in found.items():
-        assert numbers == list(range(len(numbers))), f"{device}: lost, doubled or reordered"
-
-
-def metrics(stack: Stack) -> dict[str, float]:
-    """Samples of ingest by name, labels included, such as ``ingest_settled_total{account="produced"}``."""
-    with urllib.request.urlopen(stack.ops_url("ingest") + "/metrics", timeout=5) as answer:
-        lines = answer.read().decode().splitlines()
-    pairs = (line.rsplit(" ", 1) for line in lines if line.startswith("fleetlog_ingest"))
-    return {name.removeprefix("fleetlog_"): float(value) for name, value in pairs}
-
-
-def is_balanced(stack: Stack) -> bool:
-    found = metrics(stack)
-    settled = sum(value for name, value in found.items() if name.startswith("ingest_settled_total"))
-    assert found["ingest_received_total"] == settled + found["ingest_in_flight"], found
-    return found["ingest_in_flight"] == 0
 
 
 def end_repeatedly(stack: Stack, load: Load, number: signal.Signals, times: int, every: int) -> None:

@@ -1,0 +1,36 @@
+"""kill -9 of every service, five times each, at 5,000 messages per second."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from devstack.stack import SERVICES
+from tests.e2e.faults.scene import Scene, published
+from tests.support.polling import eventually
+
+if TYPE_CHECKING:
+    from bench.support.mqtt_load import Load
+    from devstack.stack import Stack
+    from fleet.audit import Audit
+
+KILLS = 5
+COUNT = 60_000
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_killed_five_times_nothing_is_lost_or_doubled_and_every_state_is_exact(
+    stack: Stack, audit: Audit, service: str
+) -> None:
+    before = stack.restarts(service)
+
+    def kill_again_and_again(load: Load) -> None:
+        for turn in range(1, KILLS + 1):
+            published(load, turn * COUNT // (KILLS + 1))
+            eventually(lambda: stack.pid(service) is not None, describe=f"{service} started again")
+            stack.kill(service, signal.SIGKILL)
+
+    await Scene(stack, audit, COUNT, seconds=12).play(kill_again_and_again)
+    assert stack.restarts(service) == before + KILLS
