@@ -36,6 +36,7 @@ from .recovery import LaneTableManager
 from .rows import Row
 from .settings import LaneSettings
 from .store import LaneTable
+from .ticker import Ticker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -133,6 +134,7 @@ class LaneApp(faust.App):
         }
         super().__init__(service, **{**DEFAULTS, **own, **faust_config(kafka), **options})
         self.health = Health(self)
+        self._ticker = Ticker(self, lane.tick_s)
 
     def lane(self, table: str, *, inbox: str, row: type[Row], **options: Any) -> Lane:
         """Declare a lane; its changelog is ``<service>-<table>-changelog``.
@@ -145,6 +147,8 @@ class LaneApp(faust.App):
         ``output_too_large`` (``max_output`` bytes), ``bad_key`` (missing, empty or reserved).
         ``terms``, ``deadline``: what `model.Terms` and `model.Due` find rows by.
         ``breaker``: (n, m) stops the process when more than n of the last m events are refused.
+        ``tick``: the worker that serves a partition broadcasts `libs.topics.messages.hub.TimePassed` into it every
+        ``FLEETLOG_LANE_TICK_S`` seconds. While partitions move, two workers may: folds take the maximum of ``at``.
         """
         if not issubclass(row, Row):
             raise TypeError(f"{row!r} is not a lane Row")
@@ -192,7 +196,7 @@ class LaneApp(faust.App):
     def on_init_dependencies(self) -> Any:
         config = client_config(self._kafka, **self._producer_config)
         self.lane_producer = LaneProducer(self, config, loop=self.loop, beacon=self.beacon)
-        return [self.lane_producer, *super().on_init_dependencies(), self.health]
+        return [self.lane_producer, *super().on_init_dependencies(), self.health, self._ticker]
 
     async def on_started(self) -> None:
         await super().on_started()

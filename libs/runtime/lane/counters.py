@@ -22,6 +22,8 @@ class Counters(msgspec.Struct):
     swept: int = 0
     abandoned: int = 0
     purged: int = 0
+    ticks: int = 0
+    ticks_lost: int = 0
 
 
 MEANINGS = {
@@ -35,6 +37,8 @@ MEANINGS = {
     "swept": "rows visited by sweeps of broadcasts",
     "abandoned": "sweeps given up at a rebalance or stop; a replay resumes them",
     "purged": "tombstones of deleted rows dropped from the table",
+    "ticks": "ticks written into the inbox by this worker",
+    "ticks_lost": "ticks that Kafka did not take; the next one stands for them",
 }
 
 

@@ -62,11 +62,13 @@ class Lane:
         max_shared: int = 512 * 1024,
         max_output: int = 1000 * 1000,
         breaker: tuple[int, int] = (1000, 10_000),
+        tick: bool = False,
     ) -> None:
         self.app: Any = app
         self.service, self.table, self.inbox, self.dead_letters = service, table, inbox, dead_letters
         self.decode, self.step, self.fold_shared = decode, step, fold_shared
         self.max_row, self.max_shared, self.max_output = max_row, max_shared, max_output
+        self.ticks = tick
         self.inbox_id = ""  # Kafka's; known from the first assignment on
         self._terms, self._deadline, self._shared = terms, deadline, shared
         self.codec = Codec(row, type(shared))

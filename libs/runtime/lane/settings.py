@@ -47,6 +47,13 @@ class LaneSettings(Settings, frozen=True, kw_only=True):
         int, Meta(ge=0, le=1000, description="Milliseconds a produced record may wait for others to share a request.")
     ] = 5
 
+    tick_s: Annotated[
+        float,
+        Meta(
+            ge=0.05, le=60, description="Seconds between the ticks by which a service that wants them learns the time."
+        ),
+    ] = 1.0
+
     def faults(self) -> Iterator[tuple[str, str]]:
         if self.heartbeat_s * 3 > self.session_timeout_s:
             yield "heartbeat_s", "must be at most a third of the session timeout"

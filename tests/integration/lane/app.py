@@ -25,6 +25,7 @@ def start(settings: Settings) -> int:
         deadline=deadline,
         max_row=settings.max_row,
         breaker=(settings.breaker, 1000),
+        tick=settings.tick,
     )
     lane.sweep_slice = settings.sweep_slice
     return worker.run(app, settings)

@@ -15,12 +15,14 @@ from libs.runtime.lane.rows import Row
 from libs.runtime.lane.settings import LaneSettings
 from libs.runtime.settings import ServiceSettings
 from libs.topics.codec import InvalidMessage, UnknownKind
+from libs.topics.messages.hub import TimePassed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 TABLE = "accounts"
 TAGS = 10
+TICK = b'{"type":"time_passed"'
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -50,6 +52,7 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     service: Annotated[str, Meta(description="Name of the app; its topics begin with it.")]
     max_row: Annotated[int, Meta(description="Bytes of a row.")] = 100_000
     breaker: Annotated[int, Meta(description="Dead letters that are borne in 1,000 events.")] = 1000
+    tick: Annotated[bool, Meta(description="Workers tell the time.")] = False
     sweep_slice: Annotated[int, Meta(description="Rows visited without a break.")] = 500
 
 
@@ -63,6 +66,8 @@ def outputs(service: str) -> str:
 
 def decode(value: bytes | None) -> Event:
     try:
+        if value and value.startswith(TICK):
+            return Event("tick", at=msgspec.json.decode(value, type=TimePassed).at)
         event = msgspec.json.decode(value or b"", type=Event)
     except msgspec.DecodeError as error:
         raise InvalidMessage(str(error)) from error
