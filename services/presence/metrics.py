@@ -28,8 +28,7 @@ def measure(lane: Lane) -> None:
     online: Counter[str] = Counter()
     for part in parts:
         if part.index is not None:
-            members, _ = part.index.snapshot()
-            online.update({str(source): len(keys) for (_, source), keys in members.items()})
+            online.update({str(source): devices for (_, source), devices in part.index.sizes().items()})
     ONLINE.clear()
     for source, devices in online.items():
         ONLINE.labels(source).set(devices)

@@ -145,7 +145,8 @@ class LaneApp(faust.App):
         ``dead_letters``: topic for events that are refused, with a reason: ``invalid_message`` (decode says so),
         ``poison`` (decode or step raised something else), ``row_too_large`` (``max_row`` or ``max_shared`` bytes),
         ``output_too_large`` (``max_output`` bytes), ``bad_key`` (missing, empty or reserved).
-        ``terms``, ``deadline``: what `model.Terms` and `model.Due` find rows by.
+        ``terms``, ``deadline``: what `model.Terms` and `model.Due` find rows by; ``tally``: what `reads.Reads.tally`
+        counts them by. Pure, and defined for every row.
         ``breaker``: (n, m) stops the process when more than n of the last m events are refused.
         ``tick``: the worker that serves a partition broadcasts `libs.topics.messages.hub.TimePassed` into it every
         ``FLEETLOG_LANE_TICK_S`` seconds. While partitions move, two workers may: folds take the maximum of ``at``.

@@ -1,7 +1,7 @@
-"""Indexes of one partition, derived from its rows: terms and deadlines.
+"""Indexes of one partition, derived from its rows: terms, deadlines and a tally.
 
 Contract: after every slice an index equals the one recomputed from the rows (`Index.snapshot` of both).
-Rows without terms and deadline cost nothing here.
+Rows without any of them cost nothing here.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from typing import Any
 
-from .model import DeadlineOf, Due, Term, Terms, TermsOf
+from .model import DeadlineOf, Due, TallyOf, Term, Terms, TermsOf
+from .tally import Tally
 
 BUCKET = 1000
 """Milliseconds of deadlines that share one bucket."""
@@ -59,16 +60,19 @@ class Deadlines:
 
 
 class Index:
-    """Terms and deadlines of one partition's rows."""
+    """Terms, deadlines and tally of one partition's rows."""
 
-    def __init__(self, terms: TermsOf | None, deadline: DeadlineOf | None) -> None:
+    def __init__(self, terms: TermsOf | None, deadline: DeadlineOf | None, tally: TallyOf | None = None) -> None:
         self._terms_of, self._deadline_of = terms, deadline
+        self.tally = None if tally is None else Tally(tally)
         self.clear()
 
     def clear(self) -> None:
         self._of: dict[bytes, tuple[Term, ...]] = {}
         self._members: dict[Term, set[bytes]] = {}
         self.deadlines = Deadlines()
+        if self.tally is not None:
+            self.tally.clear()
 
     def put(self, key: bytes, row: Any) -> None:
         """Set the key's row; None: it is gone."""
@@ -79,6 +83,8 @@ class Index:
             old = self._of.get(key, ())
             if new != old:
                 self._replace(key, old, new)
+        if self.tally is not None:
+            self.tally.put(key, row)
 
     def _replace(self, key: bytes, old: tuple[Term, ...], new: tuple[Term, ...]) -> None:
         for term in old:
@@ -99,6 +105,10 @@ class Index:
         if isinstance(targets, Due):
             return self.deadlines.due(targets.now)
         return sorted(set().union(*(self._members.get(term, ()) for term in targets.terms)))
+
+    def sizes(self) -> dict[Term, int]:
+        """Count the rows of each term; no key is looked at."""
+        return {term: len(members) for term, members in self._members.items()}
 
     def snapshot(self) -> tuple[dict[Term, set[bytes]], dict[bytes, int]]:
         """Members by term, deadlines by key."""

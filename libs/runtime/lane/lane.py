@@ -18,7 +18,7 @@ from .rows import SHARED_KEY, Codec, Dead, Row, SharedRow
 
 if TYPE_CHECKING:
     from .app import LaneApp
-    from .model import At, DeadlineOf, Decode, FoldShared, Step, Targets, TermsOf
+    from .model import At, DeadlineOf, Decode, FoldShared, Step, TallyOf, Targets, TermsOf
     from .part import Change, Part
     from .reads import Reads
     from .store import LaneTable, PartStore
@@ -58,6 +58,7 @@ class Lane:
         fold_shared: FoldShared = _keep,
         terms: TermsOf | None = None,
         deadline: DeadlineOf | None = None,
+        tally: TallyOf | None = None,
         max_row: int = 256 * 1024,
         max_shared: int = 512 * 1024,
         max_output: int = 1000 * 1000,
@@ -70,7 +71,7 @@ class Lane:
         self.max_row, self.max_shared, self.max_output = max_row, max_shared, max_output
         self.ticks = tick
         self.inbox_id = ""  # Kafka's; known from the first assignment on
-        self._terms, self._deadline, self._shared = terms, deadline, shared
+        self._terms, self._deadline, self._tally, self._shared = terms, deadline, tally, shared
         self.codec = Codec(row, type(shared))
         self.counters, self.breaker = Counters(), Breaker(*breaker)
         self.pipeline = Pipeline(table.changelog_name)
@@ -84,9 +85,8 @@ class Lane:
         return parts
 
     def new_index(self) -> Index | None:
-        if self._terms is None and self._deadline is None:
-            return None
-        return Index(self._terms, self._deadline)
+        derived = self._terms, self._deadline, self._tally
+        return None if derived == (None, None, None) else Index(*derived)
 
     def shared_of(self, part: Part) -> SharedRow[Any]:
         """Return the partition's own row; a fresh one before the first broadcast."""

@@ -78,6 +78,13 @@ DeadlineOf: TypeAlias = Callable[[Any], int | None]
 """When a row wants to be swept by `Due`, in milliseconds since 1970; None: never."""
 
 
+Tallied: TypeAlias = str | tuple[str, ...]
+"""What rows are counted by."""
+
+TallyOf: TypeAlias = Callable[[bytes, Any], Tallied | None]
+"""``tally(key, row) -> value | None``: the value that a row counts under; None: under none. Pure."""
+
+
 def send(topic: str, key: bytes | None, value: bytes) -> Output:
     """Make an output whose key decides the partition."""
     return (topic, key, value, ANY_PARTITION)

@@ -109,6 +109,10 @@ def step(  # noqa: PLR0911 - one return per kind of event
     return changed, (say(at, changed, shared),)
 
 
+def tally(key: bytes, row: Thing) -> tuple[str, str] | None:
+    return (key.decode()[:1], row.tag) if row.tag else None
+
+
 def fold_world(world: World, event: Event, at: At) -> tuple[World, Targets | None]:
     targets: Targets | None = None
     match event.kind:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from libs.runtime.lane.index import Index
 from libs.runtime.lane.model import Due, Terms
-from tests.unit.runtime.lane.lab import Lab, Thing, event
+from tests.unit.runtime.lane.lab import Lab, Thing, event, tally
 
 KEYS = st.sampled_from([b"a", b"b", b"c", b"d"])
 CHANGES: st.SearchStrategy[dict[str, Any]] = st.one_of(
@@ -19,14 +20,20 @@ CHANGES: st.SearchStrategy[dict[str, Any]] = st.one_of(
 
 
 def index() -> Index:
-    return Index(lambda row: (("tag", row.tag),) if row.tag else (), lambda row: row.due or None)
+    return Index(lambda row: (("tag", row.tag),) if row.tag else (), lambda row: row.due or None, tally)
+
+
+def counts(derived: Index | None) -> dict[Any, int]:
+    assert derived is not None
+    assert derived.tally is not None
+    return derived.tally.counts()
 
 
 @given(st.lists(st.tuples(KEYS, CHANGES), max_size=30), st.integers(1, 5), st.integers(0, 6000))
 def test_an_index_equals_the_one_recomputed_from_the_rows(
     changes: list[tuple[bytes, dict[str, Any]]], size: int, now: int
 ) -> None:
-    lab = Lab()
+    lab = Lab(tally=tally)
     inbox = [event(key, n, **change) for n, (key, change) in enumerate(changes)]
     changelog = []
     for start in range(0, len(inbox), size):
@@ -37,12 +44,15 @@ def test_an_index_equals_the_one_recomputed_from_the_rows(
         fresh.put(key, row)
     assert lab.part.index is not None
     assert lab.part.index.snapshot() == fresh.snapshot()
+    assert lab.part.index.sizes() == {term: len(keys) for term, keys in fresh.snapshot()[0].items()}
+    assert counts(lab.part.index) == Counter(tally(key, row) for key, row in lab.rows().items() if row.tag)
     due = sorted((row.due, key) for key, row in lab.rows().items() if 0 < row.due <= now)
     assert lab.part.index.select(Due(now)) == [key for _, key in due]
 
-    recovered = Lab(changelog).part
+    recovered = Lab(changelog, tally=tally).part
     assert recovered.index is not None
     assert recovered.index.snapshot() == fresh.snapshot()
+    assert counts(recovered.index) == counts(lab.part.index)
 
 
 def test_terms_name_the_rows_that_carry_any_of_them_once_each_in_order() -> None:

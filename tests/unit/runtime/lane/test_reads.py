@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from libs.runtime.lane.reads import NotOwned, Reads
-from tests.unit.runtime.lane.lab import Lab, event
+from tests.unit.runtime.lane.lab import Lab, event, tally
 
 
 @pytest.fixture
 def lab() -> Lab:
-    lab = Lab()
+    lab = Lab(tally=tally)
     lab.lane.app.tables = _Tables()
     lab.lane.reads = Reads(lab.lane, 1)
-    lab.feed(event(b"a", 0), event(b"b", 1), event(b"b", 2, "delete"))
+    lab.feed(event(b"a", 0, tag="red"), event(b"b", 1, tag="red"), event(b"b", 2, "delete"))
     return lab
 
 
@@ -53,6 +53,22 @@ def test_nothing_is_owned_during_a_rebalance_nor_before_recovery(lab: Lab) -> No
     lab.part.built = True
     lab.lane.app.tables.actives_ready = False
     assert lab.lane.reads.owned() == frozenset()
+
+
+def test_rows_that_live_are_counted_by_partition_and_value(lab: Lab) -> None:
+    lab.feed(event(b"aa", 3, tag="red"), event(b"c", 4, tag="blue"), event(b"d", 5))
+    assert lab.lane.reads.tally() == {0: {("a", "red"): 2, ("c", "blue"): 1}}
+    lab.feed(event(b"a", 6, tag="blue"), event(b"c", 7, "delete"))
+    assert lab.lane.reads.tally() == {0: {("a", "red"): 1, ("a", "blue"): 1}}
+    lab.lane.app.tables.actives_ready = False
+    assert lab.lane.reads.tally() == {}
+
+
+def test_a_lane_without_tally_counts_nothing() -> None:
+    plain = Lab()
+    plain.lane.app.tables = _Tables()
+    plain.feed(event(b"a", 0, tag="red"))
+    assert Reads(plain.lane, 1).tally() == {0: {}}
 
 
 def test_keys_live_where_the_java_client_puts_them() -> None:
