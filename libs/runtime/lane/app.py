@@ -141,12 +141,15 @@ class LaneApp(faust.App):
 
         ``inbox``: the only topic it folds. Records under `libs.topics.identity.BROADCAST_KEY` go to ``fold_shared``,
         all others to ``step``; both are pure (`model.Step`, `model.FoldShared`), as is ``decode`` (`model.Decode`).
-        ``row``: type of the table's rows; ``shared``: the first value of the partition's reference data.
+        ``row``: type of the table's rows; ``shared``: the first value of the partition's reference data; ``cell``: type
+        of those pieces of it that have changelog rows of their own (`model.Shared`, `model.Folded`).
         ``dead_letters``: topic for events that are refused, with a reason: ``invalid_message`` (decode says so),
-        ``poison`` (decode or step raised something else), ``row_too_large`` (``max_row`` or ``max_shared`` bytes),
+        ``poison`` (decode or step raised something else), ``row_too_large`` (``max_row`` bytes; ``max_shared`` of
+        the state, or ``max_cells`` of all cells that one broadcast sets),
         ``output_too_large`` (``max_output`` bytes), ``bad_key`` (missing, empty or reserved).
         ``terms``, ``deadline``: what `model.Terms` and `model.Due` find rows by; ``tally``: what `reads.Reads.tally`
         counts them by. Pure, and defined for every row.
+        ``swept``: called once per partition after the sweep of a broadcast that named targets (`model.Swept`).
         ``breaker``: (n, m) stops the process when more than n of the last m events are refused.
         ``tick``: the worker that serves a partition broadcasts `libs.topics.messages.hub.TimePassed` into it every
         ``FLEETLOG_LANE_TICK_S`` seconds. While partitions move, two workers may: folds take the maximum of ``at``.

@@ -7,12 +7,12 @@ encode to the same bytes, the recorded offset included; only revisions depend on
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
 from .part import Part
-from .replay import living, plain
+from .replay import cells, living, plain
 from .rows import SHARED_KEY, SharedRow
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .model import Output
     from .part import Record
     from .replay import Replayed
+    from .rows import Cell
 
 Said: TypeAlias = dict[bytes | None, dict[str | bytes, bytes]]
 """By key: messages by identity, in order."""
@@ -55,7 +56,8 @@ def compare(
 
     ``changelog``: records by partition, in order, of a lane at rest. ``logs``: records by topic, in order per key,
     without those of other producers; a topic that the replay writes to and that is not among them counts as empty.
-    ``only``: the keys of rows and messages to compare; of the partitions' shared rows, all are.
+    ``only``: the keys of rows and messages to compare; of the partitions' shared rows and cells,
+    all are.
     """
     found = list(_rows(replayed, changelog, only))
     for topic in sorted(replayed.outputs.keys() | logs.keys()):
@@ -76,11 +78,20 @@ def _rows(
             row, other = live.get(key), wanted.get(key)
             if row is None or other is None or codec.encode(row) != codec.encode(other):
                 yield f"row {key!r} of partition {number} is {row}, replayed it is {other}"
+        yield from _cells(replayed, number, cells(part, codec))
         frame = part.peek(SHARED_KEY)
         shared = plain(codec.thaw_shared(frame)) if isinstance(frame, bytes) else None
         expected = replayed.shared.get(number)
         if not _same_shared(replayed, shared, expected):
             yield f"the shared row of partition {number} is {shared}, replayed it is {expected}"
+
+
+def _cells(replayed: Replayed, number: int, live: Mapping[str, Cell[Any]]) -> Iterator[str]:
+    encode, wanted = replayed.codec.encode, replayed.cells.get(number, {})
+    for name in sorted(live.keys() | wanted.keys()):
+        cell, other = live.get(name), wanted.get(name)
+        if encode(cell) != encode(other):
+            yield f"cell {name!r} of partition {number} is {cell}, replayed it is {other}"
 
 
 def _same_shared(replayed: Replayed, live: SharedRow[object] | None, wanted: SharedRow[object] | None) -> bool:

@@ -7,18 +7,20 @@ broadcast sweeps, the partition's later slices are held. Partitions interleave.
 from __future__ import annotations
 
 import asyncio
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from .counters import Breaker, Counters
 from .fail import EXIT_CONFIG, die, log
 from .index import Index
+from .model import Shared
 from .passage import passage
 from .pipeline import Batch, Pipeline
 from .rows import SHARED_KEY, Codec, Dead, Row, SharedRow
 
 if TYPE_CHECKING:
     from .app import LaneApp
-    from .model import At, DeadlineOf, Decode, FoldShared, Step, TallyOf, Targets, TermsOf
+    from .model import At, DeadlineOf, Decode, FoldShared, Step, Swept, TallyOf, Targets, TermsOf
     from .part import Change, Part
     from .reads import Reads
     from .store import LaneTable, PartStore
@@ -56,23 +58,27 @@ class Lane:
         dead_letters: str,
         shared: Any = None,
         fold_shared: FoldShared = _keep,
+        cell: Any = None,
+        swept: Swept | None = None,
         terms: TermsOf | None = None,
         deadline: DeadlineOf | None = None,
         tally: TallyOf | None = None,
         max_row: int = 256 * 1024,
         max_shared: int = 512 * 1024,
+        max_cells: int = 256 * 1024,
         max_output: int = 1000 * 1000,
         breaker: tuple[int, int] = (1000, 10_000),
         tick: bool = False,
     ) -> None:
         self.app: Any = app
         self.service, self.table, self.inbox, self.dead_letters = service, table, inbox, dead_letters
-        self.decode, self.step, self.fold_shared = decode, step, fold_shared
-        self.max_row, self.max_shared, self.max_output = max_row, max_shared, max_output
+        self.decode, self.step, self.fold_shared, self.swept = decode, step, fold_shared, swept
+        self.max_row, self.max_shared, self.max_cells, self.max_output = max_row, max_shared, max_cells, max_output
         self.ticks = tick
         self.inbox_id = ""  # Kafka's; known from the first assignment on
         self._terms, self._deadline, self._tally, self._shared = terms, deadline, tally, shared
-        self.codec = Codec(row, type(shared))
+        self.has_cells = cell is not None
+        self.codec = Codec(row, type(shared), cell if self.has_cells else Any)
         self.counters, self.breaker = Counters(), Breaker(*breaker)
         self.pipeline = Pipeline(table.changelog_name)
         self._sweeping: list[Part] = []
@@ -94,6 +100,11 @@ class Lane:
             stored = part.peek(SHARED_KEY)
             part.shared = self.codec.thaw_shared(stored) if isinstance(stored, bytes) else SharedRow(state=self._shared)
         return part.shared
+
+    def reference(self, part: Part) -> Any:
+        """Return what steps see as ``shared``."""
+        state = self.shared_of(part).state
+        return Shared(state, MappingProxyType(part.cells)) if self.has_cells else state
 
     def recognise(self, part: Part) -> None:
         """Refuse an inbox that is not the one whose offsets the rows hold: it would seem to be folded already."""

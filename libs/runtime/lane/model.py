@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
+
+S = TypeVar("S")
+C = TypeVar("C")
 
 ANY_PARTITION = -1
 
@@ -65,8 +68,34 @@ Step: TypeAlias = Callable[[Any, Any, At, Any], tuple[Any, Sequence[Output]]]
 Pure, and it never changes its arguments: the same row means "no change", another one replaces it, None deletes it.
 """
 
-FoldShared: TypeAlias = Callable[[Any, Any, At], tuple[Any, Targets | None]]
-"""``fold_shared(shared, event, at) -> (shared, targets | None)``: folds a broadcast, names the rows to sweep. Pure."""
+
+class Shared(msgspec.Struct, Generic[S, C], frozen=True):
+    """What steps see as ``shared`` in a lane with cells: the partition's reference data, read-only."""
+
+    state: S
+    cells: Mapping[str, C]
+
+
+class Folded(msgspec.Struct, Generic[S, C], frozen=True):
+    """What a broadcast makes of the reference data, where a pair of state and targets does not say enough."""
+
+    state: S
+    targets: Targets | None = None
+    cells: Mapping[str, C | None] = {}
+    """Cells to set, by name; None deletes."""
+
+
+FoldShared: TypeAlias = Callable[[Any, Any, At], tuple[Any, Targets | None] | Folded[Any, Any]]
+"""``fold_shared(shared, event, at) -> (state, targets | None) | Folded``: folds a broadcast, names the rows to sweep.
+
+Pure. ``shared`` is the state; in a lane with cells it is `Shared`.
+"""
+
+Swept: TypeAlias = Callable[[Any, Any, At, int], Sequence[Output]]
+"""``swept(shared, event, at, matched) -> outputs``: what a partition says after a broadcast's sweep. Pure.
+
+``matched``: how many rows the broadcast named when it was folded; the same on every replay, 0 if none.
+"""
 
 Decode: TypeAlias = Callable[[bytes | None], Any]
 """A record's value to an event. `libs.topics.codec.UnknownKind`: skipped; any other exception: a dead letter."""

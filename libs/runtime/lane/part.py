@@ -1,7 +1,8 @@
 """The rows of one partition.
 
 `Part.rows` always holds what is not settled yet. ``offset`` is the changelog offset that the stored rows are complete
-up to, ``revision`` the highest one seen, ``shared`` the partition's own row as of the last broadcast folded.
+up to, ``revision`` the highest one seen, ``shared`` the partition's own row as of the last broadcast folded, ``cells``
+what the cells hold then.
 """
 
 from __future__ import annotations
@@ -10,7 +11,21 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from .rows import GENERATION_SHIFT, PREFIX, SHARED_KEY, Codec, Dead, SharedRow, Stored, is_dead, prefix_of, revision_of
+from .rows import (
+    GENERATION_SHIFT,
+    PREFIX,
+    SHARED_KEY,
+    Cell,
+    Codec,
+    Dead,
+    Row,
+    SharedRow,
+    Stored,
+    cell_name,
+    is_dead,
+    prefix_of,
+    revision_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -50,6 +65,7 @@ class Part:
         self.revision = 0
         self.rows: dict[bytes, Any] = {}  # bytes | Row; the author's type is known to the codec alone
         self.shared: SharedRow[Any] | None = None
+        self.cells: dict[str, Any] = {}
         self.built = False  # index and graves describe the rows
         self.graves: deque[tuple[bytes, Dead]] = deque()  # deleted rows, oldest first
         self.sweep: Iterator[None] | None = None  # the broadcast under way
@@ -71,12 +87,21 @@ class Part:
         return stored
 
     def items(self) -> Iterator[tuple[bytes, Any]]:
-        """Every row except the shared one, unsettled changes included."""
+        """Every row, unsettled changes included; not those of the lane itself."""
         rows = self.rows
-        return ((key, rows[key]) for key in list(rows) if key != SHARED_KEY and key in rows)
+        return ((key, rows[key]) for key in list(rows) if key[0] and key in rows)
+
+    def everything(self) -> Iterator[tuple[bytes, Any]]:
+        """Every row, those of the lane itself among them."""
+        rows = self.rows
+        return ((key, rows[key]) for key in list(rows) if key in rows)
 
     def keys(self) -> list[bytes]:
         return [key for key, _ in self.items()]
+
+    def living(self) -> list[bytes]:
+        """List the keys of the rows that are not deleted; the event loop stands still meanwhile."""
+        return [key for key, stored in self.rows.items() if key[0] and not is_dead(stored)]
 
     # -- own writes, after the changelog acknowledged them
     def settle(self, changed: Sequence[Change], offset: int | None, revision: int, *, purge: bool) -> None:
@@ -104,7 +129,7 @@ class Part:
         highest = b""
         for record in records:
             key, value = record.key, record.value
-            if key is None:
+            if not key:
                 continue  # none of ours: every row has a key
             if value is not None:
                 old = fresh.get(key) or rows.get(key)
@@ -125,7 +150,7 @@ class Part:
         self.offset = offset
 
     async def build(self, codec: Codec) -> None:
-        """Derive index and graves from the rows; a newer build or an applied slice ends this one."""
+        """Derive index, graves and cells from the rows; a newer build or an applied slice ends this one."""
         token = self._building = object()
         for _ in self.derive(codec):
             await asyncio.sleep(0)
@@ -135,18 +160,46 @@ class Part:
     def derive(self, codec: Codec) -> Iterator[None]:
         """Do what `build` does; yields where others may get a turn."""
         graves: list[tuple[bytes, Dead]] = []
+        cells: dict[str, Any] = {}
         index = self.index
         if index is not None:
             index.clear()
-        for n, (key, stored) in enumerate(self.items(), 1):
+        for n, (key, stored) in enumerate(self.everything(), 1):
             row = stored
-            if isinstance(stored, bytes) and (index is not None or is_dead(stored)):
+            if not key[0]:
+                row = self._cell(key, stored, codec, cells)
+            elif isinstance(stored, bytes) and (index is not None or is_dead(stored)):
                 row = codec.thaw(stored)
             if isinstance(row, Dead):
                 graves.append((key, row))
-            elif index is not None:
+            elif index is not None and key[0]:
                 index.put(key, row)
             if not n % BUILD_SLICE:
                 yield
+        self._redo(codec, cells)
         graves.sort(key=lambda grave: grave[1].revision)
-        self.graves, self.built = deque(graves), True
+        self.graves, self.cells, self.built = deque(graves), cells, True
+
+    def _cell(self, key: bytes, stored: Any, codec: Codec, cells: dict[str, Any]) -> Row | None:
+        """Add a cell to the others; None: the row is none."""
+        name = cell_name(key)
+        if name is None:
+            return None
+        row: Row = codec.thaw_cell(stored) if isinstance(stored, bytes) else stored
+        if isinstance(row, Cell):
+            cells[name] = row.state
+        if key in self.rows:
+            self.rows[key] = row  # not the frame too
+        return row
+
+    def _redo(self, codec: Codec, cells: dict[str, Any]) -> None:
+        """Change cells as the last broadcast did: a crash may have been faster than their own rows."""
+        head = self.peek(SHARED_KEY)
+        if not isinstance(head, bytes):
+            return
+        for name, encoded in codec.thaw_shared(head).cells.items():
+            state = codec.cell_state(encoded)
+            if state is None:
+                cells.pop(name, None)
+            else:
+                cells[name] = state

@@ -19,7 +19,7 @@ from .model import Output
 from .part import Part
 from .passage import passage
 from .pipeline import Pipeline
-from .rows import Codec, Row, SharedRow, is_dead
+from .rows import Cell, Codec, Row, SharedRow, cell_name, is_dead
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -35,6 +35,8 @@ class Replayed(msgspec.Struct):
     rows: dict[int, dict[bytes, Row]]
     """Those that live, by key."""
     shared: dict[int, SharedRow[Any]]
+    cells: dict[int, dict[str, Cell[Any]]]
+    """Those that there are, by name."""
     outputs: dict[str, list[Output]]
     """By topic, in the order of the inbox; the dead letters are among them."""
     counters: Counters
@@ -108,6 +110,7 @@ class Replay:
         return Replayed(
             rows={number: living(part, lane.codec) for number, part in parts.items()},
             shared={number: plain(lane.shared_of(part)) for number, part in parts.items()},
+            cells={number: cells(part, lane.codec) for number, part in parts.items()},
             outputs=self._recorder.outputs,
             counters=lane.counters,
             codec=lane.codec,
@@ -133,6 +136,17 @@ def living(part: Part, codec: Codec) -> dict[bytes, Row]:
         if not is_dead(stored):
             row = codec.thaw(stored) if isinstance(stored, bytes) else stored
             found[key] = msgspec.structs.replace(row, revision=0)
+    return found
+
+
+def cells(part: Part, codec: Codec) -> dict[str, Cell[Any]]:
+    """Return the cells by name, without their revisions."""
+    found = {}
+    for key, stored in part.everything():
+        name = cell_name(key)
+        row = codec.thaw_cell(stored) if name is not None and isinstance(stored, bytes) else stored
+        if name is not None and isinstance(row, Cell):
+            found[name] = msgspec.structs.replace(row, revision=0)
     return found
 
 

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import rocksdict
 
 from .part import Change, Part
-from .rows import SHARED_KEY, Stored
+from .rows import is_dead
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from .index import Index
+    from .rows import Stored
 
 
 class RocksPart(Part):
@@ -40,11 +41,16 @@ class RocksPart(Part):
         return row if row is not None else self.db.get(key)
 
     def items(self) -> Iterator[tuple[bytes, Any]]:
-        own = {SHARED_KEY, self.meta_key}
-        cached = {key: row for key, row in self.rows.items() if key not in own}
-        yield from list(cached.items())
+        return ((key, row) for key, row in self.everything() if key[0])
+
+    def living(self) -> list[bytes]:
+        return [key for key, stored in self.items() if not is_dead(stored)]
+
+    def everything(self) -> Iterator[tuple[bytes, Any]]:
+        cached = {key: row for key, row in self.rows.items() if key != self.meta_key}
+        yield from cached.items()
         for key, value in self.db.items():
-            if key not in cached and key not in own:
+            if key not in cached and key != self.meta_key:
                 yield key, value
 
     def settle(self, changed: Sequence[Change], offset: int | None, revision: int, *, purge: bool) -> None:

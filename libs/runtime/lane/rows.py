@@ -21,6 +21,9 @@ S = TypeVar("S")
 SHARED_KEY = b"\x00shared"
 """Changelog key of the partition's own row. Keys that begin with a zero byte are never a device's."""
 
+CELL = b"\x00cell:"
+"""Changelog keys of cells begin with it; the name follows."""
+
 PREFIX = 8
 GENERATION_SHIFT = 32
 
@@ -45,6 +48,16 @@ class SharedRow(Row, Generic[S], kw_only=True):
     state: S
     inbox: str = ""
     """Kafka's id of the topic whose offsets the rows hold; one that is created anew has another."""
+    matched: int = 0
+    """How many rows the last broadcast's targets named when it was folded."""
+    cells: dict[str, msgspec.Raw] = {}
+    """What the last broadcast made of cells, encoded; nil: deleted. Their own rows follow this one."""
+
+
+class Cell(Row, Generic[S], kw_only=True):
+    """A piece of reference data with a changelog row of its own; ``offset`` is that of the broadcast that set it."""
+
+    state: S
 
 
 Stored: TypeAlias = bytes | Row | None
@@ -72,13 +85,24 @@ def is_dead(stored: bytes | Row) -> bool:
     return bool(stored[PREFIX - 1] & 1) if isinstance(stored, bytes) else stored.__class__ is Dead
 
 
+def cell_key(name: str) -> bytes:
+    return CELL + name.encode()
+
+
+def cell_name(key: bytes) -> str | None:
+    """Return the name of the cell that has this key, None for the key of anything else."""
+    return key[len(CELL) :].decode() if key.startswith(CELL) else None
+
+
 class Codec:
     """Turns the rows of one lane into frames and back."""
 
-    def __init__(self, row_type: type[Row], shared_type: Any) -> None:
+    def __init__(self, row_type: type[Row], shared_type: Any, cell_type: Any = Any) -> None:
         self._live: Callable[[memoryview], Row] = msgspec.msgpack.Decoder(row_type).decode
         self._dead: Callable[[memoryview], Row] = msgspec.msgpack.Decoder(Dead).decode
         self._shared: Callable[[memoryview], SharedRow[Any]] = msgspec.msgpack.Decoder(SharedRow[shared_type]).decode
+        self._cell: Callable[[memoryview], Cell[Any]] = msgspec.msgpack.Decoder(Cell[cell_type]).decode
+        self.cell_state: Callable[[msgspec.Raw], Any] = msgspec.msgpack.Decoder(cell_type | None).decode
         self.encode: Callable[[Any], bytes] = msgspec.msgpack.Encoder().encode
 
     def thaw(self, framed: bytes) -> Row:
@@ -89,3 +113,9 @@ class Codec:
     def thaw_shared(self, framed: bytes) -> SharedRow[Any]:
         """Decode the shared row. Raises `msgspec.DecodeError`."""
         return self._shared(memoryview(framed)[PREFIX:])
+
+    def thaw_cell(self, framed: bytes) -> Cell[Any] | Dead:
+        """Decode a cell, or what is left of it. Raises `msgspec.DecodeError`."""
+        decode: Callable[[memoryview], Any] = self._dead if is_dead(framed) else self._cell
+        found: Cell[Any] | Dead = decode(memoryview(framed)[PREFIX:])
+        return found

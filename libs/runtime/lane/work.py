@@ -15,7 +15,7 @@ from libs.topics.identity import BROADCAST_KEY
 
 from .letters import MAX_KEY, BadKey, OutputTooLarge, RowTooLarge, letter, reason_of
 from .model import At
-from .rows import SHARED_KEY, Dead, Row, SharedRow, is_dead, prefix
+from .rows import SHARED_KEY, Cell, Dead, Row, SharedRow, is_dead, prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -54,6 +54,7 @@ class Work:
     """Effects of one slice on one partition, not yet sent."""
 
     __slots__ = (
+        "_cells",
         "_dead_prefix",
         "_deleted",
         "_frames",
@@ -73,6 +74,7 @@ class Work:
         self._live_prefix, self._dead_prefix = prefix(self.revision), prefix(self.revision, dead=True)
         self._frames: dict[bytes, bytes] = {}
         self._shared_frame: bytes | None = None
+        self._cells: dict[bytes, bytes] = {}
         self._deleted = False
         self.outputs: dict[str, list[Message]] = {}
         self.refusals: list[str] = []
@@ -93,7 +95,7 @@ class Work:
     def _run(self, records: Sequence[Record], start: int, decode: Decode, *, swept: bool) -> int:  # noqa: C901, PLR0912
         lane, part, frames, outbox = self._lane, self.part, self._frames, self.outputs
         rows, get, step, thaw, encode = part.rows, part.rows.get, lane.step, lane.codec.thaw, lane.codec.encode
-        topic, number, shared = lane.inbox, part.number, lane.shared_of(part).state
+        topic, number, shared = lane.inbox, part.number, lane.reference(part)
         max_row, max_output = lane.max_row, lane.max_output
         for n in range(start, len(records)):
             record = records[n]
@@ -169,10 +171,30 @@ class Work:
         self.part.shared = shared
         self._shared_frame = self._live_prefix + self._lane.codec.encode(shared)
 
+    def put_cell(self, key: bytes, row: Cell[Any] | Dead) -> None:
+        """Set a cell; in the changelog it goes between the shared row and the rows folded under it."""
+        row.revision = self.revision
+        before = self._live_prefix
+        if isinstance(row, Dead):
+            self.part.graves.append((key, row))
+            before = self._dead_prefix
+        self.part.rows[key] = row
+        self._cells[key] = before + self._lane.codec.encode(row)
+
+    def say(self, outputs: Sequence[Output]) -> None:
+        """Add outputs that are no row's. Raises `OutputTooLarge`, and adds none then."""
+        for topic, message in _messages(outputs, self._lane.max_output):
+            self.outputs.setdefault(topic, []).append(message)
+
     def finish(self) -> list[Change]:
-        """Bring index and graves up to date with the changed rows; returns these, framed, the shared row first."""
+        """Bring index and graves up to date with the changed rows; returns these, framed.
+
+        The shared row comes first, then cells.
+        """
         part, rows, index = self.part, self.part.rows, self.part.index
         changed: list[Change] = [{"key": key, "value": frame} for key, frame in self._frames.items()]
+        if self._cells:
+            changed[:0] = [{"key": key, "value": frame} for key, frame in self._cells.items()]
         if self._shared_frame is not None:
             changed.insert(0, {"key": SHARED_KEY, "value": self._shared_frame})
         if index is None and not self._deleted:

@@ -6,7 +6,7 @@ from libs.runtime import main
 from libs.runtime.lane import worker
 from libs.runtime.lane.app import LaneApp
 from libs.topics.names import dead_letters
-from tests.integration.lane.ledger import TABLE, Account, Ledger, Settings, World, deadline, decode, inbox, terms
+from tests.integration.lane.ledger import TABLE, Account, Ledger, Rate, Settings, World, deadline, decode, inbox, terms
 
 
 def start(settings: Settings) -> int:
@@ -21,6 +21,8 @@ def start(settings: Settings) -> int:
         dead_letters=dead_letters(settings.service),
         shared=World(),
         fold_shared=ledger.fold,
+        cell=Rate,
+        swept=ledger.swept,
         terms=terms,
         deadline=deadline,
         max_row=settings.max_row,

@@ -1,16 +1,16 @@
-"""The service under test: accounts with deposits, deadlines, deletes, and broadcasts that sweep them.
+"""The service under test: accounts with deposits, deadlines, deletes, and broadcasts that sweep them or set cells.
 
 Every output holds all that its step knew, so that a single difference in order or shared state shows in some byte.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
-from libs.runtime.lane.model import At, Due, Everything, Output, Targets, Terms, send
+from libs.runtime.lane.model import At, Due, Everything, Folded, Output, Shared, Targets, Terms, send
 from libs.runtime.lane.rows import Row
 from libs.runtime.lane.settings import LaneSettings
 from libs.runtime.settings import ServiceSettings
@@ -45,6 +45,16 @@ class Account(Row, kw_only=True):
 class World(msgspec.Struct, array_like=True, frozen=True):
     broadcasts: int = 0
     total: int = 0
+
+
+class Rate(msgspec.Struct, array_like=True, frozen=True):
+    """A cell; one for each tag that was rated. It knows how often it was set, so that setting it twice shows."""
+
+    value: int
+    writes: int
+
+
+Reference: TypeAlias = Shared[World, Rate]
 
 
 class Settings(ServiceSettings, frozen=True, kw_only=True):
@@ -82,7 +92,9 @@ class Ledger:
     def __init__(self, service: str) -> None:
         self.topic = outputs(service)
 
-    def step(self, row: Account | None, event: Event, at: At, world: World) -> tuple[Account | None, Sequence[Output]]:
+    def step(
+        self, row: Account | None, event: Event, at: At, shared: Reference
+    ) -> tuple[Account | None, Sequence[Output]]:
         account = row or Account()
         replace = msgspec.structs.replace
         match event.kind:
@@ -104,25 +116,38 @@ class Ledger:
             case _:
                 new = replace(account, visits=account.visits + 1)
         if new is not None and new is not row:
-            new = replace(new, world=world.broadcasts)
-        return new, (send(self.topic, at.key, self._say(at, new, world)),)
+            new = replace(new, world=shared.state.broadcasts)
+        return new, (send(self.topic, at.key, self._say(at, new, shared)),)
 
     @staticmethod
-    def _say(at: At, row: Account | None, world: World) -> bytes:
+    def _say(at: At, row: Account | None, shared: Reference) -> bytes:
         fields = None if row is None else [row.deposits, row.total, row.visits, row.deadlines, row.expired, row.world]
-        return msgspec.json.encode([at.id(), fields, world])
+        rate = None if row is None else shared.cells.get(str(row.total % TAGS))
+        return msgspec.json.encode([at.id(), fields, shared.state, rate])
 
     @staticmethod
-    def fold(world: World, event: Event, _at: At) -> tuple[World, Targets | None]:
-        moved = World(world.broadcasts + 1, world.total + event.value)
+    def fold(shared: Reference, event: Event, _at: At) -> Folded[World, Rate]:
+        targets: Targets | None = None
+        cells: dict[str, Rate | None] = {}
+        tag = event.value % TAGS
         match event.kind:
             case "tick":
-                return moved, Due(event.at)
+                targets = Due(event.at)
             case "everything":
-                return moved, Everything()
+                targets = Everything()
             case "tagged":
-                return moved, Terms((("tag", event.value % TAGS),))
-        return moved, None
+                targets = Terms((("tag", tag),))
+            case "rate":
+                targets = Terms((("tag", tag),))
+                old = shared.cells.get(str(tag))
+                cells[str(tag)] = Rate(event.value, 1 if old is None else old.writes + 1)
+            case "unrate":
+                cells = dict.fromkeys(map(str, range(tag)))
+        return Folded(World(shared.state.broadcasts + 1, shared.state.total + event.value), targets, cells)
+
+    def swept(self, shared: Reference, event: Event, at: At, matched: int) -> Sequence[Output]:
+        value = msgspec.json.encode([at.id(), event.kind, matched, shared.state, sorted(shared.cells.items())])
+        return (send(self.topic, b"partition-%d" % at.partition, value),)
 
 
 def terms(key_total: Account) -> tuple[tuple[str, int], ...]:

@@ -57,7 +57,7 @@ class Load(threading.Thread):
                 done += 1
             if passed > broadcasts * 0.25:
                 broadcasts += 1
-                kind = ("tick", "everything", "tick", "tagged", "tick", "note")[broadcasts % 6]
+                kind = ("tick", "everything", "rate", "tagged", "tick", "note", "rate", "unrate")[broadcasts % 8]
                 self.broadcast(kind, value=broadcasts, at=int(time.time() * 1000))
             self.producer.poll(0)
         self.flush()

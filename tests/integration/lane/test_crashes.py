@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from libs.topics.names import changelog
-from tests.integration.lane.ledger import TABLE, outputs
-from tests.integration.lane.topics import configure
+from tests.integration.lane.ledger import TABLE, Rate, outputs
+from tests.integration.lane.topics import PARTITIONS, configure
 from tests.integration.lane.truth import Found, assert_exact
 from tests.support.polling import eventually
 
@@ -49,7 +49,10 @@ def test_kill_9_in_the_middle_of_sweeps_changes_nothing(scene: Scene) -> None:
     for share in (0.2, 0.7):
         wanted = scene.count(outputs(scene.service)) + share * 12_000
         load.broadcast("everything", value=1)
+        for value in (2, 17):
+            load.broadcast("rate", value=value)
         load.broadcast("tagged", value=3)
+        load.broadcast("unrate", value=3)
         for number in range(0, 12_000, 100):
             load.put(b"account-%05d" % number, "deposit", value=1)
         load.flush()
@@ -61,6 +64,7 @@ def test_kill_9_in_the_middle_of_sweeps_changes_nothing(scene: Scene) -> None:
     assert worker.stop() == 0
     truth, _ = assert_exact(scene.bootstrap, scene.service)
     assert all(row.visits >= 2 for row in truth.rows.values())
+    assert truth.cells == {number: {"7": Rate(17, 2)} for number in range(PARTITIONS)}
 
 
 def test_a_changelog_that_rejects_rows_stops_the_process_and_the_commits(scene: Scene) -> None:

@@ -9,6 +9,8 @@ import pytest
 import rocksdict
 
 from libs.runtime.lane.rocks import RocksPart
+from libs.runtime.lane.rows import cell_key
+from tests.unit.runtime.lane.celled import CELLED, Note
 from tests.unit.runtime.lane.lab import Lab, broadcast, event
 
 if TYPE_CHECKING:
@@ -51,6 +53,27 @@ def test_settled_rows_offset_revision_and_shared_row_survive_a_restart(disk: Dis
     assert (again.part.offset, again.part.revision) == (1, revision)
     assert again.lane.shared_of(again.part).offset == 2
     assert [key for key, _ in again.part.graves] == [b"a"]
+
+
+def test_cells_survive_a_restart_and_leave_the_disk_when_they_are_deleted(disk: Disk) -> None:
+    lab = Lab(part=disk.open(), **CELLED)
+    lab.feed(event(b"a", 0), broadcast(1, "none", cells={"x": "red", "y": "blue"}))
+    lab.deliver()
+    lab.part = None  # type: ignore[assignment] # so that the database closes
+    lab.lane.pipeline._sending.clear()
+    del lab
+
+    again = Lab(part=disk.open(), **CELLED)
+    assert again.part.cells == {"x": Note("red"), "y": Note("blue")}
+    assert again.part.keys() == [b"a"]
+    again.feed(broadcast(2, "everything", cells={"x": None}))
+    again.deliver()
+    again.lane.purge(again.part, 3)
+    again.deliver()
+    part = again.part
+    assert isinstance(part, RocksPart)
+    assert part.db.get(cell_key("x")) is None
+    assert (part.cells, again.counts()) == ({"y": Note("blue")}, {b"a": 2})
 
 
 def test_what_is_not_settled_is_not_on_disk(disk: Disk) -> None:

@@ -48,6 +48,7 @@ class Event(msgspec.Struct, frozen=True):
     text: str | None = None
     now: int = 0
     keys: tuple[str, ...] = ()
+    cells: dict[str, str | None] = {}
 
 
 class Thing(Row, kw_only=True):

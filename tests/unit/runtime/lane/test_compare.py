@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from libs.runtime.lane.compare import compare, identity
 from libs.runtime.lane.replay import replay
 from libs.runtime.lane.rows import PREFIX
+from tests.unit.runtime.lane.celled import CELLED, celled_inboxes
 from tests.unit.runtime.lane.lab import LETTERS, OUT, Lab, Record, Sent, broadcast, event, events
-from tests.unit.runtime.lane.test_replay import MAX_ROW, crash, inboxes, live
+from tests.unit.runtime.lane.test_replay import MAX_ROW, crash, live
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 INBOX = [*events(b"a", range(3)), event(b"b", 3), broadcast(4, "everything"), event(b"c", 5, "delete")]
 
 
-def differences(inbox: list[Record], changelog: list[Record], sent: Iterable[Sent]) -> list[str]:
-    replayed = replay(Lab(max_row=MAX_ROW, max_output=1000).lane, [(0, inbox)])
+def differences(inbox: list[Record], changelog: list[Record], sent: Iterable[Sent], **options: Any) -> list[str]:
+    replayed = replay(Lab(max_row=MAX_ROW, max_output=1000, **options).lane, [(0, inbox)])
     logs: dict[str, list[Record]] = {OUT: [], LETTERS: []}
     for topic, key, value in sent:
         logs[topic].append(Record(key, value, 0))
@@ -39,16 +40,16 @@ def sent() -> list[Sent]:
     return live(INBOX, [], 1, 2)[1].producer.sent
 
 
-@given(inbox=inboxes(), sizes=st.tuples(st.integers(1, 9), st.integers(1, 9)), data=st.data())
+@given(inbox=celled_inboxes(), sizes=st.tuples(st.integers(1, 9), st.integers(1, 9)), data=st.data())
 def test_what_a_crash_and_its_replay_leave_behind_is_exact(
     inbox: list[Record], sizes: tuple[int, int], data: st.DataObject
 ) -> None:
-    batches, _ = live(inbox, [], 1, sizes[0])
+    batches, _ = live(inbox, [], 1, sizes[0], **CELLED)
     cut = data.draw(st.integers(0, sum(len(batch.changelog) for batch in batches)))
     outputs, changelog, committed = crash(batches, cut)
-    more, lab = live(inbox[committed:], changelog, 2, sizes[1])
+    more, lab = live(inbox[committed:], changelog, 2, sizes[1], **CELLED)
     changelog = changelog + [record for batch in more for record in batch.changelog]
-    assert differences(inbox, changelog, [*outputs, *lab.producer.sent]) == []
+    assert differences(inbox, changelog, [*outputs, *lab.producer.sent], **CELLED) == []
 
 
 def test_nothing_is_missing_in_what_was_never_written() -> None:
@@ -79,6 +80,21 @@ def test_another_shared_row_is_told(changelog: list[Record], sent: list[Sent]) -
     inbox = [*INBOX, broadcast(6, "none")]
     [sentence] = differences(inbox, changelog, sent)
     assert sentence.startswith("the shared row of partition 0 is SharedRow(")
+
+
+def test_a_cell_with_other_content_and_one_that_is_missing_are_told() -> None:
+    inbox = [broadcast(0, "none", cells={"p": "red", "q": "blue"})]
+    lab, other = Lab(**CELLED), Lab(**CELLED)
+    lab.feed(*inbox)
+    head, *own = lab.deliver()
+    other.feed(broadcast(0, "none", cells={"p": "green"}))
+    told = differences(inbox, [head, other.deliver()[1]], lab.producer.sent, **CELLED)
+    assert [sentence.split(" is ")[0] for sentence in told] == [
+        "cell 'p' of partition 0",
+        "cell 'q' of partition 0",
+    ]
+    assert told[1].startswith("cell 'q' of partition 0 is None, replayed it is Cell(")
+    assert differences(inbox, [head, *own], lab.producer.sent, **CELLED) == []
 
 
 def test_outputs_that_are_missing_foreign_or_out_of_order_are_told(changelog: list[Record], sent: list[Sent]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -12,13 +12,15 @@ from tests.unit.runtime.lane.lab import LETTERS, OUT, Lab, Record, Sent, World, 
 KEYS = (b"a", b"b", b"c", b"d")
 MAX_ROW = 120
 
-KEYED: st.SearchStrategy[dict[str, Any]] = st.one_of(
+Fields: TypeAlias = st.SearchStrategy[dict[str, Any]]
+
+KEYED: Fields = st.one_of(
     st.builds(dict, kind=st.sampled_from(["add", "look", "ask", "ask_if_odd", "delete", "boom", "flood"])),
     st.builds(dict, kind=st.just("add"), due=st.integers(0, 50)),
     st.builds(dict, kind=st.just("add"), tag=st.sampled_from(["", "red", "blue"])),
     st.builds(dict, kind=st.just("add"), text=st.sampled_from(["", "x" * 60, "x" * MAX_ROW])),
 )
-BROADCAST: st.SearchStrategy[dict[str, Any]] = st.one_of(
+BROADCAST: Fields = st.one_of(
     st.builds(dict, kind=st.sampled_from(["none", "everything", "delete", "sweep_even", "boom"])),
     st.builds(dict, kind=st.just("tick"), now=st.integers(0, 50)),
     st.builds(dict, kind=st.just("tagged"), tag=st.sampled_from(["red", "blue"])),
@@ -27,17 +29,17 @@ BROADCAST: st.SearchStrategy[dict[str, Any]] = st.one_of(
 
 
 @st.composite
-def inboxes(draw: st.DrawFn) -> list[Record]:
+def inboxes(draw: st.DrawFn, keyed: Fields = KEYED, broadcasts: Fields = BROADCAST) -> list[Record]:
     found: list[Record] = []
     for offset in range(draw(st.integers(1, 16))):
         match draw(st.integers(0, 9)):
             case 0 | 1:
-                found.append(broadcast(offset, **draw(BROADCAST)))
+                found.append(broadcast(offset, **draw(broadcasts)))
             case 2:
                 key = draw(st.sampled_from([None, b"", b"\0other", b"a"]))
                 found.append(Record(key, draw(st.sampled_from([b"{", b"new", None])), offset))
             case _:
-                found.append(event(draw(st.sampled_from(KEYS)), offset, **draw(KEYED)))
+                found.append(event(draw(st.sampled_from(KEYS)), offset, **draw(keyed)))
     return found
 
 
@@ -49,9 +51,11 @@ class Batch(NamedTuple):
     end: int | None
 
 
-def live(inbox: list[Record], recovered: list[Record], generation: int, size: int) -> tuple[list[Batch], Lab]:
+def live(
+    inbox: list[Record], recovered: list[Record], generation: int, size: int, **options: Any
+) -> tuple[list[Batch], Lab]:
     """A worker's life: recover, then fold the inbox in slices of ``size``."""
-    lab = Lab(recovered, max_row=MAX_ROW, max_output=1000)
+    lab = Lab(recovered, max_row=MAX_ROW, max_output=1000, **options)
     lab.lane.sweep_slice = 2
     batches: list[Batch] = []
     for start in range(0, len(inbox), size):
@@ -104,22 +108,31 @@ SWEPT_TWICE = [
 ]
 
 
-@given(inbox=inboxes(), first=st.integers(1, 9), second=st.integers(1, 9))
-@example(inbox=SWEPT_TWICE, first=8, second=3)
-def test_every_replay_repeats_every_output_byte_for_byte(inbox: list[Record], first: int, second: int) -> None:
-    batches, whole = live(inbox, [], 1, first)
+def assert_exact_after_every_crash(inbox: list[Record], first: int, second: int, **options: Any) -> None:
+    """Cut the changelog after every record of a run in slices of ``first``; replay each in slices of ``second``."""
+    batches, whole = live(inbox, [], 1, first, **options)
     wanted = distinct(whole.producer.sent)
     assert len(wanted) == len(whole.producer.sent), "an undisturbed run says nothing twice"
 
     for cut in range(sum(len(batch.changelog) for batch in batches) + 1):
         outputs, changelog, committed = crash(batches, cut)
         for start in {0, committed}:  # a commit may be late, never early
-            _, again = live(inbox[start:], changelog, 2, second)
+            more, again = live(inbox[start:], changelog, 2, second, **options)
             repeated = distinct(again.producer.sent)
             assert repeated <= wanted, f"cut {cut}, from {start}: other outputs than the first time"
             assert set(outputs) | repeated == wanted, f"cut {cut}, from {start}: outputs missing"
             assert again.rows() == whole.rows(), f"cut {cut}, from {start}"
             assert world(again) == world(whole), f"cut {cut}, from {start}"
+            assert again.part.cells == whole.part.cells, f"cut {cut}, from {start}"
+            recovered = Lab(changelog + [record for batch in more for record in batch.changelog], **options)
+            assert recovered.rows() == whole.rows(), f"cut {cut}, from {start}"
+            assert recovered.part.cells == whole.part.cells, f"cut {cut}, from {start}"
+
+
+@given(inbox=inboxes(), first=st.integers(1, 9), second=st.integers(1, 9))
+@example(inbox=SWEPT_TWICE, first=8, second=3)
+def test_every_replay_repeats_every_output_byte_for_byte(inbox: list[Record], first: int, second: int) -> None:
+    assert_exact_after_every_crash(inbox, first, second)
 
 
 @given(inbox=inboxes(), sizes=st.tuples(*[st.integers(1, 9)] * 3), data=st.data())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.runtime.lane.replay import Replay, Replayed, replay
+from tests.unit.runtime.lane.celled import CELLED, celled_inboxes
 from tests.unit.runtime.lane.lab import INBOX, LETTERS, OUT, Lab, broadcast, event, events
 from tests.unit.runtime.lane.test_replay import MAX_ROW, crash, inboxes, live, world
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from tests.unit.runtime.lane.lab import Record
 
 
-def again(inbox: list[Record], size: int = 5, changelog: list[Record] | None = None) -> Replayed:
-    lane = Lab(max_row=MAX_ROW, max_output=1000).lane
+def again(inbox: list[Record], size: int = 5, changelog: list[Record] | None = None, **options: Any) -> Replayed:
+    lane = Lab(max_row=MAX_ROW, max_output=1000, **options).lane
     slices = [(0, inbox[start : start + size]) for start in range(0, len(inbox), size)]
     return replay(lane, slices, None if changelog is None else {0: changelog})
 
@@ -28,8 +29,18 @@ def values(replayed: Replayed, topic: str) -> list[bytes]:
 
 @given(inbox=inboxes(), sizes=st.tuples(st.integers(1, 25), st.integers(1, 25)))
 def test_a_replay_is_what_the_lane_did(inbox: list[Record], sizes: tuple[int, int]) -> None:
-    _, lab = live(inbox, [], 1, sizes[0])
-    replayed = again(inbox, sizes[1])
+    assert_replayed(inbox, sizes)
+
+
+@given(inbox=celled_inboxes(), sizes=st.tuples(st.integers(1, 25), st.integers(1, 25)))
+def test_a_replay_is_what_the_lane_did_with_cells_and_summaries(inbox: list[Record], sizes: tuple[int, int]) -> None:
+    assert_replayed(inbox, sizes, **CELLED)
+
+
+def assert_replayed(inbox: list[Record], sizes: tuple[int, int], **options: Any) -> None:
+    _, lab = live(inbox, [], 1, sizes[0], **options)
+    replayed = again(inbox, sizes[1], **options)
+    assert {name: cell.state for name, cell in replayed.cells[0].items()} == lab.part.cells
     rows = {key: msgspec.structs.replace(row, offset=-1) for key, row in replayed.rows[0].items()}
     assert rows == lab.rows()
     assert replayed.shared[0].state == world(lab)
@@ -37,19 +48,20 @@ def test_a_replay_is_what_the_lane_did(inbox: list[Record], sizes: tuple[int, in
     assert values(replayed, LETTERS) == [sent.value for sent in lab.producer.sent if sent.topic == LETTERS]
 
 
-@given(inbox=inboxes(), data=st.data())
+@given(inbox=celled_inboxes(), data=st.data())
 def test_a_replay_may_begin_with_rows_and_the_offset_that_was_committed_with_them(
     inbox: list[Record], data: st.DataObject
 ) -> None:
-    batches, _ = live(inbox, [], 1, 4)
+    batches, _ = live(inbox, [], 1, 4, **CELLED)
     cut = data.draw(st.integers(0, sum(len(batch.changelog) for batch in batches)))
     _, changelog, committed = crash(batches, cut)
-    whole, rest = again(inbox), again(inbox[committed:], changelog=changelog)
+    whole, rest = again(inbox, **CELLED), again(inbox[committed:], changelog=changelog, **CELLED)
     encode = whole.codec.encode
     assert {key: encode(row) for key, row in rest.rows[0].items()} == {
         key: encode(row) for key, row in whole.rows.get(0, {}).items()
     }
     assert encode(rest.shared[0]) == encode(whole.shared[0])
+    assert rest.cells[0] == whole.cells.get(0, {})
     assert set(values(rest, OUT)) <= set(values(whole, OUT))
 
 
