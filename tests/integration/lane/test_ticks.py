@@ -38,6 +38,7 @@ def test_deadlines_pass_by_ticks_through_a_kill_9_of_whoever_writes_them(scene: 
         return len(rows) == 400 and all(row.expired for row in rows)
 
     eventually(all_expired, 60, describe="every deadline to have passed")
+    workers[0].wait_ready()
     assert [worker.stop() for worker in workers] == [0, 0]
     silent = scene.worker("c")
     scene.settle(silent)
