@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 READ_SIZE = 256 * 1024
 PINGREQ = b"\xc0\x00"
+SUBSCRIBE_ID = 65_535
+"""A client's packet ids and a server's have nothing to do with each other (MQTT 5, 2.2.1), but there are brokers that
+refuse a SUBSCRIBE under the id of a delivery of their own that is not acknowledged: few have so many."""
 GRANTED = int(mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE)
 
 _C, _D = mqtt5.ConnAckReasonCode, mqtt5.DisconnectReasonCode
@@ -199,7 +202,7 @@ class Link(asyncio.BufferedProtocol):
             )
             for pattern in self._options.filters
         ]
-        self.transport.write(mqtt5.SubscribePacket(1, filters).write())
+        self.transport.write(mqtt5.SubscribePacket(SUBSCRIBE_ID, filters).write())
 
     def deliver_early(self) -> None:
         """Hands over what came before `Receiver.opened` was through, and reads on."""

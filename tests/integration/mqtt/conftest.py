@@ -1,0 +1,28 @@
+"""Each test of this folder runs on each broker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.integration.mqtt.brokers import HiveMQ, Mosquitto
+from tests.support.names import unique
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.integration.mqtt.brokers import Broker
+
+
+@pytest.fixture(scope="module", params=[Mosquitto, HiveMQ], ids=["mosquitto", "hivemq"])
+def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    with request.param(tmp_path_factory.mktemp("broker")) as broker:
+        yield broker
+
+
+@pytest.fixture
+def broker(running: Broker) -> Broker:
+    """With a session and topics that no other test has."""
+    running.name = unique("session")
+    return running
