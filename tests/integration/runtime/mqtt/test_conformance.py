@@ -10,13 +10,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from libs.runtime.mqtt.session import Refused
-from tests.integration.mqtt.brokers import LARGEST
-from tests.integration.mqtt.line import Line
-from tests.integration.mqtt.taker import PATIENCE, Session, Taker
+from tests.integration.runtime.mqtt.brokers import LARGEST
+from tests.integration.runtime.mqtt.line import Line
+from tests.integration.runtime.mqtt.taker import Session, Taker
 from tests.support.devices import connected, publish
 
 if TYPE_CHECKING:
-    from tests.integration.mqtt.brokers import Broker
+    from tests.integration.runtime.mqtt.brokers import Broker
 
 
 def payloads(first: int, last: int) -> list[bytes]:
@@ -150,17 +150,12 @@ async def test_a_silent_network_is_noticed_and_nothing_is_lost_by_it(broker: Bro
         await session.received(5)
         line.silence()
         await say(broker, payloads(5, 10))
-        await asyncio.wait_for(_unsubscribed(session), PATIENCE)
+        await session.noticed()
         line.cut()
         line.speak()
         await session.subscribed(connections=2)
         await session.received(10)
     assert sorted(set(taker.payloads)) == payloads(0, 10)
-
-
-async def _unsubscribed(session: Session) -> None:
-    while session.client.subscribed:  # noqa: ASYNC110 - a client tells nobody; it is asked
-        await asyncio.sleep(0.05)
 
 
 async def test_a_broker_that_restarts_is_found_again(broker: Broker) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 HERE = Path(__file__).parent
-CACHE = HERE.parents[2] / ".cache" / "hivemq-2025.5"
+CACHE = HERE.parents[3] / ".cache" / "hivemq-2025.5"
 JVM = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 LARGEST = 100_000
 """Bytes of a packet that the brokers take."""

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.mqtt.brokers import HiveMQ, Mosquitto
+from tests.integration.runtime.mqtt.brokers import HiveMQ, Mosquitto
 from tests.support.names import unique
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.integration.mqtt.brokers import Broker
+    from tests.integration.runtime.mqtt.brokers import Broker
 
 
 @pytest.fixture(scope="module", params=[Mosquitto, HiveMQ], ids=["mosquitto", "hivemq"])

@@ -6,8 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from bench.support.mqtt_load import Load
-from tests.integration.mqtt.brokers import Mosquitto
-from tests.integration.mqtt.taker import PATIENCE, Session, Taker
+from tests.integration.runtime.mqtt.brokers import Mosquitto
+from tests.integration.runtime.mqtt.taker import PATIENCE, Session, Taker
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -89,6 +89,14 @@ class Session:
 
         await eventually_async(check, PATIENCE, describe=f"subscribed on connection {connections}")
 
+    async def noticed(self) -> None:
+        """Return when the session knows that its connection is gone."""
+
+        async def check() -> bool:
+            return not self.client.subscribed
+
+        await eventually_async(check, PATIENCE, describe="a connection that is given up")
+
     async def received(self, count: int) -> None:
         async def check() -> bool:
             assert len(self.taker.packets) >= count, f"{len(self.taker.packets)} of {count}"
