@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from libs.runtime.lane.model import At, Due, Everything, Folded, Output, Shared, Targets, Terms, send
 from libs.runtime.lane.rows import Row
-from libs.runtime.lane.settings import LaneSettings
+from libs.runtime.lane.settings import LaneSettings, ReadsSettings
 from libs.runtime.settings import ServiceSettings
 from libs.topics.codec import InvalidMessage, UnknownKind
 from libs.topics.messages.hub import TimePassed
@@ -42,6 +42,14 @@ class Account(Row, kw_only=True):
     pad: str = ""
 
 
+class Balance(msgspec.Struct, frozen=True):
+    """What is shown of an account."""
+
+    deposits: int
+    total: int
+    broadcasts: int
+
+
 class World(msgspec.Struct, array_like=True, frozen=True):
     broadcasts: int = 0
     total: int = 0
@@ -59,6 +67,7 @@ Reference: TypeAlias = Shared[World, Rate]
 
 class Settings(ServiceSettings, frozen=True, kw_only=True):
     lane: LaneSettings = LaneSettings()
+    reads: ReadsSettings = ReadsSettings()
     service: Annotated[str, Meta(description="Name of the app; its topics begin with it.")]
     max_row: Annotated[int, Meta(description="Bytes of a row.")] = 100_000
     breaker: Annotated[int, Meta(description="Dead letters that are borne in 1,000 events.")] = 1000
@@ -157,3 +166,11 @@ def terms(key_total: Account) -> tuple[tuple[str, int], ...]:
 
 def deadline(row: Account) -> int | None:
     return row.deadlines[0] if row.deadlines else None
+
+
+def balance(_key: bytes, row: Account | None, world: World) -> Balance | None:
+    return None if row is None else Balance(row.deposits, row.total, world.broadcasts)
+
+
+def tally(_key: bytes, row: Account) -> tuple[str, str]:
+    return ("used" if row.deposits else "unused", "even" if row.total % 2 == 0 else "odd")
