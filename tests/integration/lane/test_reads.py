@@ -1,0 +1,193 @@
+"""Rows are read from whoever owns them, and never from a former owner, while partitions move."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import aiohttp
+import msgspec
+import pytest
+
+from libs.runtime.owners.follow import Owners
+from libs.runtime.owners.reads import OwnerReads, Unavailable
+from libs.runtime.partitioner import partition_of
+from libs.runtime.settings import KafkaSettings
+from libs.topics.names import HUB_OWNERS
+from tests.integration.lane.ledger import TABLE, Balance
+from tests.integration.lane.topics import PARTITIONS
+from tests.support.polling import eventually_async
+from tests.support.records import read_all
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from libs.topics.messages.hub import PartitionsOwned
+    from tests.integration.lane.load import Load
+    from tests.integration.lane.scene import Scene
+
+ACCOUNTS = 60
+KEYS = [f"bank/account-{number}" for number in range(ACCOUNTS)]
+
+
+@asynccontextmanager
+async def following(scene: Scene) -> AsyncIterator[tuple[Owners, OwnerReads]]:
+    owners = Owners(KafkaSettings(bootstrap=scene.bootstrap))
+    await owners.start()
+    reads = OwnerReads(owners, partitions=PARTITIONS)
+    try:
+        yield owners, reads
+    finally:
+        await reads.close()
+        await owners.stop()
+
+
+class Watch:
+    """Reads one account after the other until stopped: what is deposited there may only grow."""
+
+    def __init__(self, reads: OwnerReads, service: str) -> None:
+        self._reads, self._service, self._chance = reads, service, random.Random(service)
+        self._enough = asyncio.Event()
+        self.seen = dict.fromkeys(KEYS, 0)
+        self.answered = 0
+        self.unavailable: list[tuple[str, tuple[int, ...]]] = []
+
+    async def run(self) -> None:
+        while not self._enough.is_set():
+            key = self._chance.choice(KEYS)
+            try:
+                raw = await self._reads.get(self._service, TABLE, "balance", *key.split("/"))
+            except Unavailable as nobody:
+                self.unavailable.append((key, nobody.partitions))
+                continue
+            assert raw is not None
+            deposits = msgspec.json.decode(raw, type=Balance).deposits
+            assert deposits >= self.seen[key], f"{key} went back: a former owner was read"
+            self.seen[key] = deposits
+            self.answered += 1
+            await asyncio.sleep(0)
+
+    async def more(self) -> None:
+        """Wait for a hundred more answers."""
+        wanted = self.answered + 100
+
+        async def answered() -> bool:
+            return self.answered >= wanted
+
+        await eventually_async(answered, describe="reads to be answered")
+
+    def stop(self) -> None:
+        self._enough.set()
+
+
+async def deposit_on(load: Load, enough: asyncio.Event) -> int:
+    """Deposit into every account again and again; returns how often."""
+    rounds = 0
+    while not enough.is_set():
+        for key in KEYS:
+            load.put(key.encode(), "deposit", value=1)
+        rounds += 1
+        load.producer.poll(0)
+        await asyncio.wait((asyncio.create_task(enough.wait()),), timeout=0.05)
+    await asyncio.to_thread(load.flush)
+    return rounds
+
+
+async def owned_by(owners: Owners, service: str, workers: int) -> dict[int, PartitionsOwned]:
+    """Who owns what, once so many workers share all partitions."""
+
+    async def shared() -> dict[int, PartitionsOwned] | None:
+        found = dict(owners.of(service, TABLE))
+        assert len(found) == PARTITIONS, f"owned: {sorted(found)}"
+        assert len({claim.worker for claim in found.values()}) == workers
+        return found
+
+    return await eventually_async(shared, describe=f"{workers} owners of all partitions") or {}
+
+
+async def test_reads_go_on_through_a_stop_and_a_kill_of_owners(scene: Scene) -> None:
+    service, load = scene.service, scene.load()
+    for key in KEYS:
+        load.put(key.encode(), "deposit", value=1)
+    load.flush()
+    workers = {name: scene.worker(name, lane_instance_id=name) for name in "ab"}
+    await asyncio.to_thread(scene.settle, *workers.values())
+    async with following(scene) as (owners, reads):
+        claims = await owned_by(owners, service, 2)
+        assert {claim.worker for claim in claims.values()} == {"a", "b"}
+        await refuses_what_is_elsewhere(claims, service)
+        await everything_is_read(reads, service, deposits=1)
+
+        watch, enough = Watch(reads, service), asyncio.Event()
+        watching, depositing = asyncio.create_task(watch.run()), asyncio.create_task(deposit_on(load, enough))
+        await watch.more()
+        assert await asyncio.to_thread(workers["a"].stop) == 0
+        assert {claim.worker for claim in (await owned_by(owners, service, 1)).values()} == {"b"}
+        await watch.more()
+        workers["c"] = scene.worker("c")
+        await owned_by(owners, service, 2)
+        await watch.more()
+        workers["b"].kill()  # without a goodbye, so that its claims stay until the successor's
+        left = await owned_by(owners, service, 1)
+        assert {claim.worker for claim in left.values()} != {"b"}
+        await watch.more()
+        enough.set()
+        rounds = await depositing
+        await asyncio.to_thread(scene.settle, workers["c"])
+        watch.stop()
+        await watching
+        assert all(partitions == (partition_of(key.encode(), PARTITIONS),) for key, partitions in watch.unavailable)
+        await everything_is_read(reads, service, deposits=1 + rounds)
+    assert await asyncio.to_thread(workers["c"].stop) == 0
+    assert last_words(scene) == {"a": None, "b": True, "c": None}, "whoever ends in order deletes its claim"
+
+
+def last_words(scene: Scene) -> dict[str, bool | None]:
+    """By worker whether it still claims something; None where its record is deleted."""
+    prefix = f"{scene.service}/{TABLE}/"
+    names = {"a": "a", "b": "b"}
+    found: dict[str, bool | None] = {}
+    for record in read_all(scene.bootstrap, HUB_OWNERS):
+        key = (record.key or b"").decode()
+        if key.startswith(prefix):
+            worker = names.get(key.removeprefix(prefix), "c")
+            found[worker] = None if record.value is None else bool(record.message["partitions"])
+    return found
+
+
+async def refuses_what_is_elsewhere(claims: dict[int, PartitionsOwned], service: str) -> None:
+    key = KEYS[0]
+    owner = claims[partition_of(key.encode(), PARTITIONS)]
+    [other] = {claim.url for claim in claims.values()} - {owner.url}
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"{other}/{service}/{TABLE}/balance/{key}") as answer:
+            assert (answer.status, answer.content_type) == (421, "application/problem+json")
+            assert (await answer.json())["code"] == "not_served_here"
+        async with session.get(f"{owner.url}/{service}/{TABLE}/balance/{key}") as answer:
+            assert answer.status == 200
+
+
+async def everything_is_read(reads: OwnerReads, service: str, deposits: int) -> None:
+    batch = await reads.batch(service, TABLE, "balance", [*KEYS, "bank/nobody"])
+    assert (batch.missing, batch.unavailable) == (("bank/nobody",), ())
+    found = {key: msgspec.json.decode(raw, type=Balance).deposits for key, raw in batch.found.items()}
+    assert found == dict.fromkeys(KEYS, deposits)
+    odd = "odd" if deposits % 2 else "even"
+    assert await reads.tally(service, TABLE) == {f"used/{odd}": ACCOUNTS}
+    assert await reads.get(service, TABLE, "balance", "bank", "nobody") is None
+
+
+async def test_what_nobody_owns_is_unavailable(scene: Scene) -> None:
+    async with following(scene) as (owners, _):
+        reads = OwnerReads(owners, partitions=PARTITIONS, patience=0.1)
+        with pytest.raises(Unavailable):
+            await reads.get(scene.service, TABLE, "balance", "bank", "account-1")
+        with pytest.raises(Unavailable) as nobody:
+            await reads.tally(scene.service, TABLE)
+        assert nobody.value.partitions == tuple(range(PARTITIONS))
+        batch = await reads.batch(scene.service, TABLE, "balance", KEYS)
+        assert set(batch.unavailable) == set(KEYS)
+        assert not batch.found
+        await reads.close()
