@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
+import time
 import uuid
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from msgspec import Meta
 from msgspec.structs import replace
 
@@ -41,7 +42,9 @@ Answer: TypeAlias = RequestAnswered | RequestRefused
 DELIVERY_MS: Final = 10_000
 """A request that Kafka has not taken by then is given up: it must not be carried out long after its asker has gone."""
 KAFKA_S: Final = 10.0
-"""Seconds to ask Kafka for the ends of partitions."""
+"""Seconds to ask Kafka for the end of a partition."""
+PAUSE: Final = 0.1
+"""Seconds between two attempts at that."""
 
 ASKED = metrics.counter(
     "requests",
@@ -64,7 +67,7 @@ class RequestsSettings(Settings, frozen=True, kw_only=True):
 
 
 class NotAsked(RuntimeError):
-    """Nothing was sent: too many requests are open, or no partition for answers is dealt to this process."""
+    """Nothing was sent: too many requests are open, no partition is dealt to this process, or it ends."""
 
 
 class NoAnswer(RuntimeError):
@@ -144,6 +147,8 @@ class Requests:
         return answer
 
     async def _ask(self, inbox: str, key: bytes, request: Request, timeout: float) -> Answer:  # noqa: ASYNC109 - as `ask`
+        if self._stopping:
+            raise NotAsked("this process ends")
         if len(self._open) >= self._settings.limit:
             raise NotAsked(f"{len(self._open)} requests wait for an answer already")
         with self._lock:
@@ -199,7 +204,7 @@ class Requests:
 
     def _deal(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Read what the group deals out, from its end on, and on where answers are awaited."""
-        ends = {one.partition: consumer.get_watermark_offsets(one, timeout=KAFKA_S)[1] for one in partitions}
+        ends = {one.partition: _end(consumer, one) for one in partitions}
         with self._lock:
             reading = self._mailbox.deal(ends)
             own = self._mailbox.own
@@ -219,6 +224,19 @@ class Requests:
             future.set_result(self._decode(record.value()))
         except (UnknownKind, InvalidMessage) as error:
             _fail(future, f"the answer is not understood: {error}")
+
+
+def _end(consumer: Consumer, where: TopicPartition) -> int:
+    """Return the offset that the next record gets. Waits on the consumer's thread while a leader is elected."""
+    deadline = time.monotonic() + KAFKA_S
+    while True:
+        try:
+            return int(consumer.get_watermark_offsets(where, timeout=KAFKA_S)[1])
+        except KafkaException as error:
+            if time.monotonic() > deadline:
+                raise
+            log.warning("cannot ask for the end of a partition", partition=where.partition, error=str(error))
+        time.sleep(PAUSE)
 
 
 def _fail(future: asyncio.Future[Any], why: str) -> None:

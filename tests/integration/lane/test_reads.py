@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from libs.topics.messages.hub import PartitionsOwned
     from tests.integration.lane.load import Load
+    from tests.integration.lane.process import Worker
     from tests.integration.lane.scene import Scene
 
 ACCOUNTS = 60
@@ -95,16 +97,16 @@ async def deposit_on(load: Load, enough: asyncio.Event) -> int:
     return rounds
 
 
-async def owned_by(owners: Owners, service: str, workers: int) -> dict[int, PartitionsOwned]:
-    """Who owns what, once so many workers share all partitions."""
+async def owned_by(owners: Owners, service: str, workers: set[str]) -> dict[int, PartitionsOwned]:
+    """Who owns what, once these workers share all partitions."""
 
     async def shared() -> dict[int, PartitionsOwned] | None:
         found = dict(owners.of(service, TABLE))
         assert len(found) == PARTITIONS, f"owned: {sorted(found)}"
-        assert len({claim.worker for claim in found.values()}) == workers
+        assert {claim.worker for claim in found.values()} == workers
         return found
 
-    return await eventually_async(shared, describe=f"{workers} owners of all partitions") or {}
+    return await eventually_async(shared, describe=f"{workers} to own all partitions") or {}
 
 
 async def test_reads_go_on_through_a_stop_and_a_kill_of_owners(scene: Scene) -> None:
@@ -112,48 +114,54 @@ async def test_reads_go_on_through_a_stop_and_a_kill_of_owners(scene: Scene) -> 
     for key in KEYS:
         load.put(key.encode(), "deposit", value=1)
     load.flush()
-    workers = {name: scene.worker(name, lane_instance_id=name) for name in "ab"}
+    workers = await asyncio.to_thread(scene.worker_after_worker, "a", "b")
     await asyncio.to_thread(scene.settle, *workers.values())
+    names = {announced_as(worker): name for name, worker in workers.items()}
     async with following(scene) as (owners, reads):
-        claims = await owned_by(owners, service, 2)
-        assert {claim.worker for claim in claims.values()} == {"a", "b"}
+        claims = await owned_by(owners, service, set(names))
         await refuses_what_is_elsewhere(claims, service)
         await everything_is_read(reads, service, deposits=1)
-
         watch, enough = Watch(reads, service), asyncio.Event()
-        watching, depositing = asyncio.create_task(watch.run()), asyncio.create_task(deposit_on(load, enough))
-        await watch.more()
-        assert await asyncio.to_thread(workers["a"].stop) == 0
-        assert {claim.worker for claim in (await owned_by(owners, service, 1)).values()} == {"b"}
-        await watch.more()
-        workers["c"] = scene.worker("c")
-        await owned_by(owners, service, 2)
-        await watch.more()
-        workers["b"].kill()  # without a goodbye, so that its claims stay until the successor's
-        left = await owned_by(owners, service, 1)
-        assert {claim.worker for claim in left.values()} != {"b"}
-        await watch.more()
-        enough.set()
-        rounds = await depositing
-        await asyncio.to_thread(scene.settle, workers["c"])
-        watch.stop()
-        await watching
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(watch.run())
+            depositing = tasks.create_task(deposit_on(load, enough))
+            await watch.more()
+            assert await asyncio.to_thread(workers["a"].stop) == 0
+            await owned_by(owners, service, {announced_as(workers["b"])})
+            await watch.more()
+            workers |= await asyncio.to_thread(scene.worker_after_worker, "c")
+            names[announced_as(workers["c"])] = "c"
+            await owned_by(owners, service, {announced_as(workers[name]) for name in "bc"})
+            await watch.more()
+            workers["b"].kill()  # without a goodbye: its claims stay until the successor's overrule them
+            await owned_by(owners, service, {announced_as(workers["c"])})
+            await watch.more()
+            enough.set()
+            rounds = await depositing
+            await asyncio.to_thread(scene.settle, workers["c"])
+            watch.stop()
         assert all(partitions == (partition_of(key.encode(), PARTITIONS),) for key, partitions in watch.unavailable)
         await everything_is_read(reads, service, deposits=1 + rounds)
     assert await asyncio.to_thread(workers["c"].stop) == 0
-    assert last_words(scene) == {"a": None, "b": True, "c": None}, "whoever ends in order deletes its claim"
+    left = {names[worker]: claims for worker, claims in last_words(scene).items()}
+    assert left == {"a": None, "b": True, "c": None}, "whoever ends in order deletes its announcement"
+
+
+def announced_as(worker: Worker) -> str:
+    """The name under which a worker announces itself."""
+    said = (json.loads(line) for line in worker.text().splitlines() if '"answers reads"' in line)
+    return str(next(said)["worker"])
 
 
 def last_words(scene: Scene) -> dict[str, bool | None]:
     """By worker whether it still claims something; None where its record is deleted."""
     prefix = f"{scene.service}/{TABLE}/"
-    names = {"a": "a", "b": "b"}
     found: dict[str, bool | None] = {}
     for record in read_all(scene.bootstrap, HUB_OWNERS):
         key = (record.key or b"").decode()
         if key.startswith(prefix):
-            worker = names.get(key.removeprefix(prefix), "c")
-            found[worker] = None if record.value is None else bool(record.message["partitions"])
+            claims = None if record.value is None else bool(record.message["partitions"])
+            found[key.removeprefix(prefix)] = claims
     return found
 
 
