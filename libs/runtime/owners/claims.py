@@ -7,7 +7,7 @@ claims anything.
 
 Kafka forgets a group that was empty for a week, and counts its generations from 1 again. Within a day nobody still
 claims in a generation that has ended; a lower one that is claimed more than `RESTARTED` after all higher ones is
-therefore the count begun anew.
+therefore the count begun anew. So workers' clocks must agree within a day.
 """
 
 from __future__ import annotations
