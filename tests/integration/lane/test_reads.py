@@ -47,12 +47,16 @@ async def following(scene: Scene) -> AsyncIterator[tuple[Owners, OwnerReads]]:
 
 
 class Watch:
-    """Reads one account after the other until stopped: what is deposited there may only grow."""
+    """Reads one account after the other until stopped: what is deposited there may only grow.
+
+    Through a crash it may not: what the dead worker had folded, shown and not yet recorded is folded again.
+    """
 
     def __init__(self, reads: OwnerReads, service: str) -> None:
         self._reads, self._service, self._chance = reads, service, random.Random(service)
         self._enough = asyncio.Event()
-        self.seen = dict.fromkeys(KEYS, 0)
+        self._seen = dict.fromkeys(KEYS, 0)
+        self._crashing = False
         self.answered = 0
         self.unavailable: list[tuple[str, tuple[int, ...]]] = []
 
@@ -66,8 +70,8 @@ class Watch:
                 continue
             assert raw is not None
             deposits = msgspec.json.decode(raw, type=Balance).deposits
-            assert deposits >= self.seen[key], f"{key} went back: a former owner was read"
-            self.seen[key] = deposits
+            assert self._crashing or deposits >= self._seen[key], f"{key} went back: a former owner was read"
+            self._seen[key] = deposits
             self.answered += 1
             await asyncio.sleep(0)
 
@@ -79,6 +83,13 @@ class Watch:
             return self.answered >= wanted
 
         await eventually_async(answered, describe="reads to be answered")
+
+    def crash(self, worker: Worker) -> None:
+        self._crashing = True
+        worker.kill()
+
+    def crash_is_over(self) -> None:
+        self._crashing, self._seen = False, dict.fromkeys(KEYS, 0)
 
     def stop(self) -> None:
         self._enough.set()
@@ -133,8 +144,9 @@ async def test_reads_go_on_through_a_stop_and_a_kill_of_owners(scene: Scene) -> 
             names[announced_as(workers["c"])] = "c"
             await owned_by(owners, service, {announced_as(workers[name]) for name in "bc"})
             await watch.more()
-            workers["b"].kill()  # without a goodbye: its claims stay until the successor's overrule them
+            watch.crash(workers["b"])  # without a goodbye: its claims stay until the successor's overrule them
             await owned_by(owners, service, {announced_as(workers["c"])})
+            watch.crash_is_over()
             await watch.more()
             enough.set()
             rounds = await depositing
