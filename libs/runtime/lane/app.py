@@ -24,6 +24,8 @@ from faust.transport.drivers import aiokafka as driver
 from mode.utils.queues import FlowControlEvent
 
 from libs.runtime.kafka import QUIET, client_config, faust_config
+from libs.topics.identity import is_name
+from libs.topics.names import HUB_OWNERS
 
 from . import checks
 from .consumer import SliceConsumer
@@ -34,9 +36,11 @@ from .producer import LaneProducer
 from .reads import Reads
 from .recovery import LaneTableManager
 from .rows import Row
-from .settings import LaneSettings
+from .serving import Serving
+from .settings import LaneSettings, ReadsSettings
 from .store import LaneTable
 from .ticker import Ticker
+from .web import TALLY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,6 +112,7 @@ class LaneApp(faust.App):
         *,
         kafka: KafkaSettings,
         lane: LaneSettings | None = None,
+        reads: ReadsSettings | None = None,
         producer: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
@@ -135,6 +140,7 @@ class LaneApp(faust.App):
         super().__init__(service, **{**DEFAULTS, **own, **faust_config(kafka), **options})
         self.health = Health(self)
         self._ticker = Ticker(self, lane.tick_s)
+        self.serving = Serving(self, reads or ReadsSettings(), lane.instance_id)
 
     def lane(self, table: str, *, inbox: str, row: type[Row], **options: Any) -> Lane:
         """Declare a lane; its changelog is ``<service>-<table>-changelog``.
@@ -150,6 +156,7 @@ class LaneApp(faust.App):
         ``terms``, ``deadline``: what `model.Terms` and `model.Due` find rows by; ``tally``: what `reads.Reads.tally`
         counts them by. Pure, and defined for every row.
         ``swept``: called once per partition after the sweep of a broadcast that named targets (`model.Swept`).
+        ``views``: what is shown of rows over HTTP, by name; `web` says where. Pure (`model.View`).
         ``breaker``: (n, m) stops the process when more than n of the last m events are refused.
         ``tick``: the worker that serves a partition broadcasts `libs.topics.messages.hub.TimePassed` into it every
         ``FLEETLOG_LANE_TICK_S`` seconds. While partitions move, two workers may: folds take the maximum of ``at``.
@@ -158,6 +165,9 @@ class LaneApp(faust.App):
             raise TypeError(f"{row!r} is not a lane Row")
         if inbox in self.inboxes:
             raise ValueError(f"lane {table}: {inbox} feeds another lane already")
+        views = options.get("views") or {}
+        if unfit := [name for name in views if name == TALLY or not is_name(name)]:
+            raise ValueError(f"lane {table}: these are no names for views: {', '.join(unfit)}")
         partitions = self.conf.topic_partitions
         faust_table: Any = self.Table(table, key_type=bytes, value_type=bytes, partitions=partitions)
         lane = Lane(self, faust_table, service=self.conf.id, inbox=inbox, row=row, **options)
@@ -183,6 +193,8 @@ class LaneApp(faust.App):
             changelog = lane.table.changelog_name
             policy = checks.cleanup_policy(client, changelog) if changelog in counts else None
             found += checks.problems(lane, self.conf.topic_partitions, counts, policy)
+        if self.serving.needed and HUB_OWNERS not in counts:
+            found.append(f"topic {HUB_OWNERS}, on which owners of rows are announced, does not exist")
         return found
 
     async def identify(self, lane: Lane) -> None:
@@ -200,7 +212,7 @@ class LaneApp(faust.App):
     def on_init_dependencies(self) -> Any:
         config = client_config(self._kafka, **self._producer_config)
         self.lane_producer = LaneProducer(self, config, loop=self.loop, beacon=self.beacon)
-        return [self.lane_producer, *super().on_init_dependencies(), self.health, self._ticker]
+        return [self.lane_producer, *super().on_init_dependencies(), self.health, self._ticker, self.serving]
 
     async def on_started(self) -> None:
         await super().on_started()
@@ -208,6 +220,10 @@ class LaneApp(faust.App):
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
+
+    async def on_stop(self) -> None:
+        await self.serving.say_goodbye()  # before the partitions go to somebody else
+        await super().on_stop()
 
     def _new_transport(self) -> Any:
         return LaneTransport(self.conf.broker_consumer, self)

@@ -19,8 +19,10 @@ from .pipeline import Batch, Pipeline
 from .rows import SHARED_KEY, Codec, Dead, Row, SharedRow
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .app import LaneApp
-    from .model import At, DeadlineOf, Decode, FoldShared, Step, Swept, TallyOf, Targets, TermsOf
+    from .model import At, DeadlineOf, Decode, FoldShared, Step, Swept, TallyOf, Targets, TermsOf, View
     from .part import Change, Part
     from .reads import Reads
     from .store import LaneTable, PartStore
@@ -69,12 +71,14 @@ class Lane:
         max_output: int = 1000 * 1000,
         breaker: tuple[int, int] = (1000, 10_000),
         tick: bool = False,
+        views: Mapping[str, View] | None = None,
     ) -> None:
         self.app: Any = app
         self.service, self.table, self.inbox, self.dead_letters = service, table, inbox, dead_letters
         self.decode, self.step, self.fold_shared, self.swept = decode, step, fold_shared, swept
         self.max_row, self.max_shared, self.max_cells, self.max_output = max_row, max_shared, max_cells, max_output
         self.ticks = tick
+        self.views = dict(views or {})
         self.inbox_id = ""  # Kafka's; known from the first assignment on
         self._terms, self._deadline, self._tally, self._shared = terms, deadline, tally, shared
         self.has_cells = cell is not None

@@ -106,6 +106,9 @@ TermsOf: TypeAlias = Callable[[Any], Sequence[Term]]
 DeadlineOf: TypeAlias = Callable[[Any], int | None]
 """When a row wants to be swept by `Due`, in milliseconds since 1970; None: never."""
 
+View: TypeAlias = Callable[[bytes, Any, Any], msgspec.Struct | None]
+"""``view(key, row | None, shared) -> document | None``: what is shown of a row over HTTP; None: 404. Pure."""
+
 
 Tallied: TypeAlias = str | tuple[str, ...]
 """What rows are counted by."""

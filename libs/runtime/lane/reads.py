@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aiokafka.partitioner import murmur2
+from libs.runtime.partitioner import partition_of
 
 from .rows import Dead
 
 if TYPE_CHECKING:
     from .lane import Lane
-    from .model import Tallied
+    from .model import Tallied, View
 
 
 class NotOwned(LookupError):
@@ -27,7 +27,7 @@ class Reads:
 
     def partition(self, key: bytes) -> int:
         """Where a key lives, on every worker and in every topic of the installation."""
-        return int(murmur2(key) & 0x7FFFFFFF) % self._partitions
+        return partition_of(key, self._partitions)
 
     def owned(self) -> frozenset[int]:
         """Partitions that are assigned here, recovered and indexed; empty during a rebalance."""
@@ -58,3 +58,9 @@ class Reads:
             index = self._lane.parts.part(number).index
             found[number] = {} if index is None or index.tally is None else index.tally.counts()
         return found
+
+    def show(self, view: View, key: bytes) -> Any | None:
+        """Return what a view makes of the key's row and of its partition's shared data. Raises `NotOwned`."""
+        row = self.get(key)
+        lane = self._lane
+        return view(key, row, lane.reference(lane.parts.part(self.partition(key))))

@@ -57,3 +57,28 @@ class LaneSettings(Settings, frozen=True, kw_only=True):
     def faults(self) -> Iterator[tuple[str, str]]:
         if self.heartbeat_s * 3 > self.session_timeout_s:
             yield "heartbeat_s", "must be at most a third of the session timeout"
+
+
+class ReadsSettings(Settings, frozen=True, kw_only=True):
+    """``FLEETLOG_READS_...``: where a worker answers reads of the rows that it owns."""
+
+    host: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="Address at which a worker answers reads of its rows. Whoever reaches it may read them.",
+        ),
+    ] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="Port for reads; 0: any free one.")] = 0
+    url: Annotated[
+        str,
+        Meta(
+            pattern=r"^(https?://[^/\s]+)?\Z",
+            description="Base address that is announced to readers, where they reach the worker at another one, such "
+            "as `http://10.1.2.3:8081`. Empty: `http://` with host and port.",
+        ),
+    ] = ""
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        if self.host in ("0.0.0.0", "::") and not self.url:  # noqa: S104 - it is refused, not bound
+            yield "url", f"is needed with the host {self.host}, which is no address to reach anybody at"

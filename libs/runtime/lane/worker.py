@@ -34,7 +34,7 @@ BACKLOG = metrics.gauge("lane_backlog", "Lane: records fetched and not yet ackno
 PARTITIONS = metrics.gauge("lane_partitions", "Lane: partitions that this worker serves.", LABELS)
 IN_FLIGHT = metrics.gauge("lane_slices_in_flight", "Lane: slices whose deliveries are not all acknowledged.", LABELS)
 
-OURS = ("app", "consumer", "health", "producer", "recovery", "store")
+OURS = ("app", "consumer", "health", "producer", "recovery", "serving", "store", "ticker")
 VERBOSE = ("faust", "mode", "aiokafka", *(f"libs.runtime.lane.{name}" for name in OURS))
 """Loggers of Faust, of its clients and of our classes on top of them: they tell every step of every service's life."""
 

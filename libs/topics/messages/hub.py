@@ -44,15 +44,17 @@ class RequestRefused(Message, frozen=True, tag="request_refused"):
 
 
 class PartitionsOwned(Message, frozen=True, tag="partitions_owned"):
-    """``hub.owners``: a worker announces what it owns now; an empty list during a rebalance."""
+    """``hub.owners``: a worker announces which partitions of a table it serves now; an empty list in a rebalance."""
 
     service: str
+    table: str
+    """Tables of one service may be spread differently, such as while a version with another one is rolled out."""
     worker: str
     url: str
     """Base address at which the worker answers reads."""
     partitions: tuple[int, ...]
     generation: int
-    """Of the consumer group: where two workers claim a partition, the larger one owns it."""
+    """Of the consumer group: the newest one holds, and what was claimed in an older one is void."""
     at: Millis
 
 

@@ -6,11 +6,24 @@ from libs.runtime import main
 from libs.runtime.lane import worker
 from libs.runtime.lane.app import LaneApp
 from libs.topics.names import dead_letters
-from tests.integration.lane.ledger import TABLE, Account, Ledger, Rate, Settings, World, deadline, decode, inbox, terms
+from tests.integration.lane.ledger import (
+    TABLE,
+    Account,
+    Ledger,
+    Rate,
+    Settings,
+    World,
+    balance,
+    deadline,
+    decode,
+    inbox,
+    tally,
+    terms,
+)
 
 
 def start(settings: Settings) -> int:
-    app = LaneApp(settings.service, kafka=settings.kafka, lane=settings.lane)
+    app = LaneApp(settings.service, kafka=settings.kafka, lane=settings.lane, reads=settings.reads)
     ledger = Ledger(settings.service)
     lane = app.lane(
         TABLE,
@@ -28,6 +41,8 @@ def start(settings: Settings) -> int:
         max_row=settings.max_row,
         breaker=(settings.breaker, 1000),
         tick=settings.tick,
+        views={"balance": balance},
+        tally=tally,
     )
     lane.sweep_slice = settings.sweep_slice
     return worker.run(app, settings)

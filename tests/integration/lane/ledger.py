@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from libs.runtime.lane.answers import answer, refuse
 from libs.runtime.lane.model import At, Due, Everything, Folded, Output, Shared, Targets, Terms, send
 from libs.runtime.lane.rows import Row
-from libs.runtime.lane.settings import LaneSettings
+from libs.runtime.lane.settings import LaneSettings, ReadsSettings
 from libs.runtime.settings import ServiceSettings
 from libs.topics.codec import InvalidMessage, UnknownKind
+from libs.topics.messages.base import Request
 from libs.topics.messages.hub import TimePassed
 
 if TYPE_CHECKING:
@@ -23,6 +25,13 @@ if TYPE_CHECKING:
 TABLE = "accounts"
 TAGS = 10
 TICK = b'{"type":"time_passed"'
+WITHDRAW = b'{"type":"withdraw"'
+
+
+class Withdraw(Request, frozen=True, tag="withdraw"):
+    """Asked of an account: refused where it does not hold so much."""
+
+    value: int
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -30,6 +39,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     value: int = 0
     at: int = 0
     pad: str = ""
+    request: Withdraw | None = None
 
 
 class Account(Row, kw_only=True):
@@ -40,6 +50,14 @@ class Account(Row, kw_only=True):
     expired: int = 0
     world: int = 0
     pad: str = ""
+
+
+class Balance(msgspec.Struct, frozen=True):
+    """What is shown of an account."""
+
+    deposits: int
+    total: int
+    broadcasts: int
 
 
 class World(msgspec.Struct, array_like=True, frozen=True):
@@ -59,6 +77,7 @@ Reference: TypeAlias = Shared[World, Rate]
 
 class Settings(ServiceSettings, frozen=True, kw_only=True):
     lane: LaneSettings = LaneSettings()
+    reads: ReadsSettings = ReadsSettings()
     service: Annotated[str, Meta(description="Name of the app; its topics begin with it.")]
     max_row: Annotated[int, Meta(description="Bytes of a row.")] = 100_000
     breaker: Annotated[int, Meta(description="Dead letters that are borne in 1,000 events.")] = 1000
@@ -78,6 +97,8 @@ def decode(value: bytes | None) -> Event:
     try:
         if value and value.startswith(TICK):
             return Event("tick", at=msgspec.json.decode(value, type=TimePassed).at)
+        if value and value.startswith(WITHDRAW):
+            return Event("withdraw", request=msgspec.json.decode(value, type=Withdraw))
         event = msgspec.json.decode(value or b"", type=Event)
     except msgspec.DecodeError as error:
         raise InvalidMessage(str(error)) from error
@@ -97,6 +118,7 @@ class Ledger:
     ) -> tuple[Account | None, Sequence[Output]]:
         account = row or Account()
         replace = msgspec.structs.replace
+        replies: Sequence[Output] = ()
         match event.kind:
             case "deposit":
                 new: Account | None = replace(
@@ -108,6 +130,9 @@ class Ledger:
                 new = None
             case "ask":
                 new = row
+            case "withdraw":
+                assert event.request is not None
+                new, replies = self._withdraw(row, account, event.request, at)
             case "boom":
                 raise ValueError("boom")
             case "tick":
@@ -117,7 +142,17 @@ class Ledger:
                 new = replace(account, visits=account.visits + 1)
         if new is not None and new is not row:
             new = replace(new, world=shared.state.broadcasts)
-        return new, (send(self.topic, at.key, self._say(at, new, shared)),)
+        return new, (send(self.topic, at.key, self._say(at, new, shared)), *replies)
+
+    @staticmethod
+    def _withdraw(
+        row: Account | None, account: Account, request: Withdraw, at: At
+    ) -> tuple[Account | None, Sequence[Output]]:
+        left = account.total - request.value
+        if left < 0:
+            said = {"code": "too_little", "detail": f"it holds {account.total}", "advice": "deposit more"}
+            return row, refuse(request, at, 409, **said, current={"total": account.total})
+        return msgspec.structs.replace(account, total=left), answer(request, at, 200, {"total": left}, version=left)
 
     @staticmethod
     def _say(at: At, row: Account | None, shared: Reference) -> bytes:
@@ -157,3 +192,11 @@ def terms(key_total: Account) -> tuple[tuple[str, int], ...]:
 
 def deadline(row: Account) -> int | None:
     return row.deadlines[0] if row.deadlines else None
+
+
+def balance(_key: bytes, row: Account | None, shared: Reference) -> Balance | None:
+    return None if row is None else Balance(row.deposits, row.total, shared.state.broadcasts)
+
+
+def tally(_key: bytes, row: Account) -> tuple[str, str]:
+    return ("used" if row.deposits else "unused", "even" if row.total % 2 == 0 else "odd")

@@ -29,6 +29,14 @@ class Scene:
         self._workers.append(worker)
         return worker
 
+    def worker_after_worker(self, *names: str, **settings: Any) -> dict[str, Worker]:
+        """Start workers in turn, so that each finds a group at rest; returns them ready, by name."""
+        workers = {}
+        for name in names:
+            workers[name] = self.worker(name, **settings)
+            workers[name].wait_ready()
+        return workers
+
     def load(self, rate: int = 2000, accounts: int = 1000) -> Load:
         load = Load(self.bootstrap, self.service, rate, accounts)
         self._loads.append(load)

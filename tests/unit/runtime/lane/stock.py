@@ -78,6 +78,7 @@ OVERRIDDEN = (
     Stock(f"{APP}.__init__", "c90c021f3805", "LaneApp hands its settings over as options"),
     Stock(f"{APP}.on_init_dependencies", "70bd80ccc18f", "LaneApp puts the producer first and health last"),
     Stock(f"{APP}.on_started", "d365049982f3", "LaneApp freezes what was recovered after it"),
+    Stock(f"{APP}.on_stop", "d8e7904b258c", "LaneApp says goodbye to readers before it"),
     Stock(f"{APP}._new_transport", "11beddacb9fe", "LaneApp makes its own"),
     Stock(f"{APP}.flow_control", "e11e9eab4ea2", "LaneApp makes its own"),
     Stock(f"{RECOVERY}.on_rebalance", "31030bc1807f", "LaneRecovery clears what is left of the recovery before"),

@@ -51,6 +51,23 @@ def test_an_inbox_feeds_one_lane() -> None:
         declare(app, "others")
 
 
+@pytest.mark.parametrize("name", ["tally", "a/b", ""])
+def test_a_view_has_a_name_that_no_other_path_means(name: str) -> None:
+    with pytest.raises(ValueError, match="no names for views"):
+        declare(LaneApp("ledger", kafka=KafkaSettings()), views={name: lambda *_: None})
+
+
+def test_views_need_the_topic_on_which_owners_are_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = {INBOX: 6, "ledger-things-changelog": 6, LETTERS: 6}
+    monkeypatch.setattr("libs.runtime.lane.checks.partition_counts", lambda _: there)
+    monkeypatch.setattr("libs.runtime.lane.checks.cleanup_policy", lambda *_: "compact")
+    plain, shown = (LaneApp("ledger", kafka=KafkaSettings(partitions=6)) for _ in range(2))
+    declare(plain)
+    declare(shown, views={"state": lambda *_: None})
+    assert plain._topic_problems() == []
+    assert shown._topic_problems() == ["topic hub.owners, on which owners of rows are announced, does not exist"]
+
+
 def test_settings_reach_faust_and_the_producer(tmp_path: Path) -> None:
     lane = LaneSettings(session_timeout_s=20, standbys=1, instance_id="pod-0", data_dir=str(tmp_path), linger_ms=2)
     app = LaneApp("ledger", kafka=KafkaSettings(bootstrap="a:1,b:2"), lane=lane)

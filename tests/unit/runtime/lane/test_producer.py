@@ -24,11 +24,14 @@ class Client:
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.config, self.room, self.queued = config, 10, 0
+        self.batches: list[tuple[int, list[bytes]]] = []
 
     def __len__(self) -> int:
         return self.queued
 
-    def produce_batch(self, _topic: str, messages: list[dict[str, Any]], **_: Any) -> int:
+    def produce_batch(self, _topic: str, messages: list[dict[str, Any]], partition: int, **_: Any) -> int:
+        """As the real one, it does not look at a message's own partition."""
+        self.batches.append((partition, [message["key"] for message in messages if "key" in message]))
         for message in messages[self.room :]:
             message["_error"] = "queue full"
         return min(self.room, len(messages))
@@ -68,6 +71,16 @@ async def test_a_batch_is_pending_until_every_record_of_it_is_acknowledged(make:
     deliveries(None, "first")
     deliveries(None, "second")
     assert (deliveries.pending, deliveries.last) == (0, "second")
+
+
+async def test_a_record_goes_to_the_partition_that_it_names(make: Callable[..., Any]) -> None:
+    producer, deliveries = make(), Deliveries()
+    keys: list[dict[str, Any]] = [{"key": b"a", "partition": 3}, {"key": b"b"}, {"key": b"c", "partition": 3}]
+    producer.send("t", [*keys, {"key": b"d", "partition": 0}], deliveries)
+    assert producer.client.batches == [(3, [b"a", b"c"]), (-1, [b"b"]), (0, [b"d"])]
+    assert deliveries.pending == 4
+    producer.send("t", [{"key": b"e"}], deliveries, 5)
+    assert producer.client.batches[3:] == [(5, [b"e"])]
 
 
 async def test_a_record_that_the_client_does_not_take_ends_the_process(make: Callable[..., Any]) -> None:

@@ -1,0 +1,244 @@
+"""Requests to lanes: a record in an inbox, and the answer of the owner of its key.
+
+The service that owns the key decides, in order with everything else about it. What an asker learns is one of four:
+the answer, `Refused` (nothing changed), `NotAsked` (nothing was sent), or `NoAnswer`: the request may have been carried
+out, may yet be, or may never be, and the state of the row says which.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+import time
+import uuid
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
+
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from msgspec import Meta
+from msgspec.structs import replace
+
+from libs.runtime import logs, metrics
+from libs.runtime.kafka import DURABLE, KEYED, client_config
+from libs.runtime.settings import Settings
+from libs.runtime.tail import Tail
+from libs.topics.codec import Decoder, InvalidMessage, UnknownKind, encode
+from libs.topics.messages.base import ReplyTo
+from libs.topics.messages.hub import RequestAnswered, RequestRefused
+from libs.topics.names import API_REPLIES
+
+from .mailbox import Mailbox
+
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError, Message
+
+    from libs.runtime.settings import KafkaSettings
+    from libs.topics.messages.base import Request
+
+log = logs.get(__name__)
+
+Answer: TypeAlias = RequestAnswered | RequestRefused
+
+DELIVERY_MS: Final = 10_000
+"""A request that Kafka has not taken by then is given up: it must not be carried out long after its asker has gone."""
+KAFKA_S: Final = 10.0
+"""Seconds to ask Kafka for the end of a partition."""
+PAUSE: Final = 0.1
+"""Seconds between two attempts at that."""
+
+ASKED = metrics.counter(
+    "requests",
+    "Requests to lanes: answered, refused, no_answer, not_asked, or abandoned by the asker.",
+    ("inbox", "outcome"),
+)
+LATE = metrics.counter("requests_late", "Answers that nobody waited for any more, and repeated ones.")
+OPEN = metrics.gauge("requests_open", "Requests that wait for their answer.")
+SECONDS = metrics.histogram("requests_seconds", "Seconds from a request to its answer or refusal.", ("inbox",))
+
+
+class RequestsSettings(Settings, frozen=True, kw_only=True):
+    group: Annotated[
+        str,
+        Meta(min_length=1, description="Consumer group that deals the partitions of `api.replies` out to replicas."),
+    ] = "api-replies"
+    limit: Annotated[
+        int, Meta(ge=1, le=100_000, description="Requests that may wait for an answer at once; more are not asked.")
+    ] = 1000
+
+
+class NotAsked(RuntimeError):
+    """Nothing was sent: too many requests are open, no partition is dealt to this process, or it ends."""
+
+
+class NoAnswer(RuntimeError):
+    """No answer came in time; the request may or may not have been carried out, or may yet be."""
+
+
+class Refused(Exception):
+    """The owner of the key has refused; nothing changed. ``answer`` says why."""
+
+    def __init__(self, answer: RequestRefused) -> None:
+        super().__init__(f"{answer.code}: {answer.detail}")
+        self.answer = answer
+
+
+class Requests:
+    """Make it inside the event loop."""
+
+    def __init__(self, kafka: KafkaSettings, settings: RequestsSettings) -> None:
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
+        self._name = uuid.uuid4().hex[:12]  # begins every correlation id of this process
+        self._numbers = itertools.count(1)
+        self._open: dict[str, asyncio.Future[Answer]] = {}
+        self._mailbox = Mailbox()
+        self._lock = threading.Lock()  # the mailbox: rebalances come on the consumer's thread
+        self._dealt = asyncio.Event()
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+        self._decode = Decoder[Answer](Answer)
+        self._producer = Producer(
+            client_config(kafka, **KEYED, **DURABLE, **{"linger.ms": 1, "delivery.timeout.ms": DELIVERY_MS})
+        )
+        # Offsets are not committed: what nobody waits for need not be read.
+        self._consumer = Consumer(client_config(kafka, **{"group.id": settings.group, "enable.auto.commit": False}))
+
+    async def start(self) -> None:
+        """Return when the group has dealt out its partitions. Waits while Kafka is away; raises KafkaException."""
+        self._task = asyncio.create_task(self._receive())
+        dealt = asyncio.create_task(self._dealt.wait())
+        await asyncio.wait({self._task, dealt}, return_when=asyncio.FIRST_COMPLETED)
+        dealt.cancel()
+        self.check()
+
+    async def stop(self) -> None:
+        """Leave the group; requests that are open get no answer. Raises what ended the receiving, if something did."""
+        self._stopping = True
+        if self._task is not None:
+            await self._task
+
+    def check(self) -> None:
+        """Raise what ended the receiving of answers, KafkaException for one."""
+        if self._task is not None and self._task.done() and not self._stopping:
+            self._task.result()
+
+    async def ask(self, inbox: str, key: bytes, request: Request, timeout: float = 10.0) -> RequestAnswered:  # noqa: ASYNC109 - the failure is NoAnswer
+        """Send a request and wait for its answer, ``timeout`` seconds at most.
+
+        Raises `Refused`, `NoAnswer`, `NotAsked`, and as `check`.
+        """
+        self.check()
+        begun = self._loop.time()
+        outcome = "abandoned"
+        try:
+            answer = await self._ask(inbox, key, request, timeout)
+            outcome = "refused" if isinstance(answer, RequestRefused) else "answered"
+            SECONDS.labels(inbox).observe(self._loop.time() - begun)
+        except NoAnswer:
+            outcome = "no_answer"
+            raise
+        except NotAsked:
+            outcome = "not_asked"
+            raise
+        finally:
+            ASKED.labels(inbox, outcome).inc()
+        if isinstance(answer, RequestRefused):
+            raise Refused(answer)
+        return answer
+
+    async def _ask(self, inbox: str, key: bytes, request: Request, timeout: float) -> Answer:  # noqa: ASYNC109 - as `ask`
+        if self._stopping:
+            raise NotAsked("this process ends")
+        if len(self._open) >= self._settings.limit:
+            raise NotAsked(f"{len(self._open)} requests wait for an answer already")
+        with self._lock:
+            partition = self._mailbox.expect()
+        if partition is None:
+            raise NotAsked(f"no partition of {API_REPLIES} is dealt to this process")
+        correlation = f"{self._name}-{next(self._numbers)}"
+        future: asyncio.Future[Answer] = self._loop.create_future()
+        self._open[correlation] = future
+        OPEN.set(len(self._open))
+        try:
+            sent = replace(request, reply_to=ReplyTo(partition, correlation))
+            self._produce(inbox, key, encode(sent), future)
+            async with asyncio.timeout(timeout):
+                return await future
+        except TimeoutError:
+            raise NoAnswer(f"no answer from {inbox} within {timeout:g} s") from None
+        finally:
+            del self._open[correlation]
+            OPEN.set(len(self._open))
+            with self._lock:
+                self._mailbox.settle(partition)
+
+    def _produce(self, inbox: str, key: bytes, value: bytes, future: asyncio.Future[Answer]) -> None:
+        def delivered(error: KafkaError | None, _record: Message) -> None:
+            if error is not None:
+                _fail(future, f"the request was not delivered: {error}")
+
+        try:
+            self._producer.produce(inbox, value, key, on_delivery=delivered)
+        except BufferError as full:
+            raise NotAsked("the queue of requests that Kafka has not taken is full") from full
+
+    # -- answers
+    async def _receive(self) -> None:
+        self._consumer.subscribe([API_REPLIES], on_assign=self._deal)
+        tail = Tail(self._consumer, "replies", each=self._note)
+        try:
+            while not self._stopping:
+                records, _ = await tail.read()
+                self._producer.poll(0)
+                for record in records:
+                    self._take(record)
+        finally:
+            for future in self._open.values():
+                _fail(future, "this process ends")
+            await tail.close()
+
+    def _note(self, record: Message) -> None:
+        """Keep the position, on the consumer's thread: a rebalance may follow before the loop sees the record."""
+        with self._lock:
+            self._mailbox.took(record.partition(), record.offset())
+
+    def _deal(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Read what the group deals out, from its end on, and on where answers are awaited."""
+        ends = {one.partition: _end(consumer, one) for one in partitions}
+        with self._lock:
+            reading = self._mailbox.deal(ends)
+            own = self._mailbox.own
+        consumer.assign([TopicPartition(API_REPLIES, number, offset) for number, offset in reading.items()])
+        log.info("reads answers", own=own, partitions=sorted(reading), dealt=sorted(ends))
+        self._loop.call_soon_threadsafe(self._dealt.set)
+
+    def _take(self, record: Message) -> None:
+        correlation = (record.key() or b"").decode("utf-8", "backslashreplace")
+        if correlation.partition("-")[0] != self._name:
+            return  # of a process that had this partition, or has it now
+        future = self._open.get(correlation)
+        if future is None or future.done():
+            LATE.inc()
+            return
+        try:
+            future.set_result(self._decode(record.value()))
+        except (UnknownKind, InvalidMessage) as error:
+            _fail(future, f"the answer is not understood: {error}")
+
+
+def _end(consumer: Consumer, where: TopicPartition) -> int:
+    """Return the offset that the next record gets. Waits on the consumer's thread while a leader is elected."""
+    deadline = time.monotonic() + KAFKA_S
+    while True:
+        try:
+            return int(consumer.get_watermark_offsets(where, timeout=KAFKA_S)[1])
+        except KafkaException as error:
+            if time.monotonic() > deadline:
+                raise
+            log.warning("cannot ask for the end of a partition", partition=where.partition, error=str(error))
+        time.sleep(PAUSE)
+
+
+def _fail(future: asyncio.Future[Any], why: str) -> None:
+    if not future.done():
+        future.set_exception(NoAnswer(why))
