@@ -131,23 +131,32 @@ class Watch:
             await self._list_source(flow, self._roll, source, sight.time)
 
     async def _list_source(self, flow: Flow, roll: Roll, source: str, time: int) -> None:
-        """All of the list is read before any of it is written."""
+        """All of the list is read before any of it is written, and all of it is in Kafka before its end is written."""
         now, partitions = self._clock(), self._terms.partitions
         listing = f"{self._terms.holder}-{now}"
         connections = await roll.connections(source, listing, now)
-        await self._write_slowly(flow, leases.listed(source, listing, time, partitions, now))
-        await self._write_slowly(flow, [leases.connection(each) for each in connections])
-        await self._write_slowly(flow, leases.ended(source, listing, time, partitions, self._clock()))
+        await self._deliver(flow, leases.listed(source, listing, time, partitions, now))
+        await self._deliver(flow, [leases.connection(each) for each in connections])
+        await self._deliver(flow, leases.ended(source, listing, time, partitions, self._clock()))
         self._standing.listed(source, self._clock())
         metrics.LISTINGS.labels("complete").inc()
         log.info("source_listed", source=source, listing=listing, connections=len(connections))
 
-    async def _write_slowly(self, flow: Flow, records: Sequence[Record]) -> None:
+    async def _deliver(self, flow: Flow, records: Sequence[Record]) -> None:
+        """Returns when Kafka has all of them. Raises `Unlisted` when it does not take one."""
+        entries = list[Entry]()
         for at in range(0, len(records), CHUNK):
-            while len(self._outlet) > self._terms.window // 2:
-                flow.turn()
-                await asyncio.sleep(PAUSE)
-            self._write(flow, tuple(records[at : at + CHUNK]))
+            await self._while(flow, lambda: len(self._outlet) > self._terms.window // 2)
+            entries.append(self._write(flow, tuple(records[at : at + CHUNK])))
+        await self._while(flow, lambda: any(entry.left > 0 for entry in entries))
+        if any(entry.left < 0 for entry in entries):
+            raise Unlisted("Kafka did not take all of the listing")
+
+    @staticmethod
+    async def _while(flow: Flow, waiting: Callable[[], bool]) -> None:
+        while waiting():
+            flow.turn()
+            await asyncio.sleep(PAUSE)
 
     def _write(self, flow: Flow, records: tuple[Record, ...]) -> Entry:
         entry = self._outlet.send(0, records, self._clock())

@@ -326,6 +326,26 @@ def test_a_long_list_waits_for_kafka_and_has_no_end_until_it_is_taken() -> None:
     story_of(story, roll)
 
 
+def test_a_record_that_kafka_does_not_take_breaks_the_listing_off() -> None:
+    """An end would close the connection that the lost record named."""
+
+    async def story(world: World) -> None:
+        world.broker.handles_all = True
+        world.life.producer.may_deliver = 2 * PARTITIONS
+        await pass_time(LEASE / 3)
+        world.life.producer.error = "timed out"
+        world.life.producer.may_deliver = 1
+        await pass_time(LEASE / 4)
+        world.life.producer.error = None
+        world.life.producer.may_deliver = EVERYTHING
+        await pass_time(2 * LEASE)
+        begun, over = inbox(world, "source_listed"), inbox(world, "source_listing_ended")
+        assert begun[0]["id"] != begun[-1]["id"]
+        assert {message["id"] for message in over} == {begun[-1]["id"]}
+
+    story_of(story, Listed())
+
+
 def test_no_broadcast_of_the_watch_has_a_devices_key() -> None:
     async def story(world: World) -> None:
         await run_freely(world, LEASE)
