@@ -63,7 +63,7 @@ class EmqxApi:
         if request.headers.get("Authorization") != encode_basic_auth(KEY, SECRET):
             return web.json_response({"code": "BAD_API_KEY_OR_SECRET", "message": "Check api_key"}, status=401)
         if request.path == "/api/v5/nodes":
-            return web.json_response([self._node(name) for name in ("emqx@a", "emqx@b")])
+            return web.json_response([self._node(name) for name in (*self.nodes, "emqx@b")])
         self.asked.append(dict(request.query))
         return self._clients(request.query["node"], dict(request.query))
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from aiohttp import web
 
 from devstack.environment import process_environment
 from libs.topics import names
 from libs.topics.identity import BROADCAST_KEY
 from tests.support.devices import connected, publish
+from tests.support.emqx_api import KEY, SECRET, EmqxApi, client
 from tests.support.names import unique
-from tests.support.polling import eventually
+from tests.support.polling import eventually, eventually_async
 from tests.support.records import Record, read_all
 
 if TYPE_CHECKING:
@@ -39,12 +43,13 @@ class Watcher:
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, more: dict[str, str] | None = None) -> None:
         told = self.stack.env("ingest") | {
             "FLEETLOG_CLIENT_ID": self.client_id,
             "FLEETLOG_SOURCE": self.source,
             "FLEETLOG_LEASE_S": str(LEASE),
             "FLEETLOG_OPS_PORT": "0",
+            **(more or {}),
         }
         command = (sys.executable, "-m", "services.ingest")
         with self._log.open("ab") as log:
@@ -88,20 +93,30 @@ class Watcher:
         finally:
             self.send(signal.SIGCONT)
 
+    def end(self) -> None:
+        if self._process:
+            self._process.kill()
+            self.wait()
+        for session in (self.client_id, f"{self.client_id}-0"):  # else the broker queues for it for a week
+            with connected(self.stack.mqtt_internal_port, None, client_id=session):
+                pass
+
 
 @pytest.fixture
-def watcher(brokers: Stack, tmp_path: Path) -> Iterator[Watcher]:
+def stranger(brokers: Stack, tmp_path: Path) -> Iterator[Watcher]:
+    """Not started."""
     watcher = Watcher(brokers, tmp_path / "ingest.log")
-    watcher.start()
     try:
-        eventually(watcher.holds, 60, describe="the first lease")
         yield watcher
     finally:
-        watcher.send(signal.SIGKILL)
-        watcher.wait()
-        for session in (watcher.client_id, f"{watcher.client_id}-0"):  # else the broker queues for it for a week
-            with connected(brokers.mqtt_internal_port, None, client_id=session):
-                pass
+        watcher.end()
+
+
+@pytest.fixture
+def watcher(stranger: Watcher) -> Watcher:
+    stranger.start()
+    eventually(stranger.holds, 60, describe="the first lease")
+    return stranger
 
 
 def test_what_was_queued_while_ingest_was_away_stands_before_the_next_lease(watcher: Watcher, brokers: Stack) -> None:
@@ -138,3 +153,43 @@ def test_a_lease_lapses_while_nobody_hears_the_source_and_comes_again(watcher: W
     last = watcher.expires_at()
     eventually(watcher.lapsed, 30, describe="a lapse after the orderly end")
     assert watcher.expires_at() == last
+
+
+async def test_a_list_of_clients_is_told_whole_before_the_first_lease(stranger: Watcher) -> None:
+    """The session is mosquitto's, the list EMQX's."""
+    product, now = unique("listed"), int(time.time() * 1000)
+    node = f"emqx@{product}"
+    stranger.source = f"emqx:{node}"
+    async with EmqxApi().served() as api:
+        api.nodes = {node: 60_000}
+        api.clients = [client(n, now - n, node, username=f"{product}/d{n}") for n in range(300)]
+        api.answer["/api/v5/nodes"] = partial(after_a_failure, api)
+        stranger.start(
+            {
+                "FLEETLOG_BROKER": "emqx",
+                "FLEETLOG_NODES": node,
+                "FLEETLOG_BROKER_API_URL": api.url,
+                "FLEETLOG_BROKER_API_KEY": KEY,
+                "FLEETLOG_BROKER_API_SECRET": SECRET,
+            }
+        )
+
+        async def holds() -> bool:
+            return await asyncio.to_thread(stranger.holds)
+
+        await eventually_async(holds, 90, describe="the first lease")
+    records = [record for record in stranger.inbox() if record.message["type"] != "traffic_seen"]
+    named = {record.message["channel_id"] for record in records if record.message["type"] == "connection_observed"}
+    assert named == {f"{now - n}-{node}" for n in range(300)}
+    for partition in range(stranger.stack.partitions):
+        told = [record.message["type"] for record in records if record.partition == partition]
+        connects = told.count("connection_observed")
+        whole = ["source_listed", *["connection_observed"] * connects, "source_listing_ended"]
+        assert told[: len(whole)] == whole
+        assert set(told[len(whole) :]) == {"lease_renewed"}
+
+
+async def after_a_failure(api: EmqxApi, _: web.Request) -> web.StreamResponse:
+    """The first question for the nodes fails."""
+    del api.answer["/api/v5/nodes"]
+    return web.Response(status=500)

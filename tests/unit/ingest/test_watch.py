@@ -186,7 +186,7 @@ def test_after_an_orderly_end_nobody_renews() -> None:
     story_of(story)
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.one_of(ACTION, st.tuples(st.just("wait"), st.sampled_from([0.6, 1.5, 4.0]))), max_size=20))
 def test_a_lease_stands_behind_all_that_was_said_before_it_was_asked_for(actions: list[tuple[Any, ...]]) -> None:
     async def story() -> None:
