@@ -91,9 +91,9 @@ def watch(settings: IngestSettings, source: Broker, outlet: Outlet, books: Books
     return Watch(outlet, books, Standing(source.names, listed=roll is not None), terms, roll)
 
 
-def start_of(settings: IngestSettings, source: Broker) -> Callable[[int, int, int], Parsed]:
+def start_of(settings: IngestSettings, source: Broker) -> Callable[[int, int, int], Parsed] | None:
     """What a session without its queue tells: nothing where the broker's list will tell who is still connected."""
-    return (lambda *_: ()) if settings.broker_api.url else source.started
+    return None if settings.broker_api.url else source.started
 
 
 def build(settings: IngestSettings) -> Bridge:

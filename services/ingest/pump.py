@@ -44,7 +44,7 @@ T = TypeVar("T")
 class Pump:
     """The receiver of the MQTT session.
 
-    ``started``: records that tell that the source of connection events began anew, by (time, packet id, now); empty
+    ``started``: records that tell that the source of connection events began anew, by (time, packet id, now); None
     where ``watch`` reads the broker's list of clients instead.
     ``failed``: called with a sentence when a record can never be delivered; the process must end.
     """
@@ -56,7 +56,7 @@ class Pump:
         keeper: Keeper,
         books: Books,
         *,
-        started: Callable[[int, int, int], Parsed],
+        started: Callable[[int, int, int], Parsed] | None,
         failed: Callable[[str], None],
         limits: Limits,
         watch: Watch | None = None,
@@ -84,6 +84,11 @@ class Pump:
     def in_flight(self) -> int:
         return len(self._order) + len(self._orphans)
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether messages came that are not with the producer."""
+        return self.state is State.LOADING
+
     # -- the session's receiver
 
     async def prepare(self) -> None:
@@ -100,7 +105,8 @@ class Pump:
     async def opened(self, link: Link, *, session_present: bool) -> None:
         if not session_present:  # nothing can come again, and what the source said in between is lost
             await self._ask(self._notes.renew)
-            await self._begin_source()
+            if self._started:
+                await self._begin_source(self._started)
         self._link, self._filter = link, Filter()
         self.state = State.UNDECIDED if session_present else State.LIVE
         self.taken = self._acked = 0
@@ -243,13 +249,10 @@ class Pump:
 
     # -- helpers
 
-    async def _begin_source(self) -> None:
+    async def _begin_source(self, started: Callable[[int, int, int], Parsed]) -> None:
         """The broker knows no session: it lost it, and what it said since. Its second may be the one before ours."""
         now = now_ms()
-        records = self._started((now // 1000 - 1) * 1000, 0, now)
-        if not records:
-            return
-        entry = self._outlet.send(0, records, now)
+        entry = self._outlet.send(0, started((now // 1000 - 1) * 1000, 0, now), now)
         while entry.left > 0:
             self._outlet.producer.poll(0)
             await asyncio.sleep(0.005)

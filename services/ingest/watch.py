@@ -20,7 +20,6 @@ from .books import Account
 from .entries import Entry
 from .listing import Unlisted
 from .outlet import now_ms
-from .state import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,7 +45,7 @@ class Flow(Protocol):
     """The messages of one connection; the pump."""
 
     @property
-    def state(self) -> State: ...
+    def holds_back(self) -> bool: ...
     @property
     def taken(self) -> int: ...
     @property
@@ -108,8 +107,7 @@ class Watch:
         """Whether all that the sources had said when this was called is with the producer."""
         acknowledged = flow.taken - flow.in_flight
         await link.ping()
-        held = flow.state is State.LOADING  # messages that came before the answer, and are not with the producer yet
-        return not held and flow.taken - acknowledged < self._terms.window
+        return not flow.holds_back and flow.taken - acknowledged < self._terms.window
 
     def _renew(self, flow: Flow, began: int) -> None:
         """One renewal under way at most: while Kafka is away they do not pile up."""
