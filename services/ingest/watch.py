@@ -113,7 +113,7 @@ class Watch:
         """One renewal under way at most: while Kafka is away they do not pile up."""
         sources, now = self._standing.renewable, self._clock()
         expires_at = began + int(self._terms.lease * 1000)
-        if sources and self._renewal.left <= 0 and expires_at > now:
+        if sources and self._renewal.left <= 0 and expires_at > now and not flow.holds_back:
             terms = self._terms
             self._renewal = self._write(flow, leases.renewals(sources, terms.holder, expires_at, terms.partitions, now))
             for source in sources:
@@ -145,6 +145,8 @@ class Watch:
         entries = list[Entry]()
         for at in range(0, len(records), CHUNK):
             await self._while(flow, lambda: len(self._outlet) > self._terms.window // 2)
+            if flow.holds_back:
+                raise Unlisted("the session did not stay open for the whole listing")
             entries.append(self._write(flow, tuple(records[at : at + CHUNK])))
         await self._while(flow, lambda: any(entry.left > 0 for entry in entries))
         if any(entry.left < 0 for entry in entries):

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from confluent_kafka import KafkaError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -333,7 +334,7 @@ def test_a_record_that_kafka_does_not_take_breaks_the_listing_off() -> None:
         world.broker.handles_all = True
         world.life.producer.may_deliver = 2 * PARTITIONS
         await pass_time(LEASE / 3)
-        world.life.producer.error = "timed out"
+        world.life.producer.error = KafkaError(KafkaError._MSG_TIMED_OUT)
         world.life.producer.may_deliver = 1
         await pass_time(LEASE / 4)
         world.life.producer.error = None
