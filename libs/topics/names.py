@@ -30,7 +30,6 @@ APP_P2P: Final = "app.p2p"
 DOWNLINK_MESSAGES: Final = "downlink.messages"
 API_REPLIES: Final = "api.replies"
 
-PRESENCE_LEASES: Final = "presence.leases"
 HUB_OWNERS: Final = "hub.owners"
 
 

@@ -19,6 +19,8 @@ from .books import Books
 from .bridge import Bridge
 from .connections import Observer
 from .keeper import Keeper
+from .leases import Standing
+from .listing import EmqxRoll
 from .notes import Notes
 from .outlet import Outlet
 from .parse import Parser
@@ -27,8 +29,12 @@ from .sources.emqx import Emqx
 from .sources.relay import Relay
 from .sources.rmqtt import Rmqtt
 from .state import Limits
+from .watch import Terms, Watch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .model import Parsed
     from .settings import IngestSettings
     from .sources.common import Broker, Source
 
@@ -70,6 +76,26 @@ def broker(settings: IngestSettings) -> Broker:
             return Rmqtt(settings.nodes, partitions)
 
 
+def watch(settings: IngestSettings, source: Broker, outlet: Outlet, books: Books) -> Watch | None:
+    """Who renews the leases; None where nobody can: of a cluster only its REST interface knows which nodes run."""
+    roll = EmqxRoll(settings.broker_api) if settings.broker_api.url else None
+    if roll is None and settings.broker != "mosquitto":
+        return None
+    terms = Terms(
+        holder=settings.client_id,
+        partitions=settings.kafka.partitions,
+        lease=settings.lease_s,
+        listing=settings.listing_s,
+        window=settings.window,
+    )
+    return Watch(outlet, books, Standing(source.names, listed=roll is not None), terms, roll)
+
+
+def start_of(settings: IngestSettings, source: Broker) -> Callable[[int, int, int], Parsed] | None:
+    """What a session without its queue tells: nothing where the broker's list will tell who is still connected."""
+    return None if settings.broker_api.url else source.started
+
+
 def build(settings: IngestSettings) -> Bridge:
     kafka = settings.kafka
 
@@ -102,14 +128,16 @@ def build(settings: IngestSettings) -> Bridge:
     more: tuple[Source, ...] = (Relay(),) if settings.relays else ()
     notes = Notes(client_config(kafka), f"note-{settings.client_id}", OUTPUTS, settings.tail_limit)
     parser = Parser(source, settings.max_payload, *more)
+    outlet = Outlet(producer, parser, Activity(settings.activity * 1000), books)
     pump = Pump(
-        Outlet(producer, parser, Activity(settings.activity * 1000), books),
+        outlet,
         notes,
         Keeper(notes, limits),
         books,
-        started=source.started,
+        started=start_of(settings, source),
         failed=failed,
         limits=limits,
+        watch=watch(settings, source, outlet, books),
     )
     filters = tuple(filter_ for known in (source, *more) for filter_ in known.filters)
     session = options(settings.mqtt, settings.client_id, (*FILTERS, *filters), receive_max=settings.window)

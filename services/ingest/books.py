@@ -28,7 +28,7 @@ class Books:
         self.acknowledged = 0
         """QoS 1 messages acknowledged towards the broker."""
         self.extra = 0
-        """Records that are nobody's message: activity marks, and starts of a source that the bridge saw itself."""
+        """Records that are nobody's message: activity marks, what the bridge itself tells of a source."""
 
     def balanced(self, in_flight: int) -> bool:
         """Received = produced + dead-lettered + dropped + absorbed + in flight, where the last is counted apart."""

@@ -79,6 +79,7 @@ class Observer:
 
     def __init__(self, source: str, partitions: int) -> None:
         self.source, self._partitions = source, partitions
+        self.names = (source,)
 
     def __call__(self, topic: str, payload: bytes, packet_id: int, now: int) -> Parsed:
         line = _TIME.fullmatch(payload.decode("utf-8", "backslashreplace"))

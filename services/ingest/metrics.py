@@ -26,6 +26,15 @@ PUBACK_SECONDS: Final = histogram("ingest_puback_seconds", "From a message's rec
 NOTE_SECONDS: Final = gauge("ingest_note_moved_seconds", "When the resume note was moved last, Unix time.")
 TAIL_RECORDS: Final = gauge("ingest_tail_records", "Records read at the last resume to recognise redelivery.")
 
+LEASE_SECONDS: Final = gauge(
+    "ingest_lease_renewed_seconds", "When a source's lease was renewed last, Unix time.", ("source",)
+)
+LISTINGS: Final = counter(
+    "ingest_listings",
+    "Readings of the broker's list of clients by outcome: complete, failed (what was known before still stands).",
+    ("outcome",),
+)
+
 
 class Meters:
     """Turns standing counts into increments."""

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .keeper import Keeper
     from .model import Parsed
     from .notes import Notes
+    from .watch import Watch
 
 log = logs.get(__name__)
 T = TypeVar("T")
@@ -43,7 +44,8 @@ T = TypeVar("T")
 class Pump:
     """The receiver of the MQTT session.
 
-    ``started``: records that tell that the source of connection events began anew, by (time, packet id, now).
+    ``started``: records that tell that the source of connection events began anew, by (time, packet id, now); None
+    where ``watch`` reads the broker's list of clients instead.
     ``failed``: called with a sentence when a record can never be delivered; the process must end.
     """
 
@@ -54,12 +56,14 @@ class Pump:
         keeper: Keeper,
         books: Books,
         *,
-        started: Callable[[int, int, int], Parsed],
+        started: Callable[[int, int, int], Parsed] | None,
         failed: Callable[[str], None],
         limits: Limits,
+        watch: Watch | None = None,
     ) -> None:
         self._outlet, self._notes, self._keeper, self._limits = outlet, notes, keeper, limits
         self._started, self._failed, self.books = started, failed, books
+        self._watch = watch
         self._order = Order()
         self._orphans: list[Entry] = []  # of a connection that was lost: delivered some time, acknowledged never
         self._reads: deque[tuple[int, float]] = deque()  # (messages taken by the end of a read, when)
@@ -80,6 +84,11 @@ class Pump:
     def in_flight(self) -> int:
         return len(self._order) + len(self._orphans)
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether messages came that are not with the producer."""
+        return self.state is State.LOADING
+
     # -- the session's receiver
 
     async def prepare(self) -> None:
@@ -96,12 +105,15 @@ class Pump:
     async def opened(self, link: Link, *, session_present: bool) -> None:
         if not session_present:  # nothing can come again, and what the source said in between is lost
             await self._ask(self._notes.renew)
-            await self._begin_source()
+            if self._started:
+                await self._begin_source(self._started)
         self._link, self._filter = link, Filter()
         self.state = State.UNDECIDED if session_present else State.LIVE
         self.taken = self._acked = 0
         self._reads.clear()
         self._spawn(self._keeper.keep(link, self))
+        if self._watch:
+            self._spawn(self._watch.watch(link, self, session_present=session_present))
 
     def receive(self, packets: list[PublishPacket]) -> None:
         try:
@@ -237,10 +249,10 @@ class Pump:
 
     # -- helpers
 
-    async def _begin_source(self) -> None:
+    async def _begin_source(self, started: Callable[[int, int, int], Parsed]) -> None:
         """The broker knows no session: it lost it, and what it said since. Its second may be the one before ours."""
         now = now_ms()
-        entry = self._outlet.send(0, self._started((now // 1000 - 1) * 1000, 0, now), now)
+        entry = self._outlet.send(0, started((now // 1000 - 1) * 1000, 0, now), now)
         while entry.left > 0:
             self._outlet.producer.poll(0)
             await asyncio.sleep(0.005)

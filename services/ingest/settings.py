@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta
 
-from libs.runtime.settings import MqttSettings, ServiceSettings
+from libs.runtime.settings import MqttSettings, Secret, ServiceSettings, Settings
 
 from .sources import emqx, rmqtt
 
@@ -14,6 +14,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _NODES = {"emqx": emqx.NODE, "rmqtt": rmqtt.NODE}
+
+
+class BrokerApiSettings(Settings, frozen=True, kw_only=True):
+    """The broker's REST interface: which nodes run, and who is connected."""
+
+    url: Annotated[
+        str,
+        Meta(
+            pattern=r"^(https?://[^/?#\s]+(/[^?#\s]*)?)?\Z",
+            description="Address of EMQX's REST interface, such as `http://emqx:18083`; empty: it is not asked.",
+        ),
+    ] = ""
+    key: Annotated[str, Meta(description="API key.")] = ""
+    secret: Annotated[Secret, Meta(description="Secret of the API key.")] = Secret()
+    tls_ca_file: Annotated[
+        str, Meta(description="PEM file of the authorities that sign the interface; empty: the system's.")
+    ] = ""
 
 
 class IngestSettings(ServiceSettings, frozen=True, kw_only=True):
@@ -39,6 +56,18 @@ class IngestSettings(ServiceSettings, frozen=True, kw_only=True):
     relays: Annotated[
         bool, Meta(description="Whether connection events are also taken from `fleetlog/connections/{form}/{name}`.")
     ] = False
+    broker_api: BrokerApiSettings = BrokerApiSettings()
+    lease_s: Annotated[
+        float,
+        Meta(ge=1, le=3600, description="Seconds that a source's lease is valid; it is renewed after a third of them."),
+    ] = 30.0
+    listing_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="Seconds between two readings of EMQX's list of clients; 0: only where events may be missed.",
+        ),
+    ] = 0.0
     window: Annotated[
         int,
         Meta(ge=20, le=65_535, description="Messages under way to Kafka at most; decides speed and bounds memory."),
@@ -59,6 +88,8 @@ class IngestSettings(ServiceSettings, frozen=True, kw_only=True):
     ] = 120.0
 
     def faults(self) -> Iterator[tuple[str, str]]:
+        if self.broker_api.url and self.broker != "emqx":
+            yield "broker_api", f"has no use with {self.broker}"
         form = _NODES.get(self.broker)
         if form is None:
             if self.nodes:

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, TypeAlias
 from libs.runtime.lane.model import At, Output, Terms
 from libs.topics import catalog, names
 from libs.topics.codec import InvalidMessage
+from libs.topics.messages.hub import LeaseRenewed
 from libs.topics.messages.presence import (
     ConnectionObserved,
     PresenceChanged,
     PresenceDocument,
+    SourceListed,
+    SourceListingEnded,
     SourceStarted,
     TrafficSeen,
 )
@@ -27,7 +30,10 @@ from .session import Opened, carrier, end_of, session, source_term
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-Event: TypeAlias = ConnectionObserved | SourceStarted | TrafficSeen
+Watch: TypeAlias = LeaseRenewed | SourceListed | SourceListingEnded
+"""How well a source is watched."""
+Broadcast: TypeAlias = SourceStarted | Watch
+Event: TypeAlias = ConnectionObserved | TrafficSeen | Broadcast
 
 UNKNOWN = Device()
 """A device of which nothing was heard. Never stored: the fold replaces what it changes."""
@@ -73,6 +79,8 @@ def _fold(before: Device, event: Event, at: At, sources: Sources) -> Device:
         if not at.swept:
             raise Misplaced("a source's start concerns every device: it is a broadcast")
         return fold.restart(before, event)
+    if isinstance(event, Watch):
+        raise Misplaced("how well a source is watched concerns every device: it is a broadcast")
     if at.key != f"{event.product_id}/{event.device_id}".encode():
         raise Misplaced(f"an event of {event.product_id}/{event.device_id} under the key {at.key!r}")
     if isinstance(event, TrafficSeen):
@@ -126,6 +134,8 @@ def _opened_by(event: ConnectionObserved, now: Opened) -> bool:
 
 def fold_sources(sources: Sources, event: Event, at: At) -> tuple[Sources, Terms | None]:
     """Fold a source's start, and name the rows that it closes channels of. Raises `Misplaced`."""
+    if isinstance(event, Watch):
+        return sources, None
     if not isinstance(event, SourceStarted):
         raise Misplaced(f"{at.key!r} is no device's key")
     known = sources.starts.get(event.source)

@@ -35,7 +35,21 @@ PARTS: dict[str, dict[str, set[str]]] = {
     "ingest": {
         "parse": {"letters", "payload", "routes", "sources.common"},
         "app": {"connections", "sources.aliyun", "sources.emqx", "sources.relay", "sources.rmqtt"},
-        "bridge": {"activity", "books", "entries", "keeper", "notes", "outlet", "pump", "resume", "state"},
+        "bridge": {
+            "activity",
+            "books",
+            "entries",
+            "keeper",
+            "leases",
+            "listing",
+            "notes",
+            "outlet",
+            "pump",
+            "resume",
+            "sources.emqx_clients",
+            "state",
+            "watch",
+        },
     },
     "presence": {"fold": {"forget"}, "step": {"session"}},
     "timeseries": {

@@ -10,6 +10,8 @@ from libs.topics.messages.presence import (
     ConnectionObserved,
     PresenceChanged,
     PresenceDocument,
+    SourceListed,
+    SourceListingEnded,
     SourceStarted,
     TrafficSeen,
 )
@@ -21,9 +23,9 @@ TOPICS: Final = (
     Topic(
         name=names.PRESENCE_INBOX,
         purpose="All that the presence service folds: connections as every source saw them, activity marks "
-        "(at most one per device in 30 s), restarts of a source.",
+        "(at most one per device in 30 s), restarts of a source, its leases and lists of its clients.",
         key=DEVICE_KEY,
-        types=(ConnectionObserved, SourceStarted, TrafficSeen),
+        types=(ConnectionObserved, SourceStarted, SourceListed, SourceListingEnded, LeaseRenewed, TrafficSeen),
         producers=("ingest",),
         consumers=("presence",),
         broadcasts=True,
@@ -51,20 +53,6 @@ TOPICS: Final = (
         cleanup="compact",
         retention_ms=FOREVER,
         stage="live",
-        config=STATE,
-    ),
-    Topic(
-        name=names.PRESENCE_LEASES,
-        purpose="The lease of every source of connection events. When one lapses, nobody knows whether its devices "
-        "are connected, and presence says so.",
-        key="source, such as mosquitto:main",
-        types=(LeaseRenewed,),
-        producers=("ingest",),
-        consumers=("presence",),
-        cleanup="compact",
-        retention_ms=FOREVER,
-        partitions=1,
-        stage="planned",
         config=STATE,
     ),
     changelog("presence", "channels", stage="live"),

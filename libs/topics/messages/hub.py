@@ -59,10 +59,16 @@ class PartitionsOwned(Message, frozen=True, tag="partitions_owned"):
 
 
 class LeaseRenewed(Message, frozen=True, tag="lease_renewed"):
-    """``presence.leases``: the holder still watches a source of connection events."""
+    """``presence.inbox``: whoever watches a source of connection events still hears it. A broadcast.
+
+    All that the source had said before stands before it in the inbox. A source that never renewed has no lease.
+    """
 
     source: str
     holder: str
+    """Who watches: the MQTT client id of the session."""
     expires_at: Millis
-    """Without another renewal until then, nobody knows whether the source's devices are connected."""
+    """By the holder's clock. Without another renewal until then, nobody knows whether the source's devices are
+    connected. Of two leases of a source the later end counts."""
+    partition: int
     ingested_at: Millis

@@ -38,6 +38,8 @@ class ConnectionObserved(Message, frozen=True, tag="connection_observed"):
     """On ``tcpclean``, from a source that reports the goodbye and the close as one: the device had said goodbye."""
     takeover: bool = False
     """The close made room for a newer session of the same client: it says nothing about the newest channel."""
+    listing: str | None = None
+    """On a connect that was read from the broker's list of clients: the id of that `SourceListed`."""
     ingested_at: Millis = 0
     """Always the last field and 13 digits; see `DataUploaded.received_at`."""
 
@@ -48,6 +50,35 @@ class SourceStarted(Message, frozen=True, tag="source_started"):
     source: str
     time: Millis
     sequence: int
+    partition: int
+    ingested_at: Millis
+
+
+class SourceListed(Message, frozen=True, tag="source_listed"):
+    """A source begins to tell all connections that it has now, by its own list of clients. A broadcast.
+
+    An ordinary `ConnectionObserved` with ``listing`` follows for each of them, under the device's key.
+    """
+
+    source: str
+    id: str
+    """Of the listing, unique for the source. One that has no `SourceListingEnded` was given up, and closes nothing."""
+    time: Millis
+    """By the source's clock, before the list was asked for: what opened later may be missing in it."""
+    partition: int
+    ingested_at: Millis
+
+
+class SourceListingEnded(Message, frozen=True, tag="source_listing_ended"):
+    """The list is complete. A broadcast.
+
+    Channels of the source that opened at or before ``time`` and that no connect of this listing named are closed.
+    """
+
+    source: str
+    id: str
+    time: Millis
+    """As in the `SourceListed` of the same id."""
     partition: int
     ingested_at: Millis
 
@@ -69,7 +100,18 @@ class PresenceChanged(Message, frozen=True, tag="presence_changed"):
     device_id: str
     old: SessionState
     new: SessionState
-    cause: Literal["connected", "taken_over", "disconnected", "connection_lost", "source_restarted"]
+    cause: Literal[
+        "connected",
+        "taken_over",
+        "disconnected",
+        "connection_lost",
+        "source_restarted",
+        "lease_lapsed",
+        "lease_renewed",
+        "reconciled",
+    ]
+    """``lease_lapsed``: nobody watches the source, so the state is unknown. ``lease_renewed``: it is watched again, and
+    nothing has closed the channel. ``reconciled``: the broker's list of clients does not name the channel any more."""
     reason: str | None
     """The source's own words on a close."""
     client_id: str

@@ -52,6 +52,11 @@ class Source(Protocol):
 class Broker(Source, Protocol):
     """The broker whose devices ingest serves."""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its sources: itself, or each of its nodes."""
+        ...
+
     def started(self, time: int, packet_id: int, now: int) -> Parsed:
         """Tells every partition that the connections from before ``time`` are gone."""
         ...

@@ -88,13 +88,13 @@ class Emqx:
     filters = ("$SYS/brokers/+/clients/#",)
 
     def __init__(self, nodes: tuple[str, ...], partitions: int) -> None:
-        self._sources, self._partitions = tuple(f"emqx:{node}" for node in nodes), partitions
+        self.names, self._partitions = tuple(f"emqx:{node}" for node in nodes), partitions
 
     def __call__(self, topic: str, payload: bytes, packet_id: int, now: int) -> Parsed:
         return observe(lambda: _system(topic, payload, packet_id, now), topic, payload, packet_id, now)
 
     def started(self, time: int, packet_id: int, now: int) -> Parsed:
-        return started(self._sources, self._partitions, time, packet_id, now)
+        return started(self.names, self._partitions, time, packet_id, now)
 
 
 def _system(topic: str, payload: bytes, packet_id: int, now: int) -> ConnectionObserved | Dropped:
@@ -149,7 +149,7 @@ def opened(
         product_id=device[0],
         device_id=device[1],
         client_id=client_id,
-        channel_id=_channel(time, node),
+        channel_id=channel(time, node),
         event="connect",
         time=time,
         source=f"emqx:{node}",
@@ -175,7 +175,7 @@ def closed(
         product_id=device[0],
         device_id=device[1],
         client_id=client_id,
-        channel_id=_channel(millis(event.connected_at, "connected_at"), node) if named else None,
+        channel_id=channel(millis(event.connected_at, "connected_at"), node) if named else None,
         event="tcpclean",
         time=millis(time, "disconnected_at"),
         source=f"emqx:{node}",
@@ -193,5 +193,6 @@ def _who(event: Opened | Closed, client: str | None) -> tuple[str, tuple[str, st
     return client_id_of(event.clientid), device_of(event.username)
 
 
-def _channel(connected_at: int, node: str) -> str:
+def channel(connected_at: int, node: str) -> str:
+    """The name of a connection; ``connected_at``: ms."""
     return f"{connected_at}-{node}"

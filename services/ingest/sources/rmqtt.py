@@ -66,13 +66,13 @@ class Rmqtt:
     filters = ("$SYS/brokers/+/clients/#",)
 
     def __init__(self, nodes: tuple[str, ...], partitions: int) -> None:
-        self._sources, self._partitions = tuple(f"rmqtt:{node}" for node in nodes), partitions
+        self.names, self._partitions = tuple(f"rmqtt:{node}" for node in nodes), partitions
 
     def __call__(self, topic: str, payload: bytes, packet_id: int, now: int) -> Parsed:
         return observe(lambda: _system(topic, payload, packet_id, now), topic, payload, packet_id, now)
 
     def started(self, time: int, packet_id: int, now: int) -> Parsed:
-        return started(self._sources, self._partitions, time, packet_id, now)
+        return started(self.names, self._partitions, time, packet_id, now)
 
 
 def _system(topic: str, payload: bytes, packet_id: int, now: int) -> ConnectionObserved | Dropped:

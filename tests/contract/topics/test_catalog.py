@@ -32,6 +32,8 @@ WRITTEN_BY_INGEST = {
     "shadow_message_received",
     "shadow_pulled",
     "shadow_reported",
+    "source_listed",
+    "source_listing_ended",
     "source_started",
     "status_reported",
 }
@@ -158,7 +160,16 @@ def test_whatever_only_ingest_writes_ends_with_the_time_of_arrival_but_activity_
 
 def test_broadcasts_name_their_partition() -> None:
     """One is written per partition, so the records of two partitions never have the same bytes."""
-    for kind in ("source_started", "time_passed", "send_to_tag", "cancel_fan_out", "set_rollout"):
+    for kind in (
+        "source_started",
+        "source_listed",
+        "source_listing_ended",
+        "lease_renewed",
+        "time_passed",
+        "send_to_tag",
+        "cancel_fan_out",
+        "set_rollout",
+    ):
         (found,) = {each for each in KINDS if each.__struct_config__.tag == kind}
         assert "partition" in found.__struct_fields__
         assert all(topic.broadcasts for topic in TOPICS if kind in topic.kinds)

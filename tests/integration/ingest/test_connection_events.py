@@ -149,7 +149,7 @@ def starts(stack: Stack) -> list[Record]:
     """Every start of the source that was told, once per partition."""
     found = read_all(stack.kafka, names.PRESENCE_INBOX, key=BROADCAST_KEY)
     assert all(record.partition == record.message["partition"] for record in found)
-    return found
+    return [record for record in found if record.message["type"] == "source_started"]
 
 
 def places(records: list[Record]) -> set[tuple[int, int]]:

@@ -15,10 +15,10 @@ from libs.runtime.settings import KafkaSettings
 from libs.topics import catalog, names
 from libs.topics.codec import Decoder, encode
 from libs.topics.identity import BROADCAST_KEY, device_key
-from libs.topics.messages.presence import PresenceDocument, SourceStarted
+from libs.topics.messages.presence import PresenceDocument
 from services.presence import app
 from services.presence.settings import PresenceSettings
-from services.presence.step import Event
+from services.presence.step import Broadcast, Event
 from tests.support.presence.hub import Hub
 from tests.support.records import Record, read_all
 
@@ -47,7 +47,7 @@ class Inbox:
     def write(self, events: Iterable[Event]) -> None:
         """Hand over; `flush` waits."""
         for event in events:
-            if isinstance(event, SourceStarted):
+            if isinstance(event, Broadcast):
                 for number in range(self._partitions):
                     start = msgspec.structs.replace(event, partition=number)
                     self._producer.produce(names.PRESENCE_INBOX, encode(start), BROADCAST_KEY, partition=number)

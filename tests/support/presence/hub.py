@@ -10,11 +10,11 @@ from libs.runtime.lane.model import At, Output, Terms
 from libs.runtime.lane.rows import Codec
 from libs.topics import names
 from libs.topics.codec import Decoder
-from libs.topics.identity import BROADCAST_KEY
-from libs.topics.messages.presence import PresenceChanged, PresenceDocument, SourceStarted
+from libs.topics.identity import BROADCAST_KEY, device_key
+from libs.topics.messages.presence import PresenceChanged, PresenceDocument
 from services.presence.model import Device, Sources
 from services.presence.session import terms
-from services.presence.step import Event, fold_sources, step
+from services.presence.step import Broadcast, Event, fold_sources, step
 from tests.support.presence.world import T0
 
 if TYPE_CHECKING:
@@ -41,9 +41,7 @@ class Hub:
         self.offset = self.offset + 1 if offset is None else offset
         when = T0 + self.offset if timestamp is None else timestamp
         if key is None:
-            key = (
-                BROADCAST_KEY if isinstance(event, SourceStarted) else f"{event.product_id}/{event.device_id}".encode()
-            )
+            key = BROADCAST_KEY if isinstance(event, Broadcast) else device_key(event.product_id, event.device_id)
         if key != BROADCAST_KEY:
             return self._visit(key, event, self._at(key, when))
         self.sources, targets = fold_sources(self.sources, event, self._at(key, when))

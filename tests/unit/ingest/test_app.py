@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, cast
+
 import pytest
 
 from libs.runtime.settings import SettingsError, load
 from libs.topics import catalog, names
 from services.ingest import letters
-from services.ingest.app import FILTERS, OUTPUTS, broker
+from services.ingest.activity import Activity
+from services.ingest.app import FILTERS, OUTPUTS, broker, start_of, watch
+from services.ingest.books import Books
 from services.ingest.connections import LOG_TOPICS
+from services.ingest.outlet import Outlet
+from services.ingest.parse import Parser
 from services.ingest.routes import ROUTES
 from services.ingest.settings import IngestSettings
 from services.ingest.sources.relay import Relay
+
+if TYPE_CHECKING:
+    from confluent_kafka import Producer
 
 BROKERS: tuple[tuple[dict[str, str], tuple[str, ...]], ...] = (
     ({}, LOG_TOPICS),
@@ -78,8 +87,30 @@ def test_mosquitto_is_the_broker_unless_told_otherwise() -> None:
         {"FLEETLOG_BROKER": "emqx", "FLEETLOG_NODES": "emqx@a,a b"},
         {"FLEETLOG_BROKER": "rmqtt", "FLEETLOG_NODES": "rmqtt@a"},
         {"FLEETLOG_BROKER": "hivemq"},
+        {"FLEETLOG_BROKER_API_URL": "http://emqx:18083"},
+        {"FLEETLOG_BROKER": "emqx", "FLEETLOG_NODES": "emqx@a", "FLEETLOG_BROKER_API_URL": "emqx:18083"},
     ],
 )
-def test_nodes_must_fit_the_broker(environ: dict[str, str]) -> None:
+def test_what_is_asked_of_a_broker_must_fit_it_the_broker(environ: dict[str, str]) -> None:
     with pytest.raises(SettingsError):
         load(IngestSettings, environ)
+
+
+@pytest.mark.parametrize(
+    ("environ", "watched", "starts"),
+    [
+        ({}, True, True),
+        (BROKERS[1][0], False, True),
+        (BROKERS[2][0], False, True),
+        (BROKERS[1][0] | {"FLEETLOG_BROKER_API_URL": "http://emqx:18083"}, True, False),
+    ],
+    ids=["mosquitto", "emqx", "rmqtt", "emqx with its list"],
+)
+def test_leases_are_renewed_where_somebody_knows_and_a_list_takes_the_place_of_a_start(
+    environ: dict[str, str], watched: bool, starts: bool
+) -> None:
+    settings = load(IngestSettings, environ)
+    source = broker(settings)
+    outlet = Outlet(cast("Producer", None), Parser(source, 1000), Activity(), Books())
+    assert (watch(settings, source, outlet, Books()) is not None) is watched
+    assert (start_of(settings, source) is not None) is starts

@@ -47,6 +47,7 @@ CLOSE = {
     "keepalive": None,
     "goodbye": False,
     "takeover": False,
+    "listing": None,
     "ingested_at": NOW,
 }
 
@@ -61,6 +62,7 @@ def test_a_connect_names_its_channel_by_second_and_address(number: int, level: i
         "protocol": level,
         "keepalive": 10,
         "reason": None,
+        "listing": None,
     }
 
 

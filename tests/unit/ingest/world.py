@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import mqtt5
 
@@ -30,9 +30,14 @@ from tests.support.mqtt_broker import Broker, publish
 from tests.support.virtual_time import pass_time
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from confluent_kafka import Producer
 
     from services.ingest.notes import Ends, Notes
+    from services.ingest.watch import Watch
+
+    Watching: TypeAlias = Callable[[Outlet, Books], Watch]
 
 WINDOW = 8
 PARTITIONS = 2
@@ -45,7 +50,8 @@ class Kafka:
     def __init__(self) -> None:
         self.topics: dict[str, list[tuple[bytes | None, bytes, int]]] = {}
         self.note: Ends | None = None
-        self.down = False
+        self.arrivals: list[bytes] = []
+        """The values of all topics, in the order in which they were produced."""
 
     def ends(self) -> Ends:
         return {(topic, 0): len(records) for topic, records in self.topics.items()}
@@ -90,6 +96,7 @@ class KafkaProducer:
         """The first ``count`` requests reach Kafka; its answers are still on their way."""
         for topic, value, key, partition, _ in list(self.requests)[self._arrived : count]:
             self._kafka.topics.setdefault(topic, []).append((key, value, partition))
+            self._kafka.arrivals.append(value)
             self._arrived += 1
 
     def die(self, arrived: int) -> None:
@@ -211,19 +218,21 @@ def is_stored(kafka: Kafka, topic: str, packet_id: int) -> bool:
 class Life:
     """One process of the bridge."""
 
-    def __init__(self, kafka: Kafka, broker: SessionBroker) -> None:
+    def __init__(self, kafka: Kafka, broker: SessionBroker, watching: Watching | None) -> None:
         self.producer, self.notes, self.books = KafkaProducer(kafka), KafkaNotes(kafka), Books()
         self.failures: list[str] = []
         limits = Limits(window=WINDOW, checkpoint=0.0, checkpoint_every=4, idle_checkpoint=0.0, quiet=0.0, stop=0.01)
         observer, notes = Observer("mosquitto:main", PARTITIONS), cast("Notes", self.notes)
+        outlet = Outlet(cast("Producer", self.producer), Parser(observer, 1000), Activity(), self.books)
         self.pump = Pump(
-            Outlet(cast("Producer", self.producer), Parser(observer, 1000), Activity(), self.books),
+            outlet,
             notes,
             Keeper(notes, limits),
             self.books,
             started=observer.started,
             failed=self.failures.append,
             limits=limits,
+            watch=watching(outlet, self.books) if watching else None,
         )
         options = Options("nowhere", 1883, "me", ("upload_data/#",), back_off=(0.001, 0.01), timeout=5.0)
         self.stop = asyncio.Event()
@@ -244,10 +253,13 @@ class Life:
 
 
 class World:
-    def __init__(self) -> None:
+    """``watching``: makes each life's watch over the sources."""
+
+    def __init__(self, watching: Watching | None = None) -> None:
         self.kafka = Kafka()
         self.broker = SessionBroker(self.kafka)
-        self.life = Life(self.kafka, self.broker)
+        self._watching = watching
+        self.life = Life(self.kafka, self.broker, watching)
 
     async def begin(self) -> None:
         """Up to the first subscription, so that the session exists."""
@@ -269,7 +281,7 @@ class World:
         return self.life.client.subscribed and self.broker.idle and self.life.pump.in_flight == 0
 
     async def revive(self) -> None:
-        self.life = Life(self.kafka, self.broker)
+        self.life = Life(self.kafka, self.broker, self._watching)
         await asyncio.sleep(0)
 
     @property

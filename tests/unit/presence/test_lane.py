@@ -8,11 +8,10 @@ from hypothesis import given
 
 from libs.topics.codec import Decoder, encode
 from libs.topics.identity import BROADCAST_KEY, device_key
-from libs.topics.messages.presence import SourceStarted
 from services.presence import metrics
 from services.presence.model import Device, Sources
 from services.presence.session import terms
-from services.presence.step import Event, fold_sources, step
+from services.presence.step import Broadcast, Event, fold_sources, step
 from tests.support.presence.laws import LAW, RANDOM, lives, mixed
 from tests.support.presence.observations import observed, started
 from tests.unit.runtime.lane.lab import Lab, Record
@@ -41,7 +40,7 @@ def lab(changelog: Sequence[Record] = ()) -> Lab:
 def records(events: Sequence[Event]) -> list[Record]:
     return [
         Record(
-            BROADCAST_KEY if isinstance(event, SourceStarted) else device_key(event.product_id, event.device_id),
+            BROADCAST_KEY if isinstance(event, Broadcast) else device_key(event.product_id, event.device_id),
             encode(event),
             offset,
         )

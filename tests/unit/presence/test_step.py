@@ -14,7 +14,7 @@ from libs.topics.identity import BROADCAST_KEY, device_key
 from libs.topics.messages.presence import ConnectionObserved, PresenceChanged, SourceStarted, TrafficSeen
 from services.presence.fold import NamelessConnect
 from services.presence.model import Sources
-from services.presence.step import Event, Misplaced, fold_sources, step
+from services.presence.step import Event, Misplaced, Watch, fold_sources, step
 from tests.support.presence.hub import Hub
 from tests.support.presence.observations import KEY, SOURCE, observed, started, traffic
 
@@ -118,6 +118,7 @@ def test_every_example_of_the_catalog_is_folded(kind: type[Message]) -> None:
             hub.apply(event)
             assert event.source in hub.sources.starts
             continue
+        assert not isinstance(event, Watch)
         hub.apply(event)
         silent = isinstance(event, ConnectionObserved) and event.takeover and event.channel_id is None
         key = device_key(event.product_id, event.device_id)
