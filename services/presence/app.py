@@ -11,9 +11,11 @@ from libs.topics import names
 from libs.topics.codec import Decoder
 
 from . import metrics
+from .forget import deadline
 from .model import Device, Sources
 from .session import terms
 from .step import Event, fold_sources, step
+from .views import show, tally
 
 if TYPE_CHECKING:
     from .settings import PresenceSettings
@@ -23,7 +25,7 @@ TABLE = "channels"
 
 
 def build(settings: PresenceSettings) -> LaneApp:
-    app = LaneApp(SERVICE, kafka=settings.kafka, lane=settings.lane)
+    app = LaneApp(SERVICE, kafka=settings.kafka, lane=settings.lane, reads=settings.reads)
     app.lane(
         TABLE,
         inbox=names.PRESENCE_INBOX,
@@ -34,6 +36,10 @@ def build(settings: PresenceSettings) -> LaneApp:
         shared=Sources(),
         fold_shared=fold_sources,
         terms=terms,
+        deadline=deadline,
+        tally=tally,
+        tick=True,
+        views={"state": show},
     )
     app.health.on_second.append(metrics.measure)
     return app

@@ -15,10 +15,13 @@ from msgspec.structs import replace
 from libs.topics.codec import InvalidMessage
 
 from .forget import TIES, newest_moments, newest_notes, with_client
-from .model import Cause, Channel, Client, Device, End, Moment, Note, Start
+from .model import Cause, Channel, Client, Device, End, Listing, Moment, Note, Probe, Start
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from libs.topics.messages.base import Millis
+    from libs.topics.messages.command_events import ProbeConcluded
     from libs.topics.messages.presence import ConnectionObserved, SourceStarted, TrafficSeen
 
 
@@ -33,17 +36,53 @@ def see_traffic(device: Device, event: TrafficSeen) -> Device:
     return device if last is not None and event.time <= last else replace(device, last_traffic_at=event.time)
 
 
+def see_probe(device: Device, event: ProbeConcluded) -> Device:
+    last = device.last_probe
+    if last is not None and (event.at, event.id) <= (last.at, last.id):
+        return device
+    probe = Probe(event.at, event.id, event.probe_id, event.verdict, event.mode, event.round_trip_ms)
+    return replace(device, last_probe=probe)
+
+
 def restart(device: Device, event: SourceStarted) -> Device:
     """Close what a source had opened before it began anew."""
-    clients = tuple(_restarted(client, event) for client in device.clients)
+    return _ended_where(device, End(event.time, event.source, "source_restarted"), lambda _: True)
+
+
+def reconcile(device: Device, source: str, listing: Listing) -> Device:
+    """Close what the list of a source's clients, now complete, does not hold although it was opened before."""
+    end = End(listing.time, source, "reconciled")
+    return _ended_where(device, end, lambda channel: channel.listing != listing.id)
+
+
+def _ended_where(device: Device, end: End, concerns: Callable[[Channel], bool]) -> Device:
+    """End the open channels of the end's source that were opened no later and that it concerns."""
+
+    def ended(client: Client) -> Client:
+        newest = client.newest
+        if newest is None or newest.end is not None or newest.source != end.source or newest.opened_at > end.at:
+            return client
+        return replace(client, newest=replace(newest, end=end)) if concerns(newest) else client
+
+    clients = tuple(ended(client) for client in device.clients)
     return device if clients == device.clients else replace(device, clients=clients)
 
 
-def _restarted(client: Client, event: SourceStarted) -> Client:
+def name(before: Device, after: Device, event: ConnectionObserved, listing: Listing | None) -> Device:
+    """Note that a source knows a client while it tells its ``listing``: by the list, or by a connect in between.
+
+    ``before``, ``after``: around `observe` of the event, which is the connect. A list and the stream of events are two
+    views of a broker; what opens while the list is told may be in either.
+    """
+    if listing is None or listing.ended or event.event != "connect":
+        return after
+    if event.listing != listing.id and after is before:  # met before, so it says nothing about now
+        return after
+    client = _client(after, event.client_id)
     newest = client.newest
-    if newest is None or newest.end is not None or newest.source != event.source or newest.opened_at > event.time:
-        return client
-    return replace(client, newest=replace(newest, end=End(event.time, event.source, "source_restarted")))
+    if newest is None or newest.end is not None or newest.source != event.source or newest.listing == listing.id:
+        return after
+    return with_client(after, replace(client, newest=replace(newest, listing=listing.id)))
 
 
 def observe(device: Device, event: ConnectionObserved, started: Start | None) -> Device:
@@ -110,6 +149,8 @@ def _newer(event: ConnectionObserved, channel_id: str, newest: Channel) -> bool:
         return event.time > newest.opened_at
     if event.source != newest.source:
         return event.source > newest.source
+    if event.listing is not None:  # a list knows no sequence
+        return all(channel_id != known for known in (newest.id, *(rival for _, rival in newest.rivals)))
     return newest.id != channel_id and (event.sequence, channel_id) not in newest.rivals
 
 

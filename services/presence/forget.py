@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
     from libs.topics.messages.base import Millis
 
@@ -28,6 +28,13 @@ SOURCES = 16
 
 TIES = 256
 """Events of one client and source at the very same time that are told from their repetitions."""
+
+AGE = 7 * 24 * 60 * 60 * 1000
+"""Milliseconds after which what says nothing about an open channel leaves: as long as telemetry is kept in Kafka. An
+event that is met for the first time so much later may change nothing."""
+
+ROUND = 60 * 60 * 1000
+"""Rows leave by the hour: few different deadlines keep their order short, and a row that changes seldom moves in it."""
 
 
 def with_client(device: Device, client: Client) -> Device:
@@ -48,12 +55,17 @@ def _without_oldest(device: Device) -> Device:
     closed = sorted(
         (client for client in clients if not client.open), key=lambda client: (_ended_at(client), client.id)
     )
-    gone = closed[: len(clients) - CLIENTS + 1]
+    return _without(device, closed[: len(clients) - CLIENTS + 1])
+
+
+def _without(device: Device, gone: Sequence[Client]) -> Device:
+    """Forget clients, and keep what their ends said."""
     ends = [_ended_at(client) for client in gone if client.newest is not None]
+    times = [max(_latest(client), client.forgotten_until) for client in gone]
     return replace(
         device,
-        clients=tuple(client for client in clients if client not in gone),
-        forgotten_until=max([device.forgotten_until, *(time for client in gone for time in _times(client))]),
+        clients=tuple(client for client in device.clients if client not in gone),
+        forgotten_until=max([device.forgotten_until, *times]),
         ended_at=max(ends if device.ended_at is None else [device.ended_at, *ends], default=None),
     )
 
@@ -62,18 +74,60 @@ def _ended_at(client: Client) -> Millis:
     """When a client that is not open was last heard of ending."""
     if client.newest is not None and client.newest.end is not None:
         return client.newest.end.at
-    return max(_times(client))
+    return _latest(client)
 
 
-def _times(client: Client) -> Iterator[Millis]:
-    """Every time of which something is known."""
-    if client.newest is not None:
-        yield client.newest.opened_at
-        yield client.newest.goodbye_at or -1
-        if client.newest.end is not None:
-            yield client.newest.end.at
-    yield from (note.at for note in client.notes)
-    yield from (moment.at for moment in (*client.closes, *client.goodbyes))
+def _latest(client: Client) -> Millis:
+    """Return the newest time of which something is known. Called for every row that changes."""
+    latest, newest = -1, client.newest
+    if newest is not None:
+        latest = newest.opened_at
+        if newest.goodbye_at is not None and newest.goodbye_at > latest:
+            latest = newest.goodbye_at
+        if newest.end is not None and newest.end.at > latest:
+            latest = newest.end.at
+    for known in (client.notes, client.closes, client.goodbyes):
+        for one in known:
+            latest = max(latest, one.at)
+    return latest
+
+
+def deadline(device: Device) -> Millis | None:
+    """When the device has something to `prune`; None: never, as things are."""
+    first: Millis | None = None
+    for client in device.clients:
+        if client.newest is None or client.newest.end is not None:
+            time = _latest(client)
+        elif client.notes:
+            time = min([note.at for note in client.notes])
+        else:
+            continue
+        if first is None or time < first:
+            first = time
+    return None if first is None else (first + AGE + ROUND) // ROUND * ROUND
+
+
+def prune(device: Device, now: Millis) -> Device:
+    """Forget what is of no interest for longer than `AGE`: clients that are closed, and notes about old channels.
+
+    Closes without a channel stay with their client. They are few, and one of the same time as the client's connect,
+    met again, would be taken for the connect's end.
+    """
+    limit = now - AGE
+    gone = [client for client in device.clients if not client.open and _latest(client) <= limit]
+    if gone:
+        device = _without(device, gone)
+    for client in device.clients:
+        if client.notes and min([note.at for note in client.notes]) <= limit:
+            device = with_client(device, _without_notes(client, limit))
+    return device
+
+
+def _without_notes(client: Client, limit: Millis) -> Client:
+    """Forget notes up to ``limit``, and take for repetitions what they would have recognised."""
+    notes = tuple([note for note in client.notes if note.at > limit])
+    times = [note.at for note in client.notes if note.at <= limit]
+    return replace(client, notes=notes, forgotten_until=max([client.forgotten_until, *times]))
 
 
 def newest_notes(client: Client, notes: tuple[Note, ...]) -> tuple[tuple[Note, ...], Millis]:

@@ -13,7 +13,16 @@ import msgspec
 from libs.runtime.lane.rows import Row
 from libs.topics.messages.base import Millis
 
-Cause: TypeAlias = Literal["connected", "taken_over", "disconnected", "connection_lost", "source_restarted"]
+Cause: TypeAlias = Literal[
+    "connected",
+    "taken_over",
+    "disconnected",
+    "connection_lost",
+    "source_restarted",
+    "lease_lapsed",
+    "lease_renewed",
+    "reconciled",
+]
 
 
 class End(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -43,6 +52,8 @@ class Channel(msgspec.Struct, frozen=True, array_like=True, gc=False):
     rivals: tuple[tuple[int, str], ...] = ()
     """(sequence, channel id) of the same source's earlier connects at ``opened_at``: a repeated one is none that is
     newer. Bounded by `forget.TIES`."""
+    listing: str | None = None
+    """Id of the last list of clients in which its source named the client, or during which it was opened."""
 
 
 class Note(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -90,8 +101,20 @@ class Client(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.newest is not None and self.newest.end is None
 
 
+class Probe(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The newest probe that came to its verdict."""
+
+    at: Millis
+    id: str
+    """Of the verdict: of two at the same time the greater id counts, whichever is met first."""
+    probe_id: str
+    verdict: Literal["reachable", "unreachable"]
+    mode: Literal["strict", "normal", "loose"]
+    round_trip_ms: int | None
+
+
 class Device(Row, kw_only=True):
-    """The row of one device."""
+    """The row of one device: all that its document says comes from here."""
 
     clients: tuple[Client, ...] = ()
     """At most `forget.CLIENTS`, unless more are open."""
@@ -100,6 +123,11 @@ class Device(Row, kw_only=True):
     """Newest time of the clients that had to leave."""
     ended_at: Millis | None = None
     """When the last one of the clients that had to leave went offline."""
+    doubts: tuple[tuple[str, Millis], ...] = ()
+    """Those of `Sources.doubts` that have an open channel here, by source: as the device was last shown."""
+    last_probe: Probe | None = None
+    updated_at: Millis = 0
+    """Time of the record that last changed the document."""
 
 
 class Start(msgspec.Struct, frozen=True, array_like=True):
@@ -110,7 +138,30 @@ class Start(msgspec.Struct, frozen=True, array_like=True):
     """Of all its starts at this very time."""
 
 
+class Lease(msgspec.Struct, frozen=True, array_like=True, order=True):
+    """The lease of a source that ends last."""
+
+    expires_at: Millis
+    ingested_at: Millis
+
+
+class Listing(msgspec.Struct, frozen=True, array_like=True):
+    """The newest list of a source's clients."""
+
+    time: Millis
+    id: str
+    ended: bool = False
+
+
 class Sources(msgspec.Struct, frozen=True, array_like=True):
     """What a partition knows of the sources of connection events: its shared reference data."""
 
     starts: dict[str, Start] = {}
+    now: Millis = -1
+    """The newest tick; -1 before the first."""
+    gaps: tuple[tuple[Millis, Millis], ...] = ()
+    """(last tick before, first tick after) of times at which the hub could not hear, oldest first."""
+    leases: dict[str, Lease] = {}
+    doubts: dict[str, Millis] = {}
+    """When the leases lapsed of which now nobody knows; derived from the three above."""
+    listings: dict[str, Listing] = {}

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec.structs import replace
 
-from libs.topics.messages.presence import OpenChannel, Session
+from libs.topics.messages.presence import LastProbe, OpenChannel, PresenceDocument, Session
 
 from .model import Channel
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from libs.runtime.lane.model import Term
     from libs.topics.messages.base import Millis
+    from libs.topics.messages.presence import SessionState
 
     from .model import Device, End
 
@@ -35,21 +38,55 @@ def opened(device: Device) -> list[Opened]:
 
 
 def carrier(device: Device) -> Opened | None:
-    """Return the channel that carries the session: the newest open one."""
+    """Return the channel that carries the session: the newest open one, in doubt only where all are."""
     found = opened(device)
+    if device.doubts:
+        doubted = dict(device.doubts)
+        found = [pair for pair in found if pair[1].source not in doubted] or found
     return found[-1] if found else None
 
 
+def state(device: Device, carried_by: Opened | None) -> SessionState:
+    """Tell the session's state from the `carrier` of it."""
+    if carried_by is None:
+        return "offline"
+    if device.doubts and carried_by[1].source in dict(device.doubts):
+        return "unknown"
+    return "online"
+
+
 def session(device: Device) -> Session:
-    """Online since the oldest of the channels that are open, else offline since the last one ended."""
+    """Online since the oldest of the channels that are open and not in doubt, else offline since the last one ended.
+
+    Unknown since the last of the sources lapsed that had vouched for the device; where none had, as every channel was
+    opened after its source's lapse, since the oldest of them was.
+    """
     found = opened(device)
     if not found:
         return Session("offline", _offline_since(device))
-    channels = [
-        OpenChannel(client_id, one.id, one.opened_at, one.source, one.client_ip, one.protocol, one.keepalive)
-        for client_id, one in found
-    ]
-    return Session("online", channels[0].opened_at, tuple(channels))
+    channels = tuple(
+        [
+            OpenChannel(client_id, one.id, one.opened_at, one.source, one.client_ip, one.protocol, one.keepalive)
+            for client_id, one in found
+        ]
+    )
+    if not device.doubts:
+        return Session("online", channels[0].opened_at, channels)
+    lapsed = dict(device.doubts)
+    vouched = [one.opened_at for _, one in found if one.source not in lapsed]
+    if vouched:
+        return Session("online", vouched[0], channels)
+    ends = [lapsed[one.source] for _, one in found if one.opened_at < lapsed[one.source]]
+    return Session("unknown", max(ends, default=channels[0].opened_at), channels)
+
+
+def doubted(device: Device, doubts: Mapping[str, Millis]) -> Device:
+    """Note which sources of open channels are in ``doubts``; the same device comes back where it says so already."""
+    found: tuple[tuple[str, Millis], ...] = ()
+    if doubts:
+        sources = {channel.source for _, channel in opened(device)}
+        found = tuple((source, doubts[source]) for source in sorted(sources & doubts.keys()))
+    return device if found == device.doubts else replace(device, doubts=found)
 
 
 def _offline_since(device: Device) -> Millis | None:
@@ -59,6 +96,19 @@ def _offline_since(device: Device) -> Millis | None:
         if end is not None and (since is None or end.at > since):
             since = end.at
     return since
+
+
+def document(product_id: str, device_id: str, device: Device) -> PresenceDocument:
+    """Write the three facts: session, last traffic, last probe."""
+    probe = device.last_probe
+    return PresenceDocument(
+        product_id,
+        device_id,
+        session(device),
+        device.last_traffic_at,
+        device.updated_at,
+        None if probe is None else LastProbe(probe.probe_id, probe.verdict, probe.mode, probe.round_trip_ms, probe.at),
+    )
 
 
 def end_of(device: Device, client_id: str) -> End:
@@ -73,8 +123,10 @@ def end_of(device: Device, client_id: str) -> End:
 
 
 def terms(device: Device) -> tuple[Term, ...]:
-    """Index terms: the sources of open channels, by which a source's start finds its devices."""
+    """Index terms: the sources of open channels, by which what concerns a source finds its devices."""
     sources = {channel.source for _, channel in opened(device)}
+    if not sources:
+        return ()
     return _terms(sources.pop()) if len(sources) == 1 else tuple(source_term(source) for source in sorted(sources))
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from libs.runtime.lane.settings import LaneSettings
+from libs.runtime.lane.settings import LaneSettings, ReadsSettings
 from libs.runtime.settings import ServiceSettings
 
 
 class PresenceSettings(ServiceSettings, frozen=True, kw_only=True):
     lane: LaneSettings = LaneSettings()
+    reads: ReadsSettings = ReadsSettings()

@@ -1,39 +1,38 @@
 """The lane's step: fold an event, then say what changed.
 
 A transition's id is the position of its cause in the inbox: one that is repeated after a crash is recognised by it, and
-identical, since nothing here depends on anything but the row, the event and the position.
+identical, since nothing here depends on anything but the row, the event, the position and the partition's sources.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from libs.runtime.lane.model import At, Output, Terms
+from libs.runtime.lane.model import At, Due, Output, Targets, Terms
 from libs.topics import catalog, names
 from libs.topics.codec import InvalidMessage
-from libs.topics.messages.hub import LeaseRenewed
+from libs.topics.messages.command_events import ProbeConcluded
+from libs.topics.messages.hub import LeaseRenewed, TimePassed
 from libs.topics.messages.presence import (
     ConnectionObserved,
     PresenceChanged,
-    PresenceDocument,
     SourceListed,
     SourceListingEnded,
     SourceStarted,
     TrafficSeen,
 )
 
-from . import fold
-from .forget import TIES
-from .model import Cause, Device, Sources, Start
-from .session import Opened, carrier, end_of, session, source_term
+from . import fold, leases
+from .forget import prune
+from .model import Device, Sources
+from .session import Opened, carrier, document, doubted, session, source_term, state
+from .transitions import transition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-Watch: TypeAlias = LeaseRenewed | SourceListed | SourceListingEnded
-"""How well a source is watched."""
-Broadcast: TypeAlias = SourceStarted | Watch
-Event: TypeAlias = ConnectionObserved | TrafficSeen | Broadcast
+Broadcast: TypeAlias = SourceStarted | SourceListed | SourceListingEnded | LeaseRenewed | TimePassed
+Event: TypeAlias = ConnectionObserved | TrafficSeen | ProbeConcluded | Broadcast
 
 UNKNOWN = Device()
 """A device of which nothing was heard. Never stored: the fold replaces what it changes."""
@@ -58,34 +57,58 @@ def step(
     """
     before = UNKNOWN if row is None else row
     after = _fold(before, event, at, sources)
+    if sources.doubts or after.doubts:
+        after = doubted(after, sources.doubts)
     if after is before:
         return row, ()
     was, now = carrier(before), carrier(after)
-    moved = not _same(was, now)
+    moved = not _same(was, now) or state(before, was) != state(after, now)
     if not moved and row is not None and _says_the_same(before, after):
         return after, ()  # remembered for later, of no interest to others
+    after.updated_at = at.timestamp  # of a row that the fold has just made
     product_id, _, device_id = at.key.decode().partition("/")
-    shown = PresenceDocument(product_id, device_id, session(after), after.last_traffic_at, at.timestamp)
+    shown = document(product_id, device_id, after)
     outputs = catalog.publish(names.PRESENCE_STATE, at.key, shown)
     if moved:
-        changed = _transition(shown, event, at, after, was=was, now=now)
+        changed = transition(shown, event, at, before=before, after=after, was=was, now=now)
         tell(changed)
         outputs = catalog.publish(names.PRESENCE_TRANSITIONS, at.key, changed) + outputs
     return after, outputs
 
 
 def _fold(before: Device, event: Event, at: At, sources: Sources) -> Device:
-    if isinstance(event, SourceStarted):
-        if not at.swept:
-            raise Misplaced("a source's start concerns every device: it is a broadcast")
-        return fold.restart(before, event)
-    if isinstance(event, Watch):
-        raise Misplaced("how well a source is watched concerns every device: it is a broadcast")
+    if at.swept:
+        return _swept(before, event, sources)
+    if type(event) is ConnectionObserved:  # most are; an isinstance of a struct costs as much as decoding one
+        _belongs(event, at)
+        after = fold.observe(before, event, sources.starts.get(event.source))
+        if sources.listings:
+            return fold.name(before, after, event, sources.listings.get(event.source))
+        return after
+    if isinstance(event, TrafficSeen):
+        _belongs(event, at)
+        return fold.see_traffic(before, event)
+    if isinstance(event, ProbeConcluded):
+        _belongs(event, at)
+        return fold.see_probe(before, event)
+    raise Misplaced("what concerns every device of a partition is a broadcast")
+
+
+def _belongs(event: ConnectionObserved | TrafficSeen | ProbeConcluded, at: At) -> None:
     if at.key != f"{event.product_id}/{event.device_id}".encode():
         raise Misplaced(f"an event of {event.product_id}/{event.device_id} under the key {at.key!r}")
-    if isinstance(event, TrafficSeen):
-        return fold.see_traffic(before, event)
-    return fold.observe(before, event, sources.starts.get(event.source))
+
+
+def _swept(before: Device, event: Event, sources: Sources) -> Device:
+    match event:
+        case SourceStarted():
+            return fold.restart(before, event)
+        case SourceListingEnded():
+            return fold.reconcile(before, event.source, sources.listings[event.source])
+        case TimePassed():
+            return prune(before, event.at)
+        case _:
+            return before  # visited for what is known of its sources now
 
 
 def _same(was: Opened | None, now: Opened | None) -> bool:
@@ -96,53 +119,37 @@ def _same(was: Opened | None, now: Opened | None) -> bool:
 
 
 def _says_the_same(before: Device, after: Device) -> bool:
-    return before.last_traffic_at == after.last_traffic_at and session(before) == session(after)
-
-
-def _transition(
-    shown: PresenceDocument, event: Event, at: At, after: Device, *, was: Opened | None, now: Opened | None
-) -> PresenceChanged:
-    """Either a connect has just opened the channel that carries the session now, or the one that did has ended."""
-    cause: Cause
-    if isinstance(event, ConnectionObserved) and now is not None and _opened_by(event, now):
-        cause = "taken_over" if was is not None and was[0] == now[0] else "connected"
-        client_id, source, moment, reason = event.client_id, event.source, event.time, None
-    else:
-        assert was is not None
-        end = end_of(after, was[0])
-        client_id, source, moment, cause, reason = was[0], end.source, end.at, end.cause, end.reason
-    return PresenceChanged(
-        id=at.id(),
-        product_id=shown.product_id,
-        device_id=shown.device_id,
-        old="offline" if was is None else "online",
-        new="offline" if now is None else "online",
-        cause=cause,
-        reason=reason,
-        client_id=client_id,
-        channel_id=None if now is None else now[1].id,
-        previous_channel_id=None if was is None else was[1].id,
-        source=source,
-        at=moment,
-        observed_at=at.timestamp,
+    return (
+        before.last_traffic_at == after.last_traffic_at
+        and before.last_probe == after.last_probe
+        and session(before) == session(after)
     )
 
 
-def _opened_by(event: ConnectionObserved, now: Opened) -> bool:
-    return event.event == "connect" and event.channel_id == now[1].id and event.client_id == now[0]
+def fold_sources(sources: Sources, event: Event, at: At) -> tuple[Sources, Targets | None]:
+    """Fold a broadcast, and name the rows that it may change. Raises `Misplaced`."""
+    match event:
+        case TimePassed():
+            after = leases.tick(sources, event)
+            lapsed = leases.changed_doubts(sources, after)
+            # What is due may wait for a tick at which nothing lapses.
+            return after, None if after is sources else _of(lapsed) if lapsed else Due(event.at)
+        case LeaseRenewed():
+            after = leases.renew(sources, event)
+            changed = leases.changed_doubts(sources, after)
+            return after, _of(changed) if changed else None
+        case SourceStarted():
+            after = leases.start(sources, event)
+            return after, None if after is sources else _of([event.source])
+        case SourceListed():
+            return leases.begin_listing(sources, event), None
+        case SourceListingEnded():
+            after = leases.end_listing(sources, event)
+            return after, None if after is sources else _of([event.source])
+        case _:
+            raise Misplaced(f"{at.key!r} is no device's key")
 
 
-def fold_sources(sources: Sources, event: Event, at: At) -> tuple[Sources, Terms | None]:
-    """Fold a source's start, and name the rows that it closes channels of. Raises `Misplaced`."""
-    if isinstance(event, Watch):
-        return sources, None
-    if not isinstance(event, SourceStarted):
-        raise Misplaced(f"{at.key!r} is no device's key")
-    known = sources.starts.get(event.source)
-    sequences: tuple[int, ...] = (event.sequence,)
-    if known is not None and event.time <= known.at:
-        if event.time < known.at or event.sequence in known.sequences:
-            return sources, None
-        sequences = (*known.sequences, event.sequence)[-TIES:]
-    starts = {**sources.starts, event.source: Start(event.time, sequences)}
-    return Sources(starts), Terms((source_term(event.source),))
+def _of(sources: Iterable[str]) -> Terms:
+    """Name the devices that have an open channel of one of these sources."""
+    return Terms(tuple(source_term(source) for source in sources))

@@ -51,7 +51,7 @@ PARTS: dict[str, dict[str, set[str]]] = {
             "watch",
         },
     },
-    "presence": {"fold": {"forget"}, "step": {"session"}},
+    "presence": {"fold": {"forget"}, "step": {"leases", "session", "transitions"}},
     "timeseries": {
         "rows": {"device_time", "flatten", "tables"},
         "consumer": {"blocks", "offsets", "partition", "store"},

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from libs.topics import names
-from libs.topics.messages.hub import LeaseRenewed
+from libs.topics.messages.command_events import ProbeConcluded
+from libs.topics.messages.hub import LeaseRenewed, TimePassed
 from libs.topics.messages.presence import (
     ConnectionObserved,
     PresenceChanged,
@@ -23,10 +24,20 @@ TOPICS: Final = (
     Topic(
         name=names.PRESENCE_INBOX,
         purpose="All that the presence service folds: connections as every source saw them, activity marks "
-        "(at most one per device in 30 s), restarts of a source, its leases and lists of its clients.",
+        "(at most one per device in 30 s), results of probes, restarts of a source, its leases and lists of its "
+        "clients, ticks.",
         key=DEVICE_KEY,
-        types=(ConnectionObserved, SourceStarted, SourceListed, SourceListingEnded, LeaseRenewed, TrafficSeen),
-        producers=("ingest",),
+        types=(
+            ConnectionObserved,
+            TrafficSeen,
+            ProbeConcluded,
+            SourceStarted,
+            SourceListed,
+            SourceListingEnded,
+            LeaseRenewed,
+            TimePassed,
+        ),
+        producers=("ingest", "presence", "commands"),
         consumers=("presence",),
         broadcasts=True,
         retention_ms=MONTH,

@@ -84,13 +84,15 @@ class LateReplyRecorded(DeviceEvent, frozen=True, tag="late_reply_recorded"):
 
 
 class ProbeConcluded(DeviceEvent, frozen=True, tag="probe_concluded"):
-    """A probe came to its verdict."""
+    """A probe came to its verdict. Also in ``presence.inbox``, where it becomes the fact *last probe*."""
 
     probe_id: str
-    verdict: Literal["reachable", "offline"]
+    mode: Literal["strict", "normal", "loose"]
+    """As in `ProbeDevice`."""
+    verdict: Literal["reachable", "unreachable"]
     attempts: int
-    rtt_ms: int | None
-    """Of the attempt that was answered; None when offline."""
+    round_trip_ms: int | None
+    """Of the attempt that was answered; None when unreachable."""
     altered: bool
     """The device answered, but not with the bytes that it was sent."""
     at: Millis

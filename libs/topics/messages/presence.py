@@ -123,6 +123,9 @@ class PresenceChanged(Message, frozen=True, tag="presence_changed"):
     """When it happened, by the source's clock."""
     observed_at: Millis
     """When the observation was written to Kafka."""
+    since: Millis | None = None
+    """From when on ``new`` holds, as far as is known now: a late event may settle a time before an earlier change.
+    None in records from before this field: then ``at`` says it."""
 
 
 class OpenChannel(msgspec.Struct, frozen=True):
@@ -137,9 +140,21 @@ class OpenChannel(msgspec.Struct, frozen=True):
 
 class Session(msgspec.Struct, frozen=True):
     state: SessionState
+    """``unknown``: there are open channels, and nobody watches any of their sources."""
     since: Millis | None
     """When the state began; None for a device that was never connected."""
     channels: tuple[OpenChannel, ...] = ()
+    """All that are open as far as is known, oldest first."""
+
+
+class LastProbe(msgspec.Struct, frozen=True):
+    """What the newest `ProbeConcluded` of a device said."""
+
+    probe_id: str
+    verdict: Literal["reachable", "unreachable"]
+    mode: Literal["strict", "normal", "loose"]
+    round_trip_ms: int | None
+    at: Millis
 
 
 class PresenceDocument(Message, frozen=True, tag="presence_document"):
@@ -150,3 +165,5 @@ class PresenceDocument(Message, frozen=True, tag="presence_document"):
     session: Session
     last_traffic_at: Millis | None
     updated_at: Millis
+    last_probe: LastProbe | None = None
+    """None: never probed."""

@@ -16,7 +16,7 @@ from fleet import dataset
 from fleet.fleet import Fleet
 from fleet.link import Endpoint
 from fleet.plan import plan
-from tests.integration.presence.inbox import at_rest, unlike_the_replay
+from tests.integration.presence.inbox import await_folded, unlike_the_replay
 from tests.support.names import unique
 from tests.support.polling import eventually
 from tests.support.uplink import assert_clickhouse_equals_kafka, assert_exact, await_stored, is_balanced, messages
@@ -76,7 +76,7 @@ class Scene:
 
 def assert_presence_equals_its_replay(stack: Stack, product: str) -> None:
     """``product`` may be the beginning of several."""
-    eventually(lambda: at_rest(stack.kafka, stack.partitions), PATIENCE, describe="presence at rest")
+    await_folded(stack.kafka, stack.partitions, PATIENCE)
     assert unlike_the_replay(stack.kafka, stack.partitions, product) == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,6 +12,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from libs.runtime.lane import history
 from libs.runtime.lane.compare import compare
 from libs.runtime.lane.replay import replay
+from libs.runtime.lane.rows import SHARED_KEY
 from libs.runtime.settings import KafkaSettings
 from libs.topics import catalog, names
 from libs.topics.codec import Decoder, encode
@@ -19,18 +21,21 @@ from libs.topics.messages.presence import PresenceDocument
 from services.presence import app
 from services.presence.settings import PresenceSettings
 from services.presence.step import Broadcast, Event
+from tests.support.polling import eventually
 from tests.support.presence.hub import Hub
 from tests.support.records import Record, read_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
+
+    from libs.runtime.lane.rows import Codec
 
 decode: Decoder[Any] = Decoder(Event)
 decode_document: Decoder[PresenceDocument] = Decoder(PresenceDocument)
 
 
 class Inbox:
-    """A producer for ``presence.inbox``: keyed events by key, a source's start once per partition."""
+    """A producer for ``presence.inbox``: keyed events by key, broadcasts once per partition."""
 
     def __init__(self, bootstrap: str, partitions: int) -> None:
         self._partitions = partitions
@@ -111,32 +116,61 @@ def published(bootstrap: str, topic: str, product: str) -> list[Record]:
     return [record for record in read_all(bootstrap, topic) if record.key is not None and record.key.startswith(prefix)]
 
 
-def at_rest(bootstrap: str, partitions: int) -> bool:
-    """Whether presence has folded and committed all of its inbox."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": app.SERVICE})
-    try:
+def ends(bootstrap: str, partitions: int) -> list[int]:
+    """Where the inbox ends now. It goes on: presence ticks into it."""
+    with closing(Consumer({"bootstrap.servers": bootstrap, "group.id": "test-watermarks"})) as consumer:
         where = [TopicPartition(names.PRESENCE_INBOX, number) for number in range(partitions)]
-        ends = [consumer.get_watermark_offsets(one, timeout=10)[1] for one in where]
-        return [max(one.offset, 0) for one in consumer.committed(where, timeout=10)] == ends
-    finally:
-        consumer.close()
+        return [consumer.get_watermark_offsets(one, timeout=10)[1] for one in where]
+
+
+def folded(bootstrap: str, up_to: Sequence[int]) -> bool:
+    """Whether presence has folded and committed its inbox up to these ends of its partitions."""
+    with closing(Consumer({"bootstrap.servers": bootstrap, "group.id": app.SERVICE})) as consumer:
+        where = [TopicPartition(names.PRESENCE_INBOX, number) for number in range(len(up_to))]
+        reached = consumer.committed(where, timeout=10)
+        return all(max(one.offset, 0) >= end for one, end in zip(reached, up_to, strict=True))
+
+
+def await_folded(bootstrap: str, partitions: int, timeout: float = 30.0) -> None:
+    """Return when presence has folded all that is in its inbox now."""
+    up_to = ends(bootstrap, partitions)
+    eventually(lambda: folded(bootstrap, up_to), timeout, describe="presence to fold what was written")
 
 
 def unlike_the_replay(bootstrap: str, partitions: int, product: str) -> list[str]:
-    """Where presence's rows and logs of a product differ from the replay of the whole inbox, in sentences."""
+    """Where presence's rows and logs of a product differ from the replay of the inbox, in sentences.
+
+    All about the product must be folded. Ticks come all the while, so the replay ends where the rows do.
+    """
     kafka = KafkaSettings(bootstrap=bootstrap, partitions=partitions)
     lane = app.build(PresenceSettings(kafka=kafka)).lanes[app.TABLE]
     rows: dict[int, list[history.Entry]] = {}
     for number, entries in history.read(kafka, names.changelog(app.SERVICE, app.TABLE)):
         rows.setdefault(number, []).extend(entries)
+    reached = {number: max(map(offset_of(lane.codec), entries)) for number, entries in rows.items()}
     addresses = [names.PRESENCE_STATE, names.PRESENCE_TRANSITIONS, *catalog.get(names.PRESENCE_TRANSITIONS).feeds]
     logs = {
         topic: [entry for _, entries in history.read(kafka, topic) for entry in entries]
         for topic in (*addresses, names.dead_letters(app.SERVICE))
     }
-    replayed = replay(lane, history.read(kafka, names.PRESENCE_INBOX, first=0))
+    inbox = (
+        (number, [entry for entry in entries if entry.offset <= reached.get(number, -1)])
+        for number, entries in history.read(kafka, names.PRESENCE_INBOX, first=0)
+    )
+    replayed = replay(lane, inbox)
     prefix = f"{product}/".encode()
     return compare(replayed, rows, logs, only=lambda key: key is not None and key.startswith(prefix))
+
+
+def offset_of(codec: Codec) -> Callable[[history.Entry], int]:
+    """Which record of the inbox a row was last written for."""
+
+    def offset(entry: history.Entry) -> int:
+        if entry.value is None:
+            return -1
+        return (codec.thaw_shared if entry.key == SHARED_KEY else codec.thaw)(entry.value).offset
+
+    return offset
 
 
 def current(bootstrap: str, product: str) -> dict[bytes, PresenceDocument]:

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from libs.runtime.lane.model import At, Output, Terms
+from libs.runtime.lane.index import Index
+from libs.runtime.lane.model import At, Due, Output, Targets, Terms
 from libs.runtime.lane.rows import Codec
 from libs.topics import names
 from libs.topics.codec import Decoder
 from libs.topics.identity import BROADCAST_KEY, device_key
 from libs.topics.messages.presence import PresenceChanged, PresenceDocument
+from services.presence.forget import deadline
 from services.presence.model import Device, Sources
 from services.presence.session import terms
 from services.presence.step import Broadcast, Event, fold_sources, step
@@ -37,7 +39,7 @@ class Hub:
     def apply(
         self, event: Event, *, offset: int | None = None, timestamp: int | None = None, key: bytes | None = None
     ) -> Sequence[Output]:
-        """Fold the next record of the inbox; a source's start is swept as the lane does it."""
+        """Fold the next record of the inbox; a broadcast is swept as the lane does it."""
         self.offset = self.offset + 1 if offset is None else offset
         when = T0 + self.offset if timestamp is None else timestamp
         if key is None:
@@ -53,9 +55,15 @@ class Hub:
     def _at(self, key: bytes, timestamp: int, *, swept: bool = False) -> At:
         return At(names.PRESENCE_INBOX, self.partition, self.offset, timestamp, key, swept)
 
-    def _select(self, targets: Terms | None) -> list[bytes]:
-        wanted = set(targets.terms) if targets is not None else set()
-        return sorted(key for key, row in self.rows.items() if wanted.intersection(terms(row)))
+    def _select(self, targets: Targets | None) -> list[bytes]:
+        """Find rows as the lane does."""
+        if targets is None:
+            return []
+        assert isinstance(targets, Due | Terms)
+        index = Index(terms, deadline)
+        for key, row in self.rows.items():
+            index.put(key, row)
+        return index.select(targets)
 
     def _visit(self, key: bytes, event: Event, at: At) -> Sequence[Output]:
         row, outputs = step(self.rows.get(key), event, at, self.sources)

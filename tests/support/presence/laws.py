@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from libs.topics.messages.command_events import ProbeConcluded
+from libs.topics.messages.hub import TimePassed
+from libs.topics.messages.presence import TrafficSeen
 from tests.support.presence.hub import Hub
-from tests.support.presence.world import World
+from tests.support.presence.world import Broker, Client, World
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +26,9 @@ RANDOM = st.randoms(use_true_random=False)
 ALL = (0, 1, 2, 3, 4)
 NAMING = (3, 4)
 """The brokers of the world that name the channel on a close."""
+LIFE = (*("connect",) * 4, "close", "close", "restart")
+WATCH = (*("tick",) * 5, "renew", "renew", "lose", "lose", "list", "listed", "listed", "probe")
+"""What shows how well a broker is watched, and what the hub finds out by itself."""
 
 
 def lives(
@@ -29,33 +36,56 @@ def lives(
     clients: int = 3,
     steps: int = 40,
     brokers: tuple[int, ...] = ALL,
-    acts: tuple[str, ...] = ("connect", "connect", "close", "restart"),
-    pauses: tuple[int, ...] = (1, 7, 1500),
+    acts: tuple[str, ...] = (*LIFE, *WATCH),
+    pauses: tuple[int, ...] = (1, 7, 400, 1500, 1500, 6000),
 ) -> st.SearchStrategy[World]:
-    """Worlds after a random life of one device."""
+    """Worlds after a random life of one device, on one or two brokers."""
     step = st.tuples(
         st.sampled_from(pauses),
         st.sampled_from(acts),
         st.integers(1, clients),
-        st.sampled_from(brokers),
+        st.integers(0, 1),
         st.booleans(),
         st.booleans(),
     )
-    return st.lists(step, min_size=1, max_size=steps).map(_live)
+    some = st.lists(st.sampled_from(brokers), min_size=2, max_size=2)
+    return st.builds(_live, some, st.lists(step, min_size=steps // 2, max_size=steps))
 
 
-def _live(steps: list[tuple[int, str, int, int, bool, bool]]) -> World:
+def _live(brokers: list[int], steps: list[tuple[int, str, int, int, bool, bool]]) -> World:
     world = World()
     for pause, act, client, broker, goodbye, twice in steps:
         world.wait(pause)
-        who, where = ("d1", f"c{client}"), world.brokers[broker]
-        if act == "connect":
-            world.connect(who, where)
-        elif act == "close":
-            world.close(who, where, goodbye=goodbye, twice=twice)
-        else:
-            world.restart(where)
+        who, where = ("d1", f"c{client}"), world.brokers[brokers[broker]]
+        do(world, act, who, where, one=goodbye, other=twice)
     return world
+
+
+def do(world: World, act: str, who: Client, where: Broker, *, one: bool, other: bool) -> None:
+    """``one``, ``other``: what else the act may hang on."""
+    match act:
+        case "connect":
+            world.connect(who, where)
+        case "close":
+            world.close(who, world.home(who, where), goodbye=one, twice=other)
+        case "restart":
+            world.restart(where)
+        case "lose":
+            world.lose(who, world.home(who, where))
+        case "renew":
+            world.renew(where, 10_000 if one else 2000)
+        case "list":
+            world.begin_listing(where)
+        case "listed":
+            if where.listing is None:
+                world.begin_listing(where)
+            world.end_listing(where)
+        case "probe":
+            world.probe(who[0], reachable=one)
+        case "tick":
+            world.tick()
+        case _:
+            raise ValueError(act)
 
 
 def mixed(world: World, random: Random) -> list[Event]:
@@ -68,6 +98,25 @@ def mixed(world: World, random: Random) -> list[Event]:
         if random.random() < 0.3:
             out.append(random.choice(out))
     return out
+
+
+def in_time(world: World, random: Random) -> list[Event]:
+    """Everything as it was said, in the world's time, with events met again at any later time."""
+    said = [(said_at(event), event) for log in world.logs() for event in log]
+    out: list[Event] = []
+    for _, event in sorted(said, key=itemgetter(0)):
+        out += [event, random.choice(out or [event])]
+    return out
+
+
+def said_at(event: Event) -> int:
+    match event:
+        case ProbeConcluded() | TimePassed():
+            return event.at
+        case TrafficSeen():
+            return event.time
+        case _:
+            return event.ingested_at
 
 
 def folded(events: Sequence[Event]) -> Hub:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from libs.topics.messages.presence import ConnectionObserved, SourceStarted, TrafficSeen
+from libs.topics.messages.hub import LeaseRenewed, TimePassed
+from libs.topics.messages.presence import (
+    ConnectionObserved,
+    SourceListed,
+    SourceListingEnded,
+    SourceStarted,
+    TrafficSeen,
+)
 from tests.support.presence.world import T0
 
 KEY = b"p1/d1"
@@ -31,3 +38,19 @@ def started(seconds: int, *, source: str = SOURCE, sequence: int = 1) -> SourceS
 
 def traffic(seconds: int) -> TrafficSeen:
     return TrafficSeen("p1", "d1", T0 + seconds * 1000)
+
+
+def tick(seconds: int) -> TimePassed:
+    return TimePassed(0, T0 + seconds * 1000)
+
+
+def renewed(seconds: int, until: int, *, source: str = SOURCE) -> LeaseRenewed:
+    return LeaseRenewed(source, "ingest-0", T0 + until * 1000, 0, T0 + seconds * 1000)
+
+
+def listed(seconds: int, number: str = "list-1", *, source: str = SOURCE) -> SourceListed:
+    return SourceListed(source, number, T0 + seconds * 1000, 0, T0)
+
+
+def listing_ended(seconds: int, number: str = "list-1", *, source: str = SOURCE) -> SourceListingEnded:
+    return SourceListingEnded(source, number, T0 + seconds * 1000, 0, T0)

@@ -1,7 +1,8 @@
 """A world of devices and brokers that knows the truth: who is really connected, and what each broker reports.
 
 Brokers differ as real ones do: some name the channel on a close and some do not, some have a clock of whole seconds,
-and on a takeover some report the old connection's end before the new connection, others after it.
+and on a takeover some report the old connection's end before the new connection, others after it. Connections get
+lost without a word; a broker that lists its clients shows that. Somebody watches a broker as long as he renews a lease.
 """
 
 from __future__ import annotations
@@ -10,14 +11,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from libs.topics.identity import device_key
+from libs.topics.messages.command_events import ProbeConcluded
+from libs.topics.messages.hub import LeaseRenewed, TimePassed
 from libs.topics.messages.presence import (
     ConnectionObserved,
+    LastProbe,
     OpenChannel,
     PresenceDocument,
     Session,
+    SourceListed,
+    SourceListingEnded,
     SourceStarted,
     TrafficSeen,
 )
+from tests.support.presence.hearing import lapsed_at
 
 if TYPE_CHECKING:
     from services.presence.step import Event
@@ -38,6 +45,16 @@ class Connection:
 
 
 @dataclass
+class Listing:
+    """A list of clients under way."""
+
+    id: str
+    time: int
+    present: list[Connection]
+    missing: list[Connection]
+
+
+@dataclass
 class Broker:
     product: str
     name: str
@@ -48,14 +65,26 @@ class Broker:
     """On a takeover the new connection is reported before the end of the old one."""
     events: list[Event] = field(default_factory=list)
     open: dict[Client, Connection] = field(default_factory=dict)
+    lost: list[Connection] = field(default_factory=list)
+    """Gone without a word, and not yet missed."""
+    leases: list[LeaseRenewed] = field(default_factory=list)
+    listing: Listing | None = None
     sequence: int = 0
 
     def clock(self, now: int) -> int:
         return now - now % self.tick
 
     def report(
-        self, connection: Connection, event: str, now: int, *, goodbye: bool = False, takeover: bool = False
+        self,
+        connection: Connection,
+        event: str,
+        now: int,
+        *,
+        goodbye: bool = False,
+        takeover: bool = False,
+        listing: str | None = None,
     ) -> None:
+        """What is read from a list of clients has the time of the connect, and no packet id."""
         self.sequence += 1
         self.events.append(
             ConnectionObserved(
@@ -64,12 +93,13 @@ class Broker:
                 client_id=connection.client[1],
                 channel_id=connection.channel_id if event == "connect" or self.names_channels else None,
                 event=event,  # type: ignore[arg-type] # one of three literals
-                time=self.clock(now),
+                time=self.clock(now) if listing is None else connection.opened_at,
                 source=self.name,
-                sequence=self.sequence % 1000,
+                sequence=self.sequence % 1000 if listing is None else 0,
                 client_ip="192.0.2.7" if event == "connect" else None,
                 goodbye=goodbye,
                 takeover=takeover,
+                listing=listing,
                 ingested_at=now,
             )
         )
@@ -88,20 +118,29 @@ def brokers(product: str, prefix: str) -> tuple[Broker, ...]:
 class World:
     """Time moves by `wait` alone. A client that changes brokers does so in a new second, as all their clocks see it.
 
-    ``prefix``: of the brokers' names, for worlds that share a hub.
+    ``prefix``: of the brokers' names, for worlds that share a hub. ``now``: where time begins.
     """
 
-    def __init__(self, product: str = "p1", prefix: str = "") -> None:
+    def __init__(self, product: str = "p1", prefix: str = "", now: int = T0) -> None:
         self.product = product
-        self.now = T0
+        self.now = now
         self.brokers = brokers(product, prefix)
         self.newest: dict[Client, Connection] = {}
         self.traffic: dict[str, int] = {}
         self.traffic_events: list[Event] = []
+        self.probes: list[ProbeConcluded] = []
+        self.ticks: list[TimePassed] = []
         self._channels = 0
 
     def wait(self, milliseconds: int) -> None:
         self.now += milliseconds
+
+    def home(self, client: Client, broker: Broker) -> Broker:
+        """The broker where the client is connected: this one, else that of its newest connection."""
+        newest = self.newest.get(client)
+        if client in broker.open or newest is None:
+            return broker
+        return next(other for other in self.brokers if other.name == newest.source)
 
     def connect(self, client: Client, broker: Broker) -> None:
         last = self.newest.get(client)
@@ -133,25 +172,87 @@ class World:
         """The broker dies without a word and says later that it started."""
         broker.sequence += 1
         at = broker.clock(self.now)
-        for connection in broker.open.values():
-            connection.ended_at = at
+        for connection in [*broker.open.values(), *broker.lost]:
+            if connection.ended_at is None:
+                connection.ended_at = at
         broker.open.clear()
+        broker.lost.clear()
         broker.events.append(SourceStarted(broker.name, at, broker.sequence % 1000, 0, ingested_at=self.now))
+
+    def lose(self, client: Client, broker: Broker) -> None:
+        """The connection is gone, and the broker says nothing."""
+        connection = broker.open.pop(client, None)
+        if connection is not None:
+            broker.lost.append(connection)
+
+    def begin_listing(self, broker: Broker) -> None:
+        """A list that was under way is given up."""
+        broker.sequence += 1
+        missing = [connection for connection in broker.lost if connection.ended_at is None]
+        at = broker.clock(self.now)
+        broker.listing = Listing(f"list-{broker.sequence:06}", at, list(broker.open.values()), missing)
+        broker.events.append(SourceListed(broker.name, broker.listing.id, at, 0, self.now))
+
+    def end_listing(self, broker: Broker) -> None:
+        """The list is told: whoever was there as it began, though he may be gone by now."""
+        told = broker.listing
+        if told is None:
+            return
+        for connection in told.present:
+            broker.report(connection, "connect", self.now, listing=told.id)
+        for connection in told.missing:
+            if connection.ended_at is None:
+                connection.ended_at = told.time
+        broker.events.append(SourceListingEnded(broker.name, told.id, told.time, 0, self.now))
+        broker.listing = None
+
+    def renew(self, broker: Broker, milliseconds: int) -> None:
+        lease = LeaseRenewed(broker.name, "ingest-0", self.now + milliseconds, 0, self.now)
+        broker.leases.append(lease)
+        broker.events.append(lease)
+
+    def tick(self) -> None:
+        if not self.ticks or self.ticks[-1].at < self.now:
+            self.ticks.append(TimePassed(0, self.now))
+
+    def probe(self, device_id: str, *, reachable: bool) -> None:
+        number = len(self.probes)
+        self.probes.append(
+            ProbeConcluded(
+                id=f"commands.inbox-0-{number:06}-0",
+                product_id=self.product,
+                device_id=device_id,
+                probe_id=str(number),
+                mode="normal",
+                verdict="reachable" if reachable else "unreachable",
+                attempts=1,
+                round_trip_ms=38 if reachable else None,
+                altered=False,
+                at=self.now,
+            )
+        )
 
     def send(self, device_id: str) -> None:
         self.traffic[device_id] = self.now
         self.traffic_events.append(TrafficSeen(self.product, device_id, self.now))
 
     def logs(self) -> list[list[Event]]:
-        """What reaches the hub, by source: the order within each is kept."""
-        return [*(broker.events for broker in self.brokers), self.traffic_events]
+        """What reaches the hub, by source: the order within each is kept. The last is the hub's own clock."""
+        return [
+            *(broker.events for broker in self.brokers),
+            self.traffic_events,
+            [*self.probes],
+            [*self.ticks],
+        ]
 
     def truth(self) -> dict[bytes, PresenceDocument]:
         """What the documents must be: for each client only its newest connection counts."""
-        devices = {device for device, _ in self.newest} | set(self.traffic)
-        return {device_key(self.product, device): self._document(device) for device in devices}
+        devices = {device for device, _ in self.newest} | set(self.traffic) | {one.device_id for one in self.probes}
+        lapses = {broker.name: lapsed_at(broker.leases, self.ticks) for broker in self.brokers}
+        lapsed = {name: moment for name, moment in lapses.items() if moment is not None}
+        return {device_key(self.product, device): self._document(device, lapsed) for device in devices}
 
-    def _document(self, device: str) -> PresenceDocument:
+    def _document(self, device: str, lapsed: dict[str, int]) -> PresenceDocument:
         mine = [connection for client, connection in self.newest.items() if client[0] == device]
         opened = sorted(
             (connection for connection in mine if connection.ended_at is None),
@@ -161,6 +262,19 @@ class World:
             OpenChannel(one.client[1], one.channel_id, one.opened_at, one.source, "192.0.2.7") for one in opened
         )
         ended = [connection.ended_at for connection in mine if connection.ended_at is not None]
-        since = opened[0].opened_at if opened else max(ended, default=None)
-        shown = Session("online" if opened else "offline", since, channels)
-        return PresenceDocument(self.product, device, shown, self.traffic.get(device), 0)
+        watched = [one for one in opened if one.source not in lapsed]
+        vouched = [lapsed[one.source] for one in opened if one.source in lapsed and one.opened_at < lapsed[one.source]]
+        if watched:
+            shown = Session("online", watched[0].opened_at, channels)
+        elif opened:
+            shown = Session("unknown", max(vouched, default=opened[0].opened_at), channels)
+        else:
+            shown = Session("offline", max(ended, default=None), channels)
+        return PresenceDocument(self.product, device, shown, self.traffic.get(device), 0, self._last_probe(device))
+
+    def _last_probe(self, device: str) -> LastProbe | None:
+        mine = [one for one in self.probes if one.device_id == device]
+        if not mine:
+            return None
+        last = mine[-1]
+        return LastProbe(last.probe_id, last.verdict, last.mode, last.round_trip_ms, last.at)

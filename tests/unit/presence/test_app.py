@@ -19,6 +19,15 @@ def test_the_lane_is_the_catalogs() -> None:
     assert SERVICE in catalog.get(lane.inbox).consumers
     assert catalog.get(lane.dead_letters).producers == (SERVICE,)
     assert catalog.get(lane.table.changelog_name).format == "lane-row"
+    assert SERVICE in catalog.get(lane.inbox).producers, "it writes the ticks"
+    assert lane.ticks
+
+
+def test_the_owner_of_a_row_announces_itself_and_shows_states() -> None:
+    app = build(PresenceSettings())
+    assert app.serving.needed
+    assert SERVICE in catalog.get(names.HUB_OWNERS).producers
+    assert set(app.lanes[TABLE].views) == {"state"}
 
 
 def test_the_lane_decodes_every_type_of_its_inbox_and_no_other() -> None:
@@ -29,8 +38,8 @@ def test_the_lane_decodes_every_type_of_its_inbox_and_no_other() -> None:
 
 
 def test_settings_of_the_lane_are_read() -> None:
-    settings = load(PresenceSettings, {"FLEETLOG_LANE_STORE": "rocksdb://", "FLEETLOG_KAFKA_PARTITIONS": "4"})
-    assert (settings.lane.store, settings.kafka.partitions) == ("rocksdb://", 4)
+    settings = load(PresenceSettings, {"FLEETLOG_LANE_STORE": "rocksdb://", "FLEETLOG_READS_PORT": "8100"})
+    assert (settings.lane.store, settings.reads.port) == ("rocksdb://", 8100)
     with pytest.raises(SettingsError):
         load(PresenceSettings, {"FLEETLOG_MQTT_HOST": "presence speaks no MQTT"})
 
@@ -39,7 +48,10 @@ def test_its_metrics_are_declared_with_their_meaning() -> None:
     mine = {metric.name: metric for metric in declared.declared() if metric.name.startswith("fleetlog_presence_")}
     assert set(mine) == {
         "fleetlog_presence_transitions_total",
+        "fleetlog_presence_devices",
         "fleetlog_presence_devices_online",
+        "fleetlog_presence_devices_doubted",
+        "fleetlog_presence_lease_seconds",
         "fleetlog_presence_rows",
     }
     assert all(metric.meaning.endswith(".") for metric in mine.values())

@@ -10,25 +10,27 @@ from hypothesis import given
 
 from services.presence import forget
 from tests.support.presence.hub import Hub
-from tests.support.presence.laws import LAW, NAMING, RANDOM, assert_changes_nothing, folded, lives
-from tests.support.presence.observations import KEY, observed
+from tests.support.presence.laws import LAW, LIFE, RANDOM, WATCH, assert_changes_nothing, folded, in_time, lives
+from tests.support.presence.observations import KEY, observed, tick
 from tests.support.presence.world import T0
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from random import Random
 
+    from libs.topics.messages.hub import TimePassed
     from libs.topics.messages.presence import ConnectionObserved
     from services.presence.model import Device
-    from services.presence.step import Event
     from tests.support.presence.world import World
 
 
 @contextmanager
-def bounds(*, clients: int = forget.CLIENTS, channels: int = forget.CHANNELS) -> Iterator[None]:
+def bounds(*, clients: int = forget.CLIENTS, channels: int = forget.CHANNELS, age: int = forget.AGE) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(forget, "CLIENTS", clients)
         patch.setattr(forget, "CHANNELS", channels)
+        patch.setattr(forget, "AGE", age)
+        patch.setattr(forget, "ROUND", min(forget.ROUND, age // 4))
         yield
 
 
@@ -36,24 +38,28 @@ def bounds(*, clients: int = forget.CLIENTS, channels: int = forget.CHANNELS) ->
 @LAW
 def test_forgetting_clients_changes_no_answer(world: World, random: Random) -> None:
     """As long as nothing is met for the first time after so many clients came and went."""
-    events = [event for log in world.logs() for event in log]
-    events.sort(key=lambda event: event.ingested_at)  # type: ignore[union-attr] # no traffic in these lives
-    again: list[Event] = []
-    for event in events:
-        again += [event, random.choice(again or [event])]
     with bounds(clients=3):
-        assert folded(again).state() == world.truth()
+        assert folded(in_time(world, random)).state() == world.truth()
 
 
-@given(world=lives(brokers=NAMING, acts=("connect", "close"), pauses=(1, 1500)), random=RANDOM)
+@given(world=lives(steps=60, acts=(*LIFE, *WATCH, "tick"), pauses=(1, 1000, 2500, 7001)), random=RANDOM)
 @LAW
-def test_forgetting_channels_changes_no_answer(world: World, random: Random) -> None:
-    events = [event for log in world.logs() for event in log]
-    random.shuffle(events)
-    with bounds(channels=2):
-        hub = folded(events)
-    assert hub.state() == world.truth()
-    assert all(len(client.notes) <= 2 for row in hub.rows.values() for client in row.clients)
+def test_pruning_changes_no_answer(world: World, random: Random) -> None:
+    """As long as nothing is met for the first time after the age at which the like of it leaves."""
+    with bounds(age=4000):
+        hub = folded([*in_time(world, random), *far_off(world)])
+        assert hub.state() == world.truth()
+    for row in hub.rows.values():
+        assert all(client.open for client in row.clients)
+        assert not any(client.notes for client in row.clients)
+
+
+def far_off(world: World) -> list[TimePassed]:
+    """Two ticks at which all that happened in a world is old; at the first of them, leases may lapse."""
+    for pause in (100_000, 1):
+        world.wait(pause)
+        world.tick()
+    return world.ticks[-2:]
 
 
 def row_after(events: list[ConnectionObserved]) -> tuple[Hub, Device]:
@@ -124,3 +130,29 @@ def test_a_device_is_offline_since_its_last_end_even_if_that_was_a_forgotten_cli
         hub.apply(close)
     assert hub.documents[KEY].session.state == "offline"
     assert hub.documents[KEY].session.since == T0 + 900_000
+
+
+def test_what_a_client_had_forgotten_is_forgotten_with_it() -> None:
+    with bounds(age=8000):
+        late = observed("tcpclean", 10, "early")
+        hub, _ = row_after([observed("connect", 4, "ch1"), late])
+        hub.apply(tick(20))
+        assert hub.rows[KEY].clients[0].notes == ()
+        hub.apply(observed("tcpclean", 6, "ch1"))
+        hub.apply(tick(30))
+        assert hub.rows[KEY].clients == ()
+        assert_changes_nothing(hub, late)
+
+
+def test_a_row_is_due_only_if_there_is_something_to_prune() -> None:
+    _, opened = row_after([observed("connect", 0, "ch1")])
+    assert forget.deadline(opened) is None
+    _, noted = row_after([observed("connect", 0, "ch1"), observed("tcpclean", 5, "early")])
+    _, closed = row_after([observed("connect", 0, "ch1"), observed("tcpclean", 5, "ch1")])
+    for row in (noted, closed):
+        due = forget.deadline(row)
+        assert due is not None
+        assert 0 < due - (T0 + 5000 + forget.AGE) <= forget.ROUND
+        pruned = forget.prune(row, due)
+        assert forget.deadline(pruned) is None
+        assert forget.prune(pruned, due) is pruned

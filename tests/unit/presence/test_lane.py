@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
 
+from libs.runtime.lane.reads import Reads
+from libs.topics import names
 from libs.topics.codec import Decoder, encode
 from libs.topics.identity import BROADCAST_KEY, device_key
 from services.presence import metrics
+from services.presence.forget import deadline
 from services.presence.model import Device, Sources
 from services.presence.session import terms
 from services.presence.step import Broadcast, Event, fold_sources, step
+from services.presence.views import show, tally
+from tests.support.presence.hub import decode_document
 from tests.support.presence.laws import LAW, RANDOM, lives, mixed
-from tests.support.presence.observations import observed, started
+from tests.support.presence.observations import observed, renewed, started, tick
 from tests.unit.runtime.lane.lab import Lab, Record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from random import Random
+
+    from prometheus_client import Gauge
 
     from tests.support.presence.world import World
 
@@ -32,7 +41,9 @@ def lab(changelog: Sequence[Record] = ()) -> Lab:
         "shared": Sources(),
         "fold_shared": fold_sources,
         "terms": terms,
-        "deadline": None,
+        "deadline": deadline,
+        "tally": tally,
+        "views": {"state": show},
     }
     return Lab(changelog, **parts)
 
@@ -79,23 +90,47 @@ def by_topic(*labs: Lab) -> dict[str, list[tuple[bytes | None, bytes]]]:
     return found
 
 
-def test_gauges_are_read_from_the_index() -> None:
+def serving() -> Lab:
     hub = lab()
-    hub.feed(
-        *records(
-            [
-                observed("connect", 0, "ch1", source="mosquitto:main"),
-                observed("connect", 1, "ch2", source="emqx:a", client="c2"),
-            ]
-        )
-    )
-    hub.lane.reads = type("Reads", (), {"owned": lambda _self: frozenset({0})})()
-    metrics.measure(hub.lane)
-    assert online() == {"mosquitto:main": 1.0, "emqx:a": 1.0}
-    hub.feed(Record(BROADCAST_KEY, encode(started(9, source="mosquitto:main")), 2))
-    metrics.measure(hub.lane)
-    assert online() == {"emqx:a": 1.0}
+    hub.lane.app.tables = SimpleNamespace(actives_ready=True)
+    hub.lane.reads = Reads(hub.lane, 1)
+    return hub
 
 
-def online() -> dict[str, float]:
-    return {sample.labels["source"]: sample.value for metric in metrics.ONLINE.collect() for sample in metric.samples}
+def test_gauges_are_read_from_the_index() -> None:
+    hub = serving()
+    events: list[Event] = [
+        observed("connect", 0, "ch1", source="mosquitto:main"),
+        observed("connect", 1, "ch2", source="emqx:a", client="c2"),
+        renewed(2, 10, source="mosquitto:main"),
+        tick(5),
+    ]
+    hub.feed(*records(events))
+    metrics.measure(hub.lane)
+    assert shown(metrics.DEVICES) == {"online": 1}
+    assert shown(metrics.ONLINE) == {"mosquitto:main": 1, "emqx:a": 1}
+    assert shown(metrics.UNKNOWN) == {}
+    assert shown(metrics.LEASE) == {"mosquitto:main": 5}
+    hub.feed(Record(BROADCAST_KEY, encode(started(9, source="emqx:a")), 4), Record(BROADCAST_KEY, encode(tick(10)), 5))
+    hub.feed(Record(BROADCAST_KEY, encode(tick(13)), 6))
+    metrics.measure(hub.lane)
+    assert shown(metrics.DEVICES) == {"unknown": 1}
+    assert shown(metrics.ONLINE) == {}
+    assert shown(metrics.UNKNOWN) == {"mosquitto:main": 1}
+    assert shown(metrics.LEASE) == {"mosquitto:main": -3}
+
+
+def shown(gauge: Gauge) -> dict[str, float]:
+    return {next(iter(sample.labels.values())): sample.value for metric in gauge.collect() for sample in metric.samples}
+
+
+@given(world=lives(), random=RANDOM)
+@LAW
+def test_the_owner_shows_the_document_that_was_published_last_and_counts_it(world: World, random: Random) -> None:
+    hub = serving()
+    hub.feed(*records(mixed(world, random)))
+    published = {sent.key: sent.value for sent in hub.producer.sent if sent.topic == names.PRESENCE_STATE}
+    assert {key: encode(hub.lane.reads.show(show, key)) for key in hub.rows()} == published
+    assert hub.lane.reads.show(show, b"p1/never-seen") is None
+    states = Counter(decode_document(value).session.state for value in published.values() if value is not None)
+    assert hub.lane.reads.tally() == {0: {("p1", state): devices for state, devices in states.items()}}

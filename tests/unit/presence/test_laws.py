@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from services.presence.step import Event
 
 CLIENTS: tuple[Client, ...] = (("d1", "c1"), ("d1", "c2"), ("d2", "c1"))
-PAUSES = st.sampled_from([0, 0, 1, 300, 1000, 61_000])
+PAUSES = st.sampled_from([0, 0, 1, 300, 1000, 4000, 61_000])
 CLIENT = st.sampled_from(CLIENTS)
-BROKER = st.integers(0, 4)
+BROKER = st.sampled_from([0, 0, 1, 2, 3, 3, 4])
 
 
 class DeliveredInAnyOrder(RuleBasedStateMachine):
@@ -43,7 +43,8 @@ class DeliveredInAnyOrder(RuleBasedStateMachine):
     @rule(client=CLIENT, broker=BROKER, pause=PAUSES, goodbye=st.booleans(), twice=st.booleans())
     def close(self, client: Client, broker: int, pause: int, goodbye: bool, twice: bool) -> None:
         self.world.wait(pause)
-        self.world.close(client, self.world.brokers[broker], goodbye=goodbye, twice=twice)
+        where = self.world.home(client, self.world.brokers[broker])
+        self.world.close(client, where, goodbye=goodbye, twice=twice)
 
     @rule(broker=BROKER, pause=PAUSES)
     def restart_broker(self, broker: int, pause: int) -> None:
@@ -55,7 +56,40 @@ class DeliveredInAnyOrder(RuleBasedStateMachine):
         self.world.wait(pause)
         self.world.send(device)
 
-    @rule(source=st.integers(0, 5), count=st.integers(1, 4))
+    @rule(broker=BROKER, pause=PAUSES, patience=st.sampled_from([0, 2000, 10_000]))
+    def renew(self, broker: int, pause: int, patience: int) -> None:
+        self.world.wait(pause)
+        self.world.renew(self.world.brokers[broker], patience)
+
+    @rule(pause=PAUSES)
+    def tick(self, pause: int) -> None:
+        self.world.wait(pause)
+        self.world.tick()
+
+    @rule(client=CLIENT, broker=BROKER)
+    def lose(self, client: Client, broker: int) -> None:
+        self.world.lose(client, self.world.home(client, self.world.brokers[broker]))
+
+    @rule(broker=BROKER, pause=PAUSES)
+    def begin_listing(self, broker: int, pause: int) -> None:
+        self.world.wait(pause)
+        self.world.begin_listing(self.world.brokers[broker])
+
+    @rule(broker=BROKER, pause=PAUSES)
+    def end_listing(self, broker: int, pause: int) -> None:
+        self.world.wait(pause)
+        self.world.end_listing(self.world.brokers[broker])
+
+    @rule(broker=BROKER, pause=PAUSES)
+    def list_clients(self, broker: int, pause: int) -> None:
+        self.begin_listing(broker, pause)
+        self.world.end_listing(self.world.brokers[broker])
+
+    @rule(device=st.sampled_from(["d1", "d3"]), reachable=st.booleans())
+    def probe(self, device: str, reachable: bool) -> None:
+        self.world.probe(device, reachable=reachable)
+
+    @rule(source=st.integers(0, 7), count=st.integers(1, 4))
     def deliver(self, source: int, count: int) -> None:
         for event in self.world.logs()[source][self.taken[source] :][:count]:
             self.taken[source] += 1
@@ -83,7 +117,7 @@ class DeliveredInAnyOrder(RuleBasedStateMachine):
         assert self.hub.state() == self.world.truth()
 
 
-DeliveredInAnyOrder.TestCase.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+DeliveredInAnyOrder.TestCase.settings = settings(max_examples=80, stateful_step_count=50, deadline=None)
 TestDeliveredInAnyOrder = DeliveredInAnyOrder.TestCase
 
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from services.presence.model import Device
-from services.presence.session import carrier, end_of, session, terms
+from services.presence.session import carrier, end_of, session, state, terms
 from tests.support.presence.hub import Hub
-from tests.support.presence.observations import KEY, observed, started
+from tests.support.presence.observations import KEY, observed, renewed, started, tick
 from tests.support.presence.world import T0
 
 
@@ -73,3 +73,44 @@ def test_a_goodbye_does_not_hide_a_takeover() -> None:
 def test_an_open_channel_has_no_end() -> None:
     with pytest.raises(LookupError):
         end_of(device(observed("connect", 0, "ch1")), "c1")
+
+
+def test_unknown_while_all_open_channels_are_in_doubt_each_for_its_own_time() -> None:
+    row = device(
+        observed("connect", 0, "ch1", source="a"),
+        observed("connect", 1, "ch2", client="c2", source="b"),
+        observed("connect", 9, "ch3", client="c3", source="b"),
+        renewed(1, 5, source="b"),
+        renewed(1, 7, source="a"),
+        tick(10),
+    )
+    shown = session(row)
+    assert (shown.state, shown.since) == ("unknown", T0 + 7000)
+    assert (row.doubts, state(row, carrier(row))) == ((("a", T0 + 7000), ("b", T0 + 5000)), "unknown")
+
+
+def test_a_row_notes_no_doubt_that_is_not_its_own() -> None:
+    row = device(
+        observed("connect", 0, "ch1", source="a"), renewed(1, 5, source="b"), tick(10), observed("connect", 11, "ch2")
+    )
+    assert row.doubts == ()
+
+
+def test_a_channel_that_is_gone_takes_its_doubt_with_it() -> None:
+    row = device(observed("connect", 0, "ch1"), renewed(1, 5), tick(10), observed("tcpclean", 2, "ch1"))
+    assert (row.doubts, session(row).state) == ((), "offline")
+
+
+def test_a_connect_in_doubt_that_takes_over_from_a_watched_channel_leaves_the_session_to_another_one() -> None:
+    hub = Hub()
+    for event in (
+        observed("connect", 0, "ch1", client="c1", source="a"),
+        observed("connect", 1, "ch2", client="c2", source="a"),
+        renewed(1, 5, source="b"),
+        tick(10),
+        observed("connect", 11, "ch3", client="c2", source="b"),
+    ):
+        hub.apply(event)
+    last = hub.transitions[-1]
+    assert (last.cause, last.client_id, last.source) == ("taken_over", "c2", "b")
+    assert (last.old, last.new, last.previous_channel_id, last.channel_id) == ("online", "online", "ch2", "ch1")

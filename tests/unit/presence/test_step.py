@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 
@@ -11,12 +11,12 @@ from libs.topics import names
 from libs.topics.codec import Decoder
 from libs.topics.examples import values
 from libs.topics.identity import BROADCAST_KEY, device_key
-from libs.topics.messages.presence import ConnectionObserved, PresenceChanged, SourceStarted, TrafficSeen
+from libs.topics.messages.presence import ConnectionObserved, PresenceChanged, SourceListed, SourceListingEnded
 from services.presence.fold import NamelessConnect
 from services.presence.model import Sources
-from services.presence.step import Event, Misplaced, Watch, fold_sources, step
+from services.presence.step import Broadcast, Event, Misplaced, fold_sources, step
 from tests.support.presence.hub import Hub
-from tests.support.presence.observations import KEY, SOURCE, observed, started, traffic
+from tests.support.presence.observations import KEY, SOURCE, observed, renewed, started, tick, traffic
 
 if TYPE_CHECKING:
     from libs.topics.messages.base import Message
@@ -71,8 +71,10 @@ def test_what_is_only_remembered_changes_the_row_and_publishes_nothing() -> None
         observed("tcpclean", 0, None, takeover=True),
         traffic(0),
         started(0),
+        tick(0),
+        renewed(0, 5),
     ],
-    ids=["connect", "no effect", "traffic", "start"],
+    ids=["connect", "no effect", "traffic", "start", "tick", "lease"],
 )
 def test_an_event_under_another_key_is_refused_even_if_it_had_no_effect(event: Event) -> None:
     elsewhere = At(names.PRESENCE_INBOX, 3, 42, 0, b"p1/d2")
@@ -108,18 +110,18 @@ def test_a_swept_row_is_named_in_the_transitions_id() -> None:
     assert [changed.id for changed in hub.transitions] == ["presence.inbox-0-0-0", "presence.inbox-0-1-p1/d1-0"]
 
 
-@pytest.mark.parametrize("kind", [ConnectionObserved, TrafficSeen, SourceStarted])
+@pytest.mark.parametrize("kind", get_args(Event))
 def test_every_example_of_the_catalog_is_folded(kind: type[Message]) -> None:
     decode: Decoder[Event] = Decoder(Event)
     for value in values(kind).values():
-        event = decode(value)
-        hub = Hub()
-        if isinstance(event, SourceStarted):
-            hub.apply(event)
-            assert event.source in hub.sources.starts
-            continue
-        assert not isinstance(event, Watch)
+        event, hub = decode(value), Hub()
+        if isinstance(event, SourceListingEnded):  # says nothing without its beginning
+            hub.apply(SourceListed(event.source, event.id, event.time, event.partition, event.ingested_at))
+        known = hub.sources
         hub.apply(event)
+        if isinstance(event, Broadcast):
+            assert hub.sources != known
+            continue
         silent = isinstance(event, ConnectionObserved) and event.takeover and event.channel_id is None
         key = device_key(event.product_id, event.device_id)
         assert (key in hub.documents) is not silent

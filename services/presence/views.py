@@ -1,0 +1,33 @@
+"""What the owner of a device's row tells about it. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .session import carrier, document, state
+
+if TYPE_CHECKING:
+    from libs.topics.messages.presence import PresenceDocument, SessionState
+
+    from .model import Device, Sources
+
+
+def show(key: bytes, row: Device | None, _sources: Sources) -> PresenceDocument | None:
+    """Show the document as it was last written to ``presence.state``; None for a device of which nothing was heard."""
+    if row is None:
+        return None
+    product_id, _, device_id = key.decode().partition("/")
+    return document(product_id, device_id, row)
+
+
+def tally(key: bytes, row: Device) -> tuple[str, SessionState]:
+    """Count a device by (product id, state of its session). Called for every row that changes."""
+    shown: SessionState = "offline"
+    if row.doubts:
+        shown = state(row, carrier(row))
+    else:
+        for client in row.clients:
+            if client.newest is not None and client.newest.end is None:
+                shown = "online"
+                break
+    return key[: key.index(b"/")].decode(), shown
