@@ -219,8 +219,8 @@ class PresenceRows(Rows[PresenceChanged]):
 
     def _read(self, value: bytes | None) -> PresenceChanged:
         event = self._decode(value)
-        for field, time in (("at", event.at), ("observed_at", event.observed_at)):
-            if time not in TIMES:
+        for field, time in (("at", event.at), ("observed_at", event.observed_at), ("since", event.since)):
+            if time is not None and time not in TIMES:
                 raise _bad_time(field, time)
         return event
 
@@ -243,6 +243,7 @@ class PresenceRows(Rows[PresenceChanged]):
                 [event.source for event in events],
                 [event.at for event in events],
                 [event.observed_at for event in events],
+                [event.since for event in events],
             ],
         )
 

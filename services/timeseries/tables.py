@@ -92,6 +92,7 @@ PRESENCE_TRANSITIONS: Final = Table(
         ("source", "String"),
         ("at", TIME),
         ("observed_at", TIME),
+        ("since", f"Nullable({TIME})"),
     ),
     "at",
     400 * DAY,

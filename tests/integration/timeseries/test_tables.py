@@ -13,6 +13,9 @@ from libs.runtime.clickhouse import connect, migrate
 from libs.runtime.settings import ClickHouseSettings
 from services.timeseries.tables import PRESENCE_TRANSITIONS, RAW_EVENTS, TABLES, TIME, Columns, Table
 from tests.support.names import unique
+from tests.support.presence.hub import Hub
+from tests.support.presence.observations import observed, renewed, tick
+from tests.support.presence.world import T0
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,6 +95,16 @@ def test_devices_messages_that_arrived_twice_are_marked(client: Client) -> None:
     assert [(message, arrivals, float(seconds)) for message, arrivals, seconds in found] == [("m1", 3, 3.0)]
 
 
+def at(client: Client, product: str, moment: datetime) -> dict[str, tuple[str, str]]:
+    """State and channel by device."""
+    found = client.query(
+        "SELECT device_id, state, channel_id FROM presence_at(moment = {moment:DateTime64(3, 'UTC')}) "
+        f"WHERE product_id = '{product}'",
+        parameters={"moment": moment},
+    )
+    return {device: (state, channel) for device, state, channel in found.result_rows}
+
+
 def test_presence_can_be_asked_for_any_moment(client: Client) -> None:
     product = unique("p")
     history = [
@@ -111,11 +124,57 @@ def test_presence_can_be_asked_for_any_moment(client: Client) -> None:
     )
 
     def online(second: int) -> list[str]:
-        found = client.query(
-            "SELECT device_id FROM presence_at(moment = {moment:DateTime64(3, 'UTC')}) "
-            f"WHERE product_id = '{product}' AND state = 'online' ORDER BY device_id",
-            parameters={"moment": NOW + timedelta(seconds=second)},
-        )
-        return [device for (device,) in found.result_rows]
+        found = at(client, product, NOW + timedelta(seconds=second))
+        return sorted(device for device, (state, _) in found.items() if state == "online")
 
     assert [online(second) for second in (-1, 0, 5, 9, 10, 19, 20)] == [[], ["d1"], ["d1"], ["d1"], [], [], ["d1"]]
+
+
+def test_the_past_is_told_as_it_is_known_now(client: Client) -> None:
+    """The source's lease ends at 30 s. What it had not told by then is told from 100 s on, before the renewal."""
+    product, base = unique("p"), millis(NOW)
+    hub = Hub()
+    for event in (
+        observed("connect", 0, "stays"),
+        observed("connect", 5, "lost", client="c2"),
+        renewed(20, 30),
+        tick(28),
+        tick(32),
+        observed("tcpclean", 25, "lost", client="c2"),
+    ):
+        hub.apply(event)
+    assert states(client, hub, product, base) == {
+        -1: None,
+        0: ("online", "stays"),
+        7: ("online", "lost"),
+        29: ("online", "stays"),
+        31: ("unknown", "stays"),
+        90: ("unknown", "stays"),
+    }
+    for event in (observed("tcpclean", 40, "stays"), observed("connect", 50, "new"), renewed(105, 120)):
+        hub.apply(event)
+    assert states(client, hub, product, base) == {
+        -1: None,
+        0: ("online", "stays"),
+        7: ("online", "lost"),
+        29: ("online", "stays"),
+        31: ("unknown", "stays"),
+        90: ("online", "new"),
+    }
+
+
+def states(client: Client, hub: Hub, product: str, base: int) -> dict[int, tuple[str, str] | None]:
+    """Store what a hub said under another product and time, and ask for some seconds."""
+    moved = [
+        {
+            **{name: getattr(one, name) or "" for name in ("old", "new", "cause", "channel_id", "previous_channel_id")},
+            **{name: getattr(one, name) - T0 + base for name in ("at", "observed_at", "since")},
+            "product_id": product,
+            "device_id": "d1",
+            "id": one.id,
+            "offset": offset,
+        }
+        for offset, one in enumerate(hub.transitions)
+    ]
+    insert(client, PRESENCE_TRANSITIONS, moved)
+    return {second: at(client, product, NOW + timedelta(seconds=second)).get("d1") for second in (-1, 0, 7, 29, 31, 90)}

@@ -171,6 +171,7 @@ def changed(**fields: Any) -> bytes:
         source="mosquitto:main",
         at=NOW,
         observed_at=NOW + 3,
+        since=NOW - 5,
     )
     return encode(msgspec.structs.replace(event, **fields))
 
@@ -178,15 +179,16 @@ def changed(**fields: Any) -> bytes:
 def test_a_transition_becomes_a_row() -> None:
     rows = PresenceRows("presence.transitions", 1)
     rows.add(Fake(5, changed()))
-    rows.add(Fake(6, changed(new="offline", reason="timeout", channel_id=None, previous_channel_id="c1")))
+    rows.add(Fake(6, changed(new="offline", reason="timeout", channel_id=None, previous_channel_id="c1", since=None)))
     [(_, columns)] = rows.tables()
     first, second = written(rows)["presence_transitions"]
     assert len(columns) == len(first)
     assert (first["new"], first["reason"], first["channel_id"], first["at"]) == ("online", "", "c1", NOW)
     assert (second["offset"], second["reason"], second["previous_channel_id"]) == (6, "timeout", "c1")
+    assert (first["since"], second["since"]) == (NOW - 5, None)
 
 
-@pytest.mark.parametrize("field", ["at", "observed_at"])
+@pytest.mark.parametrize("field", ["at", "observed_at", "since"])
 def test_a_transition_at_an_impossible_time_is_a_dead_letter(field: str) -> None:
     rows = PresenceRows("presence.transitions", 1)
     rows.add(Fake(5, changed(**{field: 10**15})))
