@@ -9,16 +9,16 @@ from libs.topics.names import dead_letters
 from tests.integration.lane.ledger import TABLE, Account, Ledger, Rate, Settings, World, deadline, decode, inbox, terms
 
 
-def start(settings: Settings) -> int:
-    app = LaneApp(settings.service, kafka=settings.kafka, lane=settings.lane)
-    ledger = Ledger(settings.service)
+def declare(app: LaneApp, settings: Settings, name: str, table: str = TABLE) -> None:
+    """Add a ledger whose topics begin with ``name``; their changelog must, too."""
+    ledger = Ledger(name)
     lane = app.lane(
-        TABLE,
-        inbox=inbox(settings.service),
+        table,
+        inbox=inbox(name),
         decode=decode,
         row=Account,
         step=ledger.step,
-        dead_letters=dead_letters(settings.service),
+        dead_letters=dead_letters(name),
         shared=World(),
         fold_shared=ledger.fold,
         cell=Rate,
@@ -30,6 +30,11 @@ def start(settings: Settings) -> int:
         tick=settings.tick,
     )
     lane.sweep_slice = settings.sweep_slice
+
+
+def start(settings: Settings) -> int:
+    app = LaneApp(settings.service, kafka=settings.kafka, lane=settings.lane)
+    declare(app, settings, settings.service)
     return worker.run(app, settings)
 
 
