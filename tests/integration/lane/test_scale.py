@@ -1,4 +1,4 @@
-"""More workers, fewer workers and each restarted in turn, under load: every partition has one owner, nothing is lost."""
+"""More workers, fewer workers, each restarted in turn, under load: a partition has one owner and nothing is lost."""
 
 from __future__ import annotations
 
