@@ -53,7 +53,7 @@ class Health(Service):
         if time.monotonic() - self._observed > SILENCE:
             return Verdict(ok=False, reason="the event loop does not turn")
         if stuck := self.watch.stuck:
-            return Verdict(ok=False, reason=f"no progress for {self.watch.patience:.0f} s in {', '.join(stuck)}")
+            return Verdict(ok=False, reason=stuck)
         return Verdict(ok=True)
 
     def owners_changed(self) -> None:

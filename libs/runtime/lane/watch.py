@@ -1,7 +1,7 @@
 """Watches the consumer from beside it: one whose fetches hang learns of nothing new, so Kafka is asked what there is.
 
-What is asked and found is judged by `stalls`. While Kafka does not answer, or a rebalance is under way, nobody is
-called stuck: a restart would not help.
+What is asked and found is judged by `stalls`. While Kafka does not answer nobody is called stuck: a restart would not
+help.
 """
 
 from __future__ import annotations
@@ -32,31 +32,57 @@ class Watch:
     """Seconds that a partition may stand still before the worker counts as stuck."""
     every = 10.0
     """Seconds between two questions."""
+    assigning = 2.0
+    """How many times as long an assignment may take: a group waits a minute for members that do not come back."""
 
     def __init__(self, app: LaneApp) -> None:
         self._app: Any = app
-        self._stalls: Stalls | None = None
+        self._partitions: Stalls | None = None
+        self._assignment: Stalls | None = None
         self.ends: dict[Where, int] = {}
         """Next offsets of the partitions that are worked on, as Kafka told them last."""
-        self.stuck: list[str] = []
-        """Partitions without progress, as people read them."""
+        self.stuck = ""
+        """Why the worker is stuck; empty: it is not."""
 
     async def look(self, clock: Callable[[], float]) -> None:
         """Ask Kafka and judge. ``clock``: monotonic seconds."""
-        self.ends = await ends(self._app.admin, self._standings({}))
-        if self._stalls is None:
-            self._stalls = Stalls(self.patience, longest=2 * self.every)
+        self.ends = await ends(self._app.admin, [*self._standings({}), *self._assigned()])
+        now, longest = clock(), 2 * self.every
+        self._partitions = self._partitions or Stalls(self.patience, longest)
+        self._assignment = self._assignment or Stalls(self.assigning * self.patience, longest)
         standings = self._standings(self.ends)  # of now: the answer took its time
-        told = {tp: one for tp, one in standings.items() if tp in self.ends}
-        self.stuck = [f"{topic}-{number}" for topic, number in self._stalls.observe(told, clock())]
+        still = self._partitions.observe({tp: one for tp, one in standings.items() if tp in self.ends}, now)
+        assigned = self._assigned()
+        waiting = self._assignment.observe({tp: one for tp, one in assigned.items() if tp in self.ends}, now)
+        if still:
+            where = ", ".join(f"{topic}-{number}" for topic, number in still)
+            self.stuck = f"no progress for {self._partitions.patience:.0f} s in {where}"
+        else:
+            self.stuck = f"no end of an assignment for {self._assignment.patience:.0f} s" if waiting else ""
+
+    @property
+    def _ready(self) -> bool:
+        return bool(self._app.tables.actives_ready and not self._app.rebalancing)
+
+    def _assigned(self) -> dict[Where, Standing]:
+        """Tell that an assignment is awaited or under way, as one that begins anew with every other; else nothing."""
+        app = self._app
+        if self._ready or self._recovering():
+            return {}
+        progress = (app.consumer_generation_id, app.rebalancing_count)
+        return {(lane.inbox, 0): Standing(1, 0, progress) for lane in app.lanes.values()}
+
+    def _recovering(self) -> dict[Where, tuple[int, int]]:
+        app = self._app
+        return app.tables.recovery.lacking() if app.consumer.flow_active else {}
 
     def _standings(self, ends: dict[Where, int]) -> dict[Where, Standing]:
         """Tell where each partition stands that is worked on: of changelogs in a recovery, else of inboxes."""
-        consumer, recovering = self._app.consumer, self._app.tables.recovery.lacking()
-        if not consumer.flow_active:
-            return {}
+        consumer, recovering = self._app.consumer, self._recovering()
         if recovering:
             return {tp: Standing(end, done, (done,)) for tp, (done, end) in recovering.items()}
+        if not self._ready:
+            return {}
         sweeping = {
             (lane.inbox, part.number): lane.counters.swept
             for lane in self._app.lanes.values()
