@@ -167,8 +167,16 @@ class SliceConsumer(driver.Consumer):
         return True
 
     async def perform_seek(self) -> None:
-        """Seek inboxes to what is committed, or to their beginning; what is handed out must continue from there."""
+        """Seek inboxes to what is committed, or to their beginning; what is handed out must continue from there.
+
+        Only what is assigned: a seek that a rebalance overtook leaves partitions behind that went to others, and to
+        seek one of those is an error, which Faust's recovery takes for the next rebalance and waits for it.
+        """
         await super().perform_seek()
+        assigned = self.assignment()
+        for tp in self._read_offset.keys() - assigned:
+            del self._read_offset[tp]
+        self.ranges.keep(assigned)
         sought = {tp: offset for tp, offset in self._read_offset.items() if ensure_TP(tp).topic in self.app.inboxes}
         fresh = [tp for tp, offset in sought.items() if not offset]
         if fresh:  # without a commit aiokafka leaves the position where it is

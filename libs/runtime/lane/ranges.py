@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from .part import Record
 
@@ -100,7 +100,17 @@ class Ranges:
         """Count the records up to ``highwater`` that are not acknowledged, in partitions whose position is known."""
         return sum(max(highwater(tp) - done, 0) for tp, done in self.done().items() if topic in (None, tp[0]))
 
+    def keep(self, partitions: Iterable[Where]) -> None:
+        """Forget all other partitions."""
+        kept = set(partitions)
+        for state in self._states:
+            for tp in state.keys() - kept:
+                state.pop(tp)
+
     def reset(self) -> None:
         """Forget every partition: positions will be sought again."""
-        for state in (self._begun, self._committable, self._expected, self._tail, self._sought):
-            state.clear()
+        self.keep(())
+
+    @property
+    def _states(self) -> tuple[dict[Where, Any], ...]:
+        return self._begun, self._committable, self._expected, self._tail, self._sought

@@ -174,7 +174,11 @@ CALLED = (
     ),
     Stock("faust.streams:Stream.noack", "40489cfbbb7d", "Lane.run: nobody but the pipeline acknowledges"),
     Stock("faust.streams:Stream.events", "bed628278776", "Lane.run"),
-    Stock(f"{RECOVERY}._restart_recovery", "f93138b040ef", "the schedule that LaneRecovery serves"),
+    Stock(
+        f"{RECOVERY}._restart_recovery",
+        "f93138b040ef",
+        "the schedule that LaneRecovery serves; takes IllegalStateError for a rebalance",
+    ),
     Stock(f"{RECOVERY}._wait", "768af810dce8", "a rebalance during recovery"),
     Stock(
         f"{RECOVERY}.on_recovery_completed", "895e7c415a4d", "swallows what a store raises: PartStore must die instead"

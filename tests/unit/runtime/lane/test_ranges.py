@@ -140,3 +140,12 @@ def test_each_topic_has_its_own_backlog_and_lag() -> None:
     assert [ranges.backlog(topic) for topic in (TP[0], other[0], None)] == [2, 3, 5]
     assert [ranges.lag(lambda _: 9, topic) for topic in (TP[0], other[0], "third")] == [4, 4, 0]
     assert ranges.lag(lambda _: 9) == 8
+
+
+def test_partitions_that_went_to_others_are_forgotten() -> None:
+    ranges, kept = Ranges(), ("things.inbox", 4)
+    for where in (TP, kept):
+        ranges.seek(where, 5)
+    ranges.keep([kept])
+    assert ranges.done() == {kept: 5}
+    assert (ranges.tail(TP), ranges.backlog()) == (None, 0)
