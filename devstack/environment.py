@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import msgspec
 
@@ -17,13 +18,15 @@ JOBS = frozenset({"topics"})
 
 
 class Addresses(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the brokers are."""
+    """Where the brokers are, and what services keep on disk."""
 
     kafka: str
     mqtt_port: int
     mqtt_internal_port: int
     clickhouse_url: str
     partitions: int
+    data: Path
+    """Each service that has any gets a directory in it."""
 
 
 def variables(service: str, addresses: Addresses, ops_port: int) -> dict[str, str]:
@@ -40,6 +43,7 @@ def variables(service: str, addresses: Addresses, ops_port: int) -> dict[str, st
         told["FLEETLOG_MQTT_PORT"] = str(addresses.mqtt_internal_port)
     if service in LANES:
         told["FLEETLOG_LANE_INSTANCE_ID"] = f"{service}-0"
+        told["FLEETLOG_LANE_DATA_DIR"] = str(addresses.data / service)
     if service in CLICKHOUSE_CLIENTS:
         told["FLEETLOG_CLICKHOUSE_URL"] = addresses.clickhouse_url
         told["FLEETLOG_INSTANCE_ID"] = f"{service}-0"

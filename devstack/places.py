@@ -71,6 +71,7 @@ class Places:
             mqtt_internal_port=self.mqtt_internal_port,
             clickhouse_url=self.clickhouse_url,
             partitions=self.partitions,
+            data=self.state / "lanes",
         )
         return variables(service, addresses, self._ports.claim(f"ops-{service}"))
 

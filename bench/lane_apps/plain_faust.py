@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import faust
@@ -23,6 +25,7 @@ def start(settings: Settings) -> int:
         settings.app,
         **faust_config(settings.kafka),
         store="memory://",
+        datadir=Path(tempfile.gettempdir()) / "fleetlog-bench-plain-faust",  # it makes one whatever the store
         topic_partitions=settings.kafka.partitions,
         topic_allow_declare=False,
         topic_disable_leader=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ ADDRESSES = Addresses(
     mqtt_internal_port=21002,
     clickhouse_url="http://127.0.0.1:21003",
     partitions=4,
+    data=Path("/var/lib/fleetlog"),
 )
 
 
@@ -29,6 +31,11 @@ def settings_of(service: str) -> type[ServiceSettings]:
 def test_a_service_starts_with_what_it_is_told(service: str) -> None:
     kind = settings_of(service)
     assert isinstance(load(kind, variables(service, ADDRESSES, 21_004)), kind)
+
+
+def test_each_lane_keeps_its_rows_in_a_directory_of_its_own() -> None:
+    told = variables("presence", ADDRESSES, 21_004)
+    assert told["FLEETLOG_LANE_DATA_DIR"] == "/var/lib/fleetlog/presence"
 
 
 def test_variables_that_somebody_exported_do_not_reach_a_service(monkeypatch: pytest.MonkeyPatch) -> None:

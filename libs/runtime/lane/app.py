@@ -186,7 +186,7 @@ class LaneApp(faust.App):
             die("refusing to start: %s", "; ".join(found), code=EXIT_CONFIG)
 
     def _topic_problems(self) -> list[str]:
-        client = self._admin
+        client = self.admin
         counts = checks.partition_counts(client)
         found: list[str] = []
         for lane in self.lanes.values():
@@ -201,18 +201,25 @@ class LaneApp(faust.App):
         """Ask Kafka which topic a lane's inbox is now."""
         try:
             loop = asyncio.get_running_loop()
-            lane.inbox_id = await loop.run_in_executor(None, checks.topic_id, self._admin, lane.inbox)
+            lane.inbox_id = await loop.run_in_executor(None, checks.topic_id, self.admin, lane.inbox)
         except (KafkaException, TimeoutError) as error:  # where this is called from, Faust would not notice
             die("cannot tell whether %s is still the same topic: %r", lane.inbox, error)
 
     @cached_property
-    def _admin(self) -> AdminClient:
+    def admin(self) -> AdminClient:
+        """Asked now and then, from any thread."""
         return AdminClient(client_config(self._kafka, **QUIET))
 
     def on_init_dependencies(self) -> Any:
         config = client_config(self._kafka, **self._producer_config)
         self.lane_producer = LaneProducer(self, config, loop=self.loop, beacon=self.beacon)
         return [self.lane_producer, *super().on_init_dependencies(), self.health, self._ticker, self.serving]
+
+    def _create_directories(self) -> None:
+        """Make the store's directory, where it has one; Faust would make one for rows in memory too."""
+        if self.conf.store.scheme == "rocksdb":
+            self.conf.datadir.mkdir(parents=True, exist_ok=True)
+            super()._create_directories()
 
     async def on_started(self) -> None:
         await super().on_started()

@@ -1,8 +1,8 @@
 """Slices in, contiguous ranges acknowledged.
 
 Yields one `SliceMessage` per slice of an inbox, feeds changelog slices straight to recovery, and leaves every other
-topic on Faust's per-message path. A gap in the chain of slices, or membership lost with slices in flight, ends the
-process.
+topic on Faust's per-message path. Nothing is taken out of order: where a fetch or a slice does not continue what was
+taken, it is left and fetched again. Membership lost with slices in flight ends the process.
 """
 
 # mypy: allow-subclassing-any, allow-untyped-decorators, no-warn-return-any
@@ -21,7 +21,7 @@ from mode.utils.futures import notify
 
 from .continuity import Continuity
 from .fail import die, log
-from .ranges import LostSlice, Ranges
+from .ranges import Ranges
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -124,7 +124,7 @@ class SliceConsumer(driver.Consumer):
 
     async def _room(self) -> None:
         """Wait while too much is in flight. Faust's pressure callbacks would sleep 1 s with every partition full."""
-        while self.ranges.backlog > self.app.max_backlog and self.flow_active and not self.should_stop:  # noqa: ASYNC110 - brief
+        while self.ranges.backlog() > self.app.max_backlog and self.flow_active and not self.should_stop:  # noqa: ASYNC110 - brief
             await asyncio.sleep(0.001)
 
     def _wanted(self, fetched: Mapping[Any, list[Any]], active: set[TP] | None) -> Iterator[tuple[TP, list[Any]]]:
@@ -167,8 +167,16 @@ class SliceConsumer(driver.Consumer):
         return True
 
     async def perform_seek(self) -> None:
-        """Seek inboxes to what is committed, or to their beginning; what is handed out must continue from there."""
+        """Seek inboxes to what is committed, or to their beginning; what is handed out must continue from there.
+
+        Only what is assigned: a seek that a rebalance overtook leaves partitions behind that went to others, and to
+        seek one of those is an error, which Faust's recovery takes for the next rebalance and waits for it.
+        """
         await super().perform_seek()
+        assigned = self.assignment()
+        for tp in self._read_offset.keys() - assigned:
+            del self._read_offset[tp]
+        self.ranges.keep(assigned)
         sought = {tp: offset for tp, offset in self._read_offset.items() if ensure_TP(tp).topic in self.app.inboxes}
         fresh = [tp for tp, offset in sought.items() if not offset]
         if fresh:  # without a commit aiokafka leaves the position where it is
@@ -183,19 +191,24 @@ class SliceConsumer(driver.Consumer):
             await super()._add_gap(tp, offset_from, offset_to)
 
     # -- acknowledge
-    def begin(self, message: SliceMessage) -> Sequence[Record]:
-        """Register a slice (in order) and return the records that were not handed to the lane before."""
-        try:
-            records = self.ranges.begin(message)
-        except LostSlice as lost:
-            die("slice lost: %s", lost)
-        self._unacked_messages.add(message)
+    def begin(self, message: SliceMessage) -> Sequence[Record] | None:
+        """Register a slice (in order) and return the records that were not handed to the lane before.
+
+        None: the slice before it got lost on its way through the stream, which drops what it holds in a rebalance.
+        This one is given up as well, and both are fetched again.
+        """
+        records = self.ranges.begin(message)
+        if records is None:
+            log.warning("a slice was lost before %s@%s", message.tp, message.records[0].offset)
+            self._continuity.doubt(message.tp)
+            self.forget(message)
+        else:
+            self._unacked_messages.add(message)
         return records
 
     def forget(self, message: SliceMessage) -> None:
         """Stop waiting for a slice that was given up; its offsets stay uncommitted."""
         self._unacked_messages.discard(message)
-        self.ranges.forget(message)
 
     def ack(self, message: Any) -> bool:
         if not isinstance(message, SliceMessage):
@@ -206,11 +219,13 @@ class SliceConsumer(driver.Consumer):
         notify(self._waiting_for_ack)
         return True
 
-    def lag(self) -> int:
-        """Count the records of owned inbox partitions that are not acknowledged, as far as fetches tell."""
-        return self.ranges.lag(self._known_highwater)
+    def lag(self, inbox: str) -> int:
+        """Count the records of an inbox's owned partitions that are not acknowledged, as fetches and Kafka tell."""
+        ends = self.app.health.watch.ends
+        return self.ranges.lag(lambda tp: max(self.known_highwater(tp), ends.get(tp, 0)), inbox)
 
-    def _known_highwater(self, tp: Any) -> int:
+    def known_highwater(self, tp: Any) -> int:
+        """Return a partition's end as of its last fetch; 0: not known."""
         try:
             return self.highwater(TP(*tp)) or 0
         except AssertionError:  # a rebalance is under way in the consumer's thread

@@ -34,6 +34,10 @@ class Continuity:
         """Take note that every record that was fetched of the partition is taken."""
         self._open.discard(partition)
 
+    def doubt(self, partition: Where) -> None:
+        """Take note that the partition must be sought back."""
+        self._doubtful.add(partition)
+
     def doubtful(self) -> list[Where]:
         """List the partitions to seek back, to the record that should be next."""
         return list(self._doubtful)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mode import Service
 
-from libs.runtime.health import Progress, Verdict
+from libs.runtime.health import Verdict
+
+from .watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,9 +22,6 @@ if TYPE_CHECKING:
 
 Owners: TypeAlias = dict[str, frozenset[int]]
 """Table name to the partitions served here."""
-
-PATIENCE = 60.0
-"""Seconds that lag may stand still before the worker counts as stuck."""
 
 SILENCE = 15.0
 """Seconds without an observation after which the event loop itself counts as stuck."""
@@ -37,8 +36,8 @@ class Health(Service):
         self.on_owners: list[Callable[[Owners], None]] = []  # after every change; empty sets while a rebalance runs
         self.on_second: list[Callable[[Lane], None]] = []  # about once a second per lane
         self._owners: Owners = {}
-        self._progress = Progress(PATIENCE)
-        self._moving, self._ready = True, Verdict(ok=False, reason="starting")
+        self.watch = Watch(app)
+        self._ready = Verdict(ok=False, reason="starting")
         self._observed = time.monotonic()
 
     @property
@@ -53,7 +52,9 @@ class Health(Service):
         """Any thread may ask."""
         if time.monotonic() - self._observed > SILENCE:
             return Verdict(ok=False, reason="the event loop does not turn")
-        return Verdict(ok=self._moving, reason="" if self._moving else f"lag without progress for {PATIENCE:.0f} s")
+        if stuck := self.watch.stuck:
+            return Verdict(ok=False, reason=stuck)
+        return Verdict(ok=True)
 
     def owners_changed(self) -> None:
         """Tell listeners, if it is a change."""
@@ -65,22 +66,25 @@ class Health(Service):
         self.observe()
 
     def observe(self) -> None:
-        self._observed = now = time.monotonic()
-        consumer, recovered = self.app.consumer, self.app.tables.actives_ready
+        self._observed = time.monotonic()
         if self.app.rebalancing:
             self._ready = Verdict(ok=False, reason="partitions are being assigned")
-        elif not recovered:
+        elif not self.app.tables.actives_ready:
             self._ready = Verdict(ok=False, reason="rows are being recovered")
         else:
             self._ready = Verdict(ok=True)
-        lag = consumer.lag() if self._ready else consumer.ranges.backlog
-        self._moving = self._progress.observe(lag, consumer.ranges.settled, now)
 
     @Service.task
-    async def _watch(self) -> None:
+    async def _seconds(self) -> None:
         while not self.should_stop:
             await self.sleep(1.0)
             self.observe()
             for lane in self.app.lanes.values():
                 for call in self.on_second:
                     call(lane)
+
+    @Service.task
+    async def _questions(self) -> None:
+        while not self.should_stop:
+            await self.sleep(self.watch.every)
+            await self.watch.look(time.monotonic)

@@ -150,6 +150,8 @@ class Lane:
         if not part.built:
             raise RuntimeError(f"partition {part.number} is not recovered")
         records = self.app.consumer.begin(event.message)
+        if records is None:
+            return
         self.counters.events += len(records)
         rest = passage(self, part, event, records)
         if next(rest, _END) is _END:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from .part import Record
 
@@ -31,60 +31,54 @@ class Slice(Protocol):
     def offset(self) -> int: ...
 
 
-class LostSlice(Exception):
-    """A slice was handed out and never begun: what it held must be fetched again."""
-
-
 class Ranges:
     def __init__(self) -> None:
         self._begun: dict[Where, deque[Slice]] = {}  # in order, not yet committable
         self._committable: dict[Where, int] = {}
         self._expected: dict[Where, int] = {}  # next offset to begin
         self._tail: dict[Where, int] = {}  # end of what was handed out
-        self.backlog = 0
-        """Records handed out, not yet acknowledged."""
-        self.settled = 0
-        """Records acknowledged since the start."""
+        self._sought: dict[Where, int] = {}  # highest offset that was ever sought
 
     def seek(self, tp: Where, offset: int) -> None:
-        """Expect ``offset`` next."""
+        """Hand out ``offset`` next. Below it all is committed, so nothing older is waited for any more."""
         self._tail[tp] = offset
-        self._expected.setdefault(tp, offset)
+        self._expected[tp] = max(self._expected.get(tp, offset), offset)
+        self._sought[tp] = max(self._sought.get(tp, offset), offset)
 
     def tail(self, tp: Where) -> int | None:
         """Return the offset that should be handed out next; None before `seek`."""
         return self._tail.get(tp)
 
     def hand_out(self, tp: Where, records: Sequence[Record]) -> int:
-        """Count records in; returns the end of those handed out before them."""
+        """Take note of records; returns the end of those handed out before them."""
         previous = self._tail[tp]
         self._tail[tp] = max(previous, records[-1].offset + 1)
-        self.backlog += len(records)
         return previous
 
-    def begin(self, one: Slice) -> Sequence[Record]:
-        """Register a slice and return those of its records that were not begun before. Raises `LostSlice`."""
+    def begin(self, one: Slice) -> Sequence[Record] | None:
+        """Register a slice and return those of its records that were not begun before.
+
+        None: one before it was handed out and never begun, so this one is given up and the next must be that one.
+        """
         tp, records, expected = one.tp, one.records, self._expected.get(one.tp)
-        if expected is None or one.previous > expected:
-            raise LostSlice(f"{tp}: {expected} is next, a slice follows {one.previous}")
+        if expected is None:
+            return None
+        if one.previous > expected:
+            self._tail[tp] = expected
+            return None
         self._begun.setdefault(tp, deque()).append(one)
         self._expected[tp] = max(expected, one.offset + 1)
         if records[0].offset >= expected:
             return records
         return [record for record in records if record.offset >= expected]
 
-    def forget(self, one: Slice) -> None:
-        """Stop waiting for a slice that was given up; its offsets stay uncommitted."""
-        self.backlog -= len(one.records)
-
     def acknowledge(self, one: Slice) -> None:
         """Let the slice be committed, as soon as all before it are."""
         one.acked = True
-        self.backlog -= len(one.records)
-        self.settled += len(one.records)
         begun = self._begun.get(one.tp)
         while begun and begun[0].acked:
-            self._committable[one.tp] = begun.popleft().offset + 1
+            end = begun.popleft().offset + 1
+            self._committable[one.tp] = max(end, self._committable.get(one.tp, end))
 
     def committable(self, tp: Where) -> int | None:
         """Return the next offset that may be committed."""
@@ -94,14 +88,29 @@ class Ranges:
         """List the partitions that have something to commit."""
         return list(self._committable)
 
-    def lag(self, highwater: Callable[[Where], int]) -> int:
+    def done(self) -> dict[Where, int]:
+        """Return the next offset to acknowledge, of each partition whose position is known."""
+        return {tp: max(offset, self._committable.get(tp, offset)) for tp, offset in self._sought.items()}
+
+    def backlog(self, topic: str | None = None) -> int:
+        """Count the records handed out and not yet acknowledged, of all topics or of one."""
+        return sum(max(self._tail[tp] - done, 0) for tp, done in self.done().items() if topic in (None, tp[0]))
+
+    def lag(self, highwater: Callable[[Where], int], topic: str | None = None) -> int:
         """Count the records up to ``highwater`` that are not acknowledged, in partitions whose position is known."""
-        return sum(
-            max(highwater(tp) - self._committable.get(tp, expected), 0) for tp, expected in self._expected.items()
-        )
+        return sum(max(highwater(tp) - done, 0) for tp, done in self.done().items() if topic in (None, tp[0]))
+
+    def keep(self, partitions: Iterable[Where]) -> None:
+        """Forget all other partitions."""
+        kept = set(partitions)
+        for state in self._states:
+            for tp in state.keys() - kept:
+                state.pop(tp)
 
     def reset(self) -> None:
         """Forget every partition: positions will be sought again."""
-        for state in (self._begun, self._committable, self._expected, self._tail):
-            state.clear()
-        self.backlog = 0
+        self.keep(())
+
+    @property
+    def _states(self) -> tuple[dict[Where, Any], ...]:
+        return self._begun, self._committable, self._expected, self._tail, self._sought

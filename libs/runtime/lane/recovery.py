@@ -59,6 +59,16 @@ class LaneRecovery(Recovery):
             return self.active_offsets
         return self.standby_offsets if tp in self.standby_tps else None
 
+    def lacking(self) -> dict[TP, tuple[int, int]]:
+        """Return what is left to recover, by changelog partition: the next offset and the end."""
+        if not self.in_recovery:
+            return {}
+        return {
+            tp: (self.active_offsets[tp] + 1, self.active_highwaters[tp] + 1)
+            for tp, left in self.active_remaining().items()
+            if left > 0
+        }
+
     async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
         # A signal left over from before would end the recovery that begins now.
         self.signal_recovery_end.clear()

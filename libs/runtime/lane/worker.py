@@ -29,7 +29,9 @@ log = logging.getLogger(__name__)
 
 LABELS = ("service", "table")
 COUNTERS = {name: metrics.counter(f"lane_{name}", f"Lane: {meaning}.", LABELS) for name, meaning in MEANINGS.items()}
-LAG = metrics.gauge("lane_lag", "Lane: records of the inbox that are not acknowledged, as far as fetches tell.", LABELS)
+LAG = metrics.gauge(
+    "lane_lag", "Lane: records of the inbox that are not acknowledged, as fetches and Kafka tell.", LABELS
+)
 BACKLOG = metrics.gauge("lane_backlog", "Lane: records fetched and not yet acknowledged.", LABELS)
 PARTITIONS = metrics.gauge("lane_partitions", "Lane: partitions that this worker serves.", LABELS)
 IN_FLIGHT = metrics.gauge("lane_slices_in_flight", "Lane: slices whose deliveries are not all acknowledged.", LABELS)
@@ -53,8 +55,8 @@ class Publisher:
         for name, value in now.items():
             COUNTERS[name].labels(*labels).inc(value - before.get(name, 0))
         self._published[lane.table.name] = now
-        LAG.labels(*labels).set(self._app.consumer.lag())
-        BACKLOG.labels(*labels).set(self._app.consumer.ranges.backlog)
+        LAG.labels(*labels).set(self._app.consumer.lag(lane.inbox))
+        BACKLOG.labels(*labels).set(self._app.consumer.ranges.backlog(lane.inbox))
         PARTITIONS.labels(*labels).set(len(lane.reads.owned()))
         IN_FLIGHT.labels(*labels).set(len(lane.pipeline))
 

@@ -22,16 +22,16 @@ from tests.integration.lane.ledger import (
 )
 
 
-def start(settings: Settings) -> int:
-    app = LaneApp(settings.service, kafka=settings.kafka, lane=settings.lane, reads=settings.reads)
-    ledger = Ledger(settings.service)
+def declare(app: LaneApp, settings: Settings, name: str, table: str = TABLE) -> None:
+    """Add a ledger whose topics begin with ``name``; their changelog must, too."""
+    ledger = Ledger(name)
     lane = app.lane(
-        TABLE,
-        inbox=inbox(settings.service),
+        table,
+        inbox=inbox(name),
         decode=decode,
         row=Account,
         step=ledger.step,
-        dead_letters=dead_letters(settings.service),
+        dead_letters=dead_letters(name),
         shared=World(),
         fold_shared=ledger.fold,
         cell=Rate,
@@ -45,6 +45,11 @@ def start(settings: Settings) -> int:
         tally=tally,
     )
     lane.sweep_slice = settings.sweep_slice
+
+
+def start(settings: Settings) -> int:
+    app = LaneApp(settings.service, kafka=settings.kafka, lane=settings.lane, reads=settings.reads)
+    declare(app, settings, settings.service)
     return worker.run(app, settings)
 
 

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def new_scene(brokers: Stack, tmp_path: Path) -> Iterator[Callable[[], Scene]]:
+def new_scene(brokers: Stack, tmp_path: Path) -> Iterator[Callable[..., Scene]]:
     """Scenes without topics."""
     scenes: list[Scene] = []
 
-    def make() -> Scene:
-        scenes.append(Scene(brokers.kafka, tmp_path))
+    def make(*, two: bool = False) -> Scene:
+        scenes.append(Scene(brokers.kafka, tmp_path, two=two))
         return scenes[-1]
 
     yield make
@@ -29,8 +29,18 @@ def new_scene(brokers: Stack, tmp_path: Path) -> Iterator[Callable[[], Scene]]:
 
 
 @pytest.fixture
-def scene(new_scene: Callable[[], Scene]) -> Scene:
+def scene(new_scene: Callable[..., Scene]) -> Scene:
     """A scene with the topics of its service."""
-    made = new_scene()
-    create(made.bootstrap, topics_of(made.service))
-    return made
+    return _with_topics(new_scene())
+
+
+@pytest.fixture
+def pair(new_scene: Callable[..., Scene]) -> Scene:
+    """A scene with two ledgers in one app, and their topics."""
+    return _with_topics(new_scene(two=True))
+
+
+def _with_topics(scene: Scene) -> Scene:
+    for name in scene.names:
+        create(scene.bootstrap, topics_of(name))
+    return scene

@@ -1,11 +1,14 @@
-"""A ledger process."""
+"""A lane service's process."""
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,15 +25,13 @@ ROOT = Path(__file__).parents[3]
 
 
 class Worker:
-    """One process of the ledger, started at once."""
+    """One process of a service, started at once. ``left_at``: when it was told to end, by the system's clock."""
 
-    def __init__(self, bootstrap: str, service: str, directory: Path, *, name: str = "a", **settings: Any) -> None:
+    def __init__(self, module: str, directory: Path, *, name: str = "a", **settings: Any) -> None:
         """``settings`` as FLEETLOG_ variables, in lower case and without the prefix."""
-        self.port = free_port()
+        self.name, self.port, self.left_at = name, free_port(), math.inf
         values = {
-            "kafka_bootstrap": bootstrap,
             "kafka_partitions": PARTITIONS,
-            "service": service,
             "ops_port": self.port,
             "lane_session_timeout_s": 6,
             "lane_data_dir": directory / name,
@@ -41,7 +42,7 @@ class Worker:
         self._begins = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.integration.lane.app"],
+                [sys.executable, "-m", module],
                 cwd=ROOT,
                 env={**_clean(os.environ), **environment},
                 stdout=log,
@@ -49,13 +50,26 @@ class Worker:
             )
 
     def kill(self) -> None:
+        self._leave()
         self.process.kill()
         self.process.wait()
 
     def stop(self) -> int:
         """SIGTERM; returns the exit status."""
+        self._leave()
         self.process.send_signal(signal.SIGTERM)
         return self.exit_status()
+
+    def freeze(self) -> None:
+        """SIGSTOP: it does nothing until `thaw`."""
+        self._leave()
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+    def _leave(self) -> None:
+        self.left_at = min(self.left_at, time.time())
 
     def exit_status(self, timeout: float = 30) -> int:
         return self.process.wait(timeout)
@@ -63,6 +77,13 @@ class Worker:
     def text(self) -> str:
         """The log of this process."""
         return self.log.read_bytes()[self._begins :].decode(errors="replace")
+
+    def by_table(self, metric: str) -> dict[str, float]:
+        """Values of one of the lane's metrics, by table; empty where nobody answers."""
+        pattern = re.compile(rf'fleetlog_lane_{metric}{{.*table="([^"]*)".*}} (\S+)')
+        return {
+            found[1]: float(found[2]) for found in map(pattern.fullmatch, self.get("/metrics")[1].splitlines()) if found
+        }
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of the ops server's answer; status 0 where nobody answers."""

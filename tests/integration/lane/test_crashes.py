@@ -67,8 +67,9 @@ def test_kill_9_in_the_middle_of_sweeps_changes_nothing(scene: Scene) -> None:
     assert truth.cells == {number: {"7": Rate(17, 2)} for number in range(PARTITIONS)}
 
 
-def test_a_changelog_that_rejects_rows_stops_the_process_and_the_commits(scene: Scene) -> None:
-    topic = changelog(scene.service, TABLE)
+@pytest.mark.parametrize("kind", ["changelog", "outputs"])
+def test_a_delivery_that_fails_stops_the_process_and_the_commits(scene: Scene, kind: str) -> None:
+    topic = changelog(scene.service, TABLE) if kind == "changelog" else outputs(scene.service)
     load = scene.load()
     load.preload()
     worker = scene.worker(lane_instance_id="a")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from libs.runtime.lane.fail import EXIT_FATAL
+from tests.integration.lane.owners import overlaps
 from tests.integration.lane.truth import assert_exact
 from tests.support.polling import eventually
 
@@ -39,4 +41,25 @@ def test_a_second_worker_joins_and_leaves_under_load(scene: Scene, standbys: int
     load.finish()
     scene.settle(first)
     assert first.stop() == 0
+    assert_exact(scene.bootstrap, scene.service)
+
+
+def test_a_worker_that_stood_still_past_its_session_ends_when_it_wakes(scene: Scene) -> None:
+    load = scene.load(rate=1500)
+    load.preload()
+    first = scene.worker("a")
+    load.start()
+    second = scene.worker("b")
+    for worker in (first, second):
+        worker.wait_ready()
+    eventually(lambda: serves(first, 2) and serves(second, 2), describe="two partitions each")
+    second.freeze()
+    eventually(lambda: serves(first, 4), timeout=60, describe="all partitions with the successor")
+    second.thaw()
+    assert second.exit_status() == EXIT_FATAL
+    assert "fail-stop" in second.text()
+    load.finish()
+    scene.settle(first)
+    assert first.stop() == 0
+    assert overlaps([first, second]) == []
     assert_exact(scene.bootstrap, scene.service)

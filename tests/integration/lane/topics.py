@@ -56,9 +56,9 @@ def ends(bootstrap: str, topic: str) -> dict[int, int]:
         consumer.close()
 
 
-def committed(bootstrap: str, service: str) -> dict[int, int]:
-    """Committed offset of the inbox by partition; 0 where there is none."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": service})
+def committed(bootstrap: str, service: str, group: str = "") -> dict[int, int]:
+    """Committed offset of the inbox by partition; 0 where there is none. ``group``: where it is not the service's."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group or service})
     try:
         found = consumer.committed([TopicPartition(inbox(service), number) for number in range(PARTITIONS)], timeout=10)
         return {one.partition: max(one.offset, 0) for one in found}

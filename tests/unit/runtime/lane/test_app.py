@@ -78,6 +78,14 @@ def test_settings_reach_faust_and_the_producer(tmp_path: Path) -> None:
     assert app._producer_config["linger.ms"] == 2
 
 
+@pytest.mark.parametrize("store", ["memory://", "rocksdb://"])
+async def test_only_rows_on_disk_have_a_directory(tmp_path: Path, store: str) -> None:
+    directory = tmp_path / "lanes" / "ledger"
+    app = LaneApp("ledger", kafka=KafkaSettings(), lane=LaneSettings(store=store, data_dir=str(directory)))
+    await app.on_first_start()
+    assert directory.exists() == (tmp_path / "lanes").exists() == (store == "rocksdb://")
+
+
 def test_topics_are_never_declared_nor_modules_discovered_by_faust() -> None:
     conf = LaneApp("ledger", kafka=KafkaSettings()).conf
     assert (conf.topic_allow_declare, conf.topic_disable_leader, conf.autodiscover) == (False, True, False)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.runtime.lane.ranges import LostSlice, Ranges
+from libs.runtime.lane.ranges import Ranges
 from tests.unit.runtime.lane.lab import Record
 
 TP = ("things.inbox", 3)
@@ -42,17 +41,20 @@ def test_only_what_is_acknowledged_without_a_hole_may_be_committed(order: list[i
         acknowledged.add(n)
         whole = next((m for m in range(7) if m not in acknowledged), 6)
         assert ranges.committable(TP) == (10 + 2 * whole if whole else None)
-        assert ranges.backlog == 12 - 2 * len(acknowledged)
-    assert ranges.settled == 12
+        assert ranges.backlog() == 12 - 2 * whole
+        assert ranges.done() == {TP: 10 + 2 * whole}
 
 
-def test_a_slice_that_was_handed_out_and_never_begun_is_missed_by_the_next() -> None:
+def test_nothing_begins_behind_a_slice_that_was_handed_out_and_never_begun() -> None:
     ranges = Ranges()
     ranges.seek(TP, 0)
     ranges.begin(hand_out(ranges, 0, 1))
     hand_out(ranges, 2, 3)
-    with pytest.raises(LostSlice, match="2 is next, a slice follows 4"):
-        ranges.begin(hand_out(ranges, 4))
+    behind = [hand_out(ranges, 4), hand_out(ranges, 5)]
+    assert [ranges.begin(one) for one in behind] == [None, None]
+    assert (ranges.tail(TP), ranges.backlog()) == (2, 2)
+    again = hand_out(ranges, 2, 3, 4, 5)
+    assert ranges.begin(again) == again.records
 
 
 def test_offsets_that_compaction_or_markers_left_out_are_no_loss() -> None:
@@ -68,7 +70,30 @@ def test_records_that_are_fetched_again_after_a_seek_back_begin_once() -> None:
     ranges.seek(TP, 0)
     ranges.begin(hand_out(ranges, 0, 1, 2))
     ranges.seek(TP, 1)
-    assert [record.offset for record in ranges.begin(hand_out(ranges, 1, 2, 3))] == [3]
+    again = ranges.begin(hand_out(ranges, 1, 2, 3))
+    assert [record.offset for record in again or ()] == [3]
+
+
+def test_a_position_of_before_is_not_waited_for_when_others_committed_beyond_it() -> None:
+    ranges = Ranges()
+    ranges.seek(TP, 10)
+    ranges.seek(TP, 20)
+    one = hand_out(ranges, 20, 21)
+    assert ranges.begin(one) == one.records
+    assert ranges.done() == {TP: 20}
+
+
+def test_what_is_acknowledged_twice_moves_nothing_back() -> None:
+    ranges = Ranges()
+    ranges.seek(TP, 0)
+    first = hand_out(ranges, 0, 1, 2)
+    ranges.begin(first)
+    ranges.seek(TP, 0)
+    again = hand_out(ranges, 0, 1)
+    ranges.begin(again)
+    ranges.acknowledge(first)
+    ranges.acknowledge(again)
+    assert ranges.committable(TP) == 3
 
 
 def test_nothing_is_known_of_a_partition_before_it_is_sought() -> None:
@@ -86,9 +111,8 @@ def test_what_was_given_up_is_never_committed_until_it_comes_back() -> None:
     given_up, after = hand_out(ranges, 0), hand_out(ranges, 1)
     ranges.begin(given_up)
     ranges.begin(after)
-    ranges.forget(given_up)
     ranges.acknowledge(after)
-    assert (ranges.committable(TP), ranges.touched(), ranges.backlog) == (None, [], 0)
+    assert (ranges.committable(TP), ranges.touched()) == (None, [])
     ranges.reset()
     ranges.seek(TP, 0)
     again = hand_out(ranges, 0, 1)
@@ -106,3 +130,22 @@ def test_lag_counts_what_is_fetched_and_what_is_not() -> None:
     ranges.acknowledge(one)
     assert ranges.lag(lambda _: 9) == 2
     assert ranges.lag(lambda _: 0) == 0, "a highwater that is not known yet is no lag"
+
+
+def test_each_topic_has_its_own_backlog_and_lag() -> None:
+    ranges, other = Ranges(), ("things.other-inbox", 3)
+    for where, records in ((TP, (5, 6)), (other, (5, 6, 7))):
+        ranges.seek(where, 5)
+        ranges.hand_out(where, [Record(b"k", b"{}", offset) for offset in records])
+    assert [ranges.backlog(topic) for topic in (TP[0], other[0], None)] == [2, 3, 5]
+    assert [ranges.lag(lambda _: 9, topic) for topic in (TP[0], other[0], "third")] == [4, 4, 0]
+    assert ranges.lag(lambda _: 9) == 8
+
+
+def test_partitions_that_went_to_others_are_forgotten() -> None:
+    ranges, kept = Ranges(), ("things.inbox", 4)
+    for where in (TP, kept):
+        ranges.seek(where, 5)
+    ranges.keep([kept])
+    assert ranges.done() == {kept: 5}
+    assert (ranges.tail(TP), ranges.backlog()) == (None, 0)

@@ -86,3 +86,10 @@ def test_a_partition_that_is_not_recovered_takes_no_events(lab: Lab) -> None:
     lab.part.built = False
     with pytest.raises(RuntimeError, match="not recovered"):
         lab.lane.accept(lab.slice([event(b"k", 60)]))
+
+
+def test_a_slice_that_cannot_begin_yet_is_left(lab: Lab) -> None:
+    before = lab.counts()
+    lab.lane.app.consumer.begin = lambda _message: None
+    lab.lane.accept(lab.slice([event(b"k000", 60)]))
+    assert lab.counts() == before

@@ -8,7 +8,7 @@ from typing import Any
 from libs.runtime import metrics
 from libs.runtime.lane.counters import MEANINGS
 from libs.runtime.lane.worker import Publisher
-from tests.unit.runtime.lane.lab import Lab, event, events
+from tests.unit.runtime.lane.lab import INBOX, Lab, event, events
 
 
 def value(name: str) -> float | None:
@@ -19,7 +19,8 @@ def test_what_a_lane_counts_is_published_once() -> None:
     lab = Lab()
     reads: Any = SimpleNamespace(owned=lambda: frozenset({0, 2}))
     lab.lane.reads = reads
-    app: Any = SimpleNamespace(consumer=SimpleNamespace(lag=lambda: 7, ranges=SimpleNamespace(backlog=3)))
+    ranges = SimpleNamespace(backlog={INBOX: 3}.__getitem__)
+    app: Any = SimpleNamespace(consumer=SimpleNamespace(lag={INBOX: 7}.__getitem__, ranges=ranges))
     publish = Publisher(app)
     lab.feed(*events(b"k", range(3)))
     publish(lab.lane)
