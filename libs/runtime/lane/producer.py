@@ -78,7 +78,10 @@ class LaneProducer(Service):
         await self.app.check_topics()
 
     def send(self, topic: str, messages: list[Change], deliveries: Deliveries, partition: int = -1) -> None:
-        """Produce a batch. A message's own ``"partition"`` wins over the argument; -1: by key."""
+        """Produce a batch to one partition, or (-1) to the partitions of its keys.
+
+        The client documents a partition of each message's own, and ignores it (confluent-kafka 2.16.1).
+        """
         deliveries.pending += len(messages)
         if self.client.produce_batch(topic, messages, partition=partition, on_delivery=deliveries) != len(messages):
             refused = next(message["_error"] for message in messages if "_error" in message)

@@ -14,7 +14,7 @@ from libs.topics.codec import UnknownKind
 from libs.topics.identity import BROADCAST_KEY
 
 from .letters import MAX_KEY, BadKey, OutputTooLarge, RowTooLarge, letter, reason_of
-from .model import At
+from .model import ANY_PARTITION, At
 from .rows import SHARED_KEY, Cell, Dead, Row, SharedRow, is_dead, prefix
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from .model import Decode, Output
     from .part import Change, Part, Record
 
-Message: TypeAlias = dict[str, Any]
-"""``{"key", "value"}`` and, where it is not the key's, ``"partition"``: as librdkafka's batch call takes it."""
+Address: TypeAlias = tuple[str, int]
+"""Topic and partition, `ANY_PARTITION` where the key decides: librdkafka takes a batch for each."""
 
 
 class Visit(NamedTuple):
@@ -35,19 +35,6 @@ class Visit(NamedTuple):
     value: bytes | None
     offset: int
     timestamp: int
-
-
-def _messages(outputs: Sequence[Output], limit: int) -> list[tuple[str, Message]]:
-    """Topic and message of each output. Raises `OutputTooLarge`."""
-    found = []
-    for topic, key, value, partition in outputs:
-        if len(value) > limit:
-            raise OutputTooLarge(len(value), limit)
-        message: Message = {"key": key, "value": value}
-        if partition >= 0:
-            message["partition"] = partition
-        found.append((topic, message))
-    return found
 
 
 class Work:
@@ -76,7 +63,7 @@ class Work:
         self._shared_frame: bytes | None = None
         self._cells: dict[bytes, bytes] = {}
         self._deleted = False
-        self.outputs: dict[str, list[Message]] = {}
+        self.outputs: dict[Address, list[Change]] = {}
         self.refusals: list[str] = []
         self.skipped = self.unknown = 0
 
@@ -132,18 +119,20 @@ class Work:
                 # Per event and not per slice: slices end elsewhere in a replay, and it must refuse the same events.
                 if len(frame) > max_row:
                     raise RowTooLarge(len(frame), max_row)  # noqa: TRY301 - refused like what a step raises
-                messages = _messages(outputs, max_output)
+                for _, _, value, _ in outputs:
+                    if len(value) > max_output:
+                        raise OutputTooLarge(len(value), max_output)  # noqa: TRY301 - as above
             except Exception as error:  # noqa: BLE001 - dead-lettered
                 self._give_up(record, key, live, error)
                 continue
             rows[key], frames[key] = row, frame
             if new is None:
                 self._deleted = True
-            for out_topic, message in messages:
+            for out_topic, out_key, value, partition in outputs:
                 try:
-                    outbox[out_topic].append(message)
+                    outbox[out_topic, partition].append({"key": out_key, "value": value})
                 except KeyError:
-                    outbox[out_topic] = [message]
+                    outbox[out_topic, partition] = [{"key": out_key, "value": value}]
         return len(records)
 
     def _give_up(self, record: Record, key: bytes, live: Row | None, error: Exception) -> None:
@@ -162,7 +151,7 @@ class Work:
             service=lane.service, topic=lane.inbox, partition=self.part.number, record=record, key=key, error=error
         )
         kafka_key = key if key is not None and len(key) <= MAX_KEY else None
-        self.outputs.setdefault(topic, []).append({"key": kafka_key, "value": value})
+        self.outputs.setdefault((topic, ANY_PARTITION), []).append({"key": kafka_key, "value": value})
         self.refusals.append(f"{lane.inbox}-{self.part.number}-{record.offset} {reason_of(error)}")
 
     def share(self, shared: SharedRow[Any]) -> None:
@@ -183,8 +172,11 @@ class Work:
 
     def say(self, outputs: Sequence[Output]) -> None:
         """Add outputs that are no row's. Raises `OutputTooLarge`, and adds none then."""
-        for topic, message in _messages(outputs, self._lane.max_output):
-            self.outputs.setdefault(topic, []).append(message)
+        for _, _, value, _ in outputs:
+            if len(value) > self._lane.max_output:
+                raise OutputTooLarge(len(value), self._lane.max_output)
+        for topic, key, value, partition in outputs:
+            self.outputs.setdefault((topic, partition), []).append({"key": key, "value": value})
 
     def finish(self) -> list[Change]:
         """Bring index and graves up to date with the changed rows; returns these, framed.
