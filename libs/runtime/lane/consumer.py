@@ -39,7 +39,8 @@ RECOVERY_SLICE = 5000
 class SliceMessage(ConsumerMessage):
     """One slice of one partition. ``offset`` is the last one, which keeps Faust's read-offset logic true."""
 
-    records: list[Record]
+    records: Sequence[Record]
+    count: int
     previous: int
 
 
@@ -156,7 +157,7 @@ class SliceConsumer(driver.Consumer):
             tp=tp,
             generation_id=generation,
         )
-        message.records = records
+        message.records, message.count = records, len(records)
         message.previous = self.ranges.hand_out(tp, records)
         return message
 
