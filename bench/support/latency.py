@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from bench.lane_apps.fold import Reading, encode
+from bench.support.kafka import end_of
 from libs.runtime.kafka import KEYED, client_config
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def measure(cluster: Cluster, inbox: str, output: str, rate: int, seconds: float
     consumer = Consumer(client_config(cluster.settings, **{"group.id": "bench-latency", "enable.auto.commit": False}))
     partitions = [TopicPartition(output, number) for number in range(cluster.settings.partitions)]
     for one in partitions:
-        _, one.offset = consumer.get_watermark_offsets(one, timeout=TIMEOUT)
+        one.offset = end_of(consumer, one)
     consumer.assign(partitions)
     try:
         _measure(producer, consumer, inbox, rate, WARM_UP)
