@@ -39,8 +39,7 @@ RECOVERY_SLICE = 5000
 class SliceMessage(ConsumerMessage):
     """One slice of one partition. ``offset`` is the last one, which keeps Faust's read-offset logic true."""
 
-    records: Sequence[Record]
-    count: int
+    records: list[Record]
     previous: int
 
 
@@ -157,7 +156,7 @@ class SliceConsumer(driver.Consumer):
             tp=tp,
             generation_id=generation,
         )
-        message.records, message.count = records, len(records)
+        message.records = records
         message.previous = self.ranges.hand_out(tp, records)
         return message
 

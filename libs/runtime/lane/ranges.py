@@ -18,13 +18,9 @@ class Slice(Protocol):
     """Records of one partition, in order; ``offset`` is the last one's."""
 
     acked: bool
-    records: Sequence[Record]
-    """Gone once the slice is begun."""
 
     @property
-    def count(self) -> int:
-        """How many records these are."""
-
+    def records(self) -> Sequence[Record]: ...
     @property
     def previous(self) -> int:
         """End of what was handed out before."""
@@ -67,26 +63,25 @@ class Ranges:
         return previous
 
     def begin(self, one: Slice) -> Sequence[Record]:
-        """Register a slice and take from it those of its records that were not begun before. Raises `LostSlice`."""
+        """Register a slice and return those of its records that were not begun before. Raises `LostSlice`."""
         tp, records, expected = one.tp, one.records, self._expected.get(one.tp)
         if expected is None or one.previous > expected:
             raise LostSlice(f"{tp}: {expected} is next, a slice follows {one.previous}")
         self._begun.setdefault(tp, deque()).append(one)
         self._expected[tp] = max(expected, one.offset + 1)
-        one.records = ()  # it waits for its deliveries without them: their memory is warm for the next slice
         if records[0].offset >= expected:
             return records
         return [record for record in records if record.offset >= expected]
 
     def forget(self, one: Slice) -> None:
         """Stop waiting for a slice that was given up; its offsets stay uncommitted."""
-        self.backlog -= one.count
+        self.backlog -= len(one.records)
 
     def acknowledge(self, one: Slice) -> None:
         """Let the slice be committed, as soon as all before it are."""
         one.acked = True
-        self.backlog -= one.count
-        self.settled += one.count
+        self.backlog -= len(one.records)
+        self.settled += len(one.records)
         begun = self._begun.get(one.tp)
         while begun and begun[0].acked:
             self._committable[one.tp] = begun.popleft().offset + 1
