@@ -1,6 +1,6 @@
 """Where a lane's CPU time goes, part by part, in one thread and without a broker: microseconds per event.
 
-The lane's own code folds 100,000 (or 200) keys, slice by slice, and produces to the broker that librdkafka has inside
+The lane's own code folds 100,000 (or 200) keys, chunk by chunk, and produces to the broker that librdkafka has inside
 for tests, whose threads are not counted; nor are aiokafka's reading and Faust's hand-over, which are per slice. Each
 figure is the least of several passes: on a busy machine the others measure its caches.
 """
@@ -30,6 +30,7 @@ from libs.runtime.lane.fetch import ParsedRecords
 from libs.runtime.lane.lane import Lane
 from libs.runtime.lane.model import At
 from libs.runtime.lane.part import Part
+from libs.runtime.lane.passage import CHUNK
 from libs.runtime.lane.pipeline import Batch
 from libs.runtime.lane.producer import LaneProducer
 from libs.runtime.lane.work import Work
@@ -41,7 +42,6 @@ from services.presence.step import Event, fold_sources, step
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-SLICE = 1000
 MOCK = {"bootstrap.servers": "inside", "test.mock.num.brokers": 1, "log_level": 0, "linger.ms": 5}
 COUNT: dict[str, Any] = {"decode": count.decode, "row": count.Count, "step": count.step, "shared": "out"}
 PRESENCE: dict[str, Any] = {
@@ -55,7 +55,7 @@ PRESENCE: dict[str, Any] = {
 
 
 class Task(msgspec.Struct, frozen=True):
-    """What a lane does, and a backlog of it: batches of `SLICE` records as a broker stores them, by partition."""
+    """What a lane does, and a backlog of it: batches of `CHUNK` records as a broker stores them, by partition."""
 
     lane: dict[str, Any]
     batches: list[tuple[int, bytes]]
@@ -99,13 +99,13 @@ def _batches(records: Iterable[tuple[bytes, bytes]]) -> list[tuple[int, bytes]]:
     for key, value in records:
         number = (murmur2(key) & 0x7FFFFFFF) % PARTITIONS
         waiting[number].append((key, value))
-        if len(waiting[number]) == SLICE:
+        if len(waiting[number]) == CHUNK:
             builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, 0, 1 << 24)
             for n, (one, said) in enumerate(waiting[number]):
                 builder.append(n, 1_700_000_000_000 + n, one, said, [])
             data = bytes(builder.build())
             found.append((number, ends[number].to_bytes(8, "big") + data[8:]))
-            ends[number] += SLICE
+            ends[number] += CHUNK
             waiting[number].clear()
     return found
 
@@ -114,7 +114,7 @@ def _pass(task: Task) -> dict[str, float]:
     clock = Clock()
     _beside(task, clock)
     _lane(task, clock)
-    events = len(task.batches) * SLICE
+    events = len(task.batches) * CHUNK
     return {part: 1e6 * seconds / events for part, seconds in clock.spent.items()}
 
 
@@ -159,7 +159,7 @@ def _lane(task: Task, clock: Clock) -> None:
             records = list(ParsedRecords(stock))
         work = Work(lane, parts[number], 1)
         with clock("fold"):
-            work.fold(records, 0)
+            work.fold(records, 0, len(records))
         with clock("frames_and_index"):
             batch = Batch(None, parts[number], work.revision, work.finish())
         with clock("produce_outputs"):

@@ -67,24 +67,26 @@ class Work:
         self.refusals: list[str] = []
         self.skipped = self.unknown = 0
 
-    def fold(self, records: Sequence[Record], start: int) -> int:
-        """Fold keyed records from index ``start`` on; returns the index of the next broadcast, else the length."""
-        return self._run(records, start, self._lane.decode, swept=False)
+    def fold(self, records: Sequence[Record], start: int, end: int) -> int:
+        """Fold keyed records of this range; returns the index of the next broadcast in it, else its end."""
+        return self._run(records, start, end, self._lane.decode, swept=False)
 
     def visit(self, keys: Iterable[bytes], record: Record, event: Any) -> None:
         """Fold one broadcast into the rows of these keys, as far as they exist and did not record it yet."""
         rows = self.part.rows
         alive = [key for key in keys if key in rows and not is_dead(rows[key])]
         visits = [Visit(key, record.value, record.offset, record.timestamp) for key in alive]
-        self._run(visits, 0, lambda _: event, swept=True)
+        self._run(visits, 0, len(visits), lambda _: event, swept=True)
 
     # One loop without calls that are not needed, since everything here happens once per event.
-    def _run(self, records: Sequence[Record], start: int, decode: Decode, *, swept: bool) -> int:  # noqa: C901, PLR0912
+    def _run(  # noqa: C901, PLR0912
+        self, records: Sequence[Record], start: int, end: int, decode: Decode, *, swept: bool
+    ) -> int:
         lane, part, frames, outbox = self._lane, self.part, self._frames, self.outputs
         rows, get, step, thaw, encode = part.rows, part.rows.get, lane.step, lane.codec.thaw, lane.codec.encode
         topic, number, shared = lane.inbox, part.number, lane.reference(part)
         max_row, max_output = lane.max_row, lane.max_output
-        for n in range(start, len(records)):
+        for n in range(start, end):
             record = records[n]
             key, offset = record.key, record.offset
             if not key or not key[0]:  # a zero byte: reserved
@@ -133,7 +135,7 @@ class Work:
                     outbox[out_topic, partition].append({"key": out_key, "value": value})
                 except KeyError:
                     outbox[out_topic, partition] = [{"key": out_key, "value": value}]
-        return len(records)
+        return end
 
     def _give_up(self, record: Record, key: bytes, live: Row | None, error: Exception) -> None:
         """Dead-letter an event and record that it is done, without effect on the row."""
