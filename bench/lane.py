@@ -3,6 +3,9 @@
 Every event of about 170 bytes is decoded, counted into its key's row, answered by one output and, in the end, one
 changelog record per changed row. Rates and CPU are taken between 5 % and 95 % of the outputs, so that the start of
 Python is not in them; the machine's cores are shared with Kafka.
+
+The ``presence`` figures are of the presence service's own step, where every event is a connect or a close: six records
+for each (document, transition, its three feeds, row), in the lane and in the plain loop.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import msgspec
 
 from bench.lane_apps.fold import Count, Reading, encode, output_topic
 from bench.lane_apps.lane import TABLE
+from bench.support import presence
 from bench.support.kafka import COMPACT, Cluster
 from bench.support.latency import measure
 from bench.support.runs import App, Drain, drain
@@ -29,7 +33,9 @@ if TYPE_CHECKING:
 
 KEYS, HOT_KEYS = 100_000, 200
 PARTITIONS = 4
-RATE = 2_000
+LANES = ("lane", "presence_lane")
+RATES = {"": 2_000, "_20k": 20_000}
+"""Events per second by the suffix of the figures' names."""
 PADDING = "x" * 120
 
 
@@ -38,13 +44,23 @@ class Size(msgspec.Struct, frozen=True):
 
     repetitions: int
     events: int
+    presence_events: int
     faust_events: int
     recovered_rows: int
     paced_seconds: float
 
 
-QUICK = Size(repetitions=1, events=150_000, faust_events=12_000, recovered_rows=200_000, paced_seconds=4)
-FULL = Size(repetitions=3, events=500_000, faust_events=40_000, recovered_rows=1_000_000, paced_seconds=15)
+QUICK = Size(
+    repetitions=1, events=150_000, presence_events=40_000, faust_events=12_000, recovered_rows=200_000, paced_seconds=3
+)
+FULL = Size(
+    repetitions=3,
+    events=500_000,
+    presence_events=150_000,
+    faust_events=40_000,
+    recovered_rows=1_000_000,
+    paced_seconds=15,
+)
 
 
 class Backlog(msgspec.Struct, frozen=True):
@@ -52,25 +68,57 @@ class Backlog(msgspec.Struct, frozen=True):
     events: int
     keys: int
 
+    def records(self) -> Iterator[tuple[bytes, bytes]]:
+        return ((key, encode(one)) for key, one in readings(self.events, self.keys))
+
+    def output(self, app: str) -> str:
+        """Where each event makes one record."""
+        return output_topic(app)
+
+    def topics(self, app: str) -> dict[str, dict[str, str]]:
+        return topics(app)
+
+    def mismatches(self, cluster: Cluster, app: str) -> int:
+        return mismatches(cluster, app, self)
+
+
+class Connections(Backlog, frozen=True):
+    """Events of the presence service."""
+
+    def records(self) -> Iterator[tuple[bytes, bytes]]:
+        return presence.connections(self.events, self.keys)
+
+    def output(self, _app: str) -> str:
+        return presence.STATE
+
+    def topics(self, app: str) -> dict[str, dict[str, str]]:
+        return presence.topics(app)
+
+    def mismatches(self, cluster: Cluster, app: str) -> int:
+        return presence.mismatches(cluster, app, self.events, self.keys)
+
 
 def run(quick: bool) -> dict[str, Any]:
     size = QUICK if quick else FULL
     spread = Backlog("spread", size.events, KEYS)
     hot = Backlog("hot", size.events, HOT_KEYS)
     short = Backlog("short", size.faust_events, KEYS)
+    connections = Connections("connections", size.presence_events, KEYS)
     turns = {
         "lane": ("lane", spread),
         "loop": ("plain_loop", spread),
         "hot": ("lane", hot),
         "faust": ("plain_faust", short),
+        "presence": ("presence_lane", connections),
+        "presence_loop": ("presence_loop", connections),
     }
     found: dict[str, list[Drain]] = {name: [] for name in turns}
     mismatched = 0
     with tempfile.TemporaryDirectory(prefix="fleetlog-bench-") as state, Stack(Path(state), services=()) as stack:
         cluster = Cluster(stack.kafka, PARTITIONS)
-        for backlog in (spread, hot, short):
+        for backlog in (spread, hot, short, connections):
             cluster.create({backlog.inbox: {}})
-            cluster.write(backlog.inbox, ((key, encode(one)) for key, one in readings(backlog.events, backlog.keys)))
+            cluster.write(backlog.inbox, backlog.records())
         for _ in range(size.repetitions):
             for name, (program, backlog) in turns.items():
                 result, wrong = _drain(cluster, program, backlog)
@@ -95,13 +143,13 @@ def readings(count: int, keys: int) -> Iterator[tuple[bytes, Reading]]:
 def _drain(cluster: Cluster, program: str, backlog: Backlog) -> tuple[Drain, int]:
     """Drain the backlog by a fresh app; returns how fast, and how many of a lane's rows are not as they must be."""
     app = App(cluster, program, backlog.inbox)
-    cluster.create(topics(app.name))
+    cluster.create(backlog.topics(app.name))
     try:
-        found = drain(app, output_topic(app.name), backlog.events)
-        return found, mismatches(cluster, app.name, backlog) if program == "lane" else 0
+        found = drain(app, backlog.output(app.name), backlog.events)
+        return found, backlog.mismatches(cluster, app.name) if program in LANES else 0
     finally:
         app.kill()
-        cluster.drop(topics(app.name))
+        cluster.drop(backlog.topics(app.name))
 
 
 def topics(app: str) -> dict[str, dict[str, str]]:
@@ -125,32 +173,43 @@ def _figures(found: dict[str, list[Drain]]) -> dict[str, Any]:
     def median(name: str, figure: str) -> float:
         return float(statistics.median(getattr(one, figure) for one in found[name]))
 
-    pairs = list(zip(found["lane"], found["faust"], found["loop"], strict=True))
+    def ratio(name: str, partner: str, figure: str) -> float:
+        pairs = zip(found[name], found[partner], strict=True)
+        return float(statistics.median(getattr(one, figure) / getattr(other, figure) for one, other in pairs))
+
     return {
         "events_per_s": round(median("lane", "rate")),
         "events_per_s_hot": round(median("hot", "rate")),
         "faust_events_per_s": round(median("faust", "rate")),
         "loop_events_per_s": round(median("loop", "rate")),
-        "ratio_to_plain_faust": round(statistics.median(lane.rate / faust.rate for lane, faust, _ in pairs), 1),
+        "ratio_to_plain_faust": round(ratio("lane", "faust", "rate"), 1),
         "cpu_us_per_event": round(median("lane", "cpu_us"), 2),
         "cpu_us_per_event_hot": round(median("hot", "cpu_us"), 2),
         "faust_cpu_us_per_event": round(median("faust", "cpu_us"), 1),
-        "cpu_ratio_to_plain_loop": round(statistics.median(lane.cpu_us / loop.cpu_us for lane, _, loop in pairs), 2),
+        "cpu_ratio_to_plain_loop": round(ratio("lane", "loop", "cpu_us"), 2),
+        "presence_events_per_s": round(median("presence", "rate")),
+        "presence_loop_events_per_s": round(median("presence_loop", "rate")),
+        "presence_cpu_us_per_event": round(median("presence", "cpu_us"), 1),
+        "presence_cpu_ratio_to_plain_loop": round(ratio("presence", "presence_loop", "cpu_us"), 2),
         "rss_mb": round(median("lane", "rss_mb")),
         "foreign_cpus": round(statistics.median(one.foreign_cpus for runs in found.values() for one in runs), 2),
     }
 
 
 def _latency(cluster: Cluster, size: Size) -> dict[str, float]:
+    """Milliseconds at steady rates, through a warm app."""
     app = App(cluster, "lane", "paced")
     cluster.create({"paced": {}, **topics(app.name)})
     app.start()
+    found: dict[str, float] = {}
     try:
-        p50, p99 = measure(cluster, "paced", output_topic(app.name), RATE, size.paced_seconds)
+        for suffix, rate in RATES.items():
+            p50, p99 = measure(cluster, "paced", output_topic(app.name), rate, size.paced_seconds)
+            found |= {f"p50_ms{suffix}": round(p50, 1), f"p99_ms{suffix}": round(p99, 1)}
     finally:
         app.kill()
         cluster.drop(["paced", *topics(app.name)])
-    return {"p50_ms": round(p50, 1), "p99_ms": round(p99, 1)}
+    return found
 
 
 def frames(rows: int) -> Iterator[tuple[bytes, bytes]]:

@@ -6,6 +6,7 @@ from typing import Final
 
 BENCHES: Final = {
     "lane": "bench.lane",
+    "lane-parts": "bench.lane_parts",
     "ingest-drain": "bench.ingest_drain",
     "sink": "bench.sink",
 }

@@ -15,7 +15,8 @@ from .fold import Count, Settings, answer, decode, fold, output_topic
 from .lane import TABLE
 
 
-def start(settings: Settings) -> None:
+def clients(settings: Settings) -> tuple[Consumer, Producer]:
+    """Make both clients at their best settings; the consumer reads the inbox from its beginning."""
     kafka = settings.kafka
     consumer = Consumer(
         client_config(
@@ -42,6 +43,11 @@ def start(settings: Settings) -> None:
         )
     )
     consumer.subscribe([settings.inbox])
+    return consumer, producer
+
+
+def start(settings: Settings) -> None:
+    consumer, producer = clients(settings)
     rows: dict[bytes, Count] = {}
     encode = msgspec.msgpack.Encoder().encode
     topic, log = output_topic(settings.app), changelog(settings.app, TABLE)

@@ -89,13 +89,15 @@ class Counter:
 
     def __call__(self) -> int:
         """Sum the end offsets; a partition that has no leader yet counts 0."""
-        return sum(map(self._end, self._partitions))
-
-    def _end(self, partition: TopicPartition) -> int:
-        try:
-            return int(self._consumer.get_watermark_offsets(partition, timeout=10)[1])
-        except KafkaException:
-            return 0
+        return sum(end_of(self._consumer, partition) for partition in self._partitions)
 
     def close(self) -> None:
         self._consumer.close()
+
+
+def end_of(consumer: Consumer, partition: TopicPartition) -> int:
+    """Return the offset of the next record; 0 for a partition that has no leader yet."""
+    try:
+        return int(consumer.get_watermark_offsets(partition, timeout=10)[1])
+    except KafkaException:
+        return 0

@@ -9,36 +9,46 @@ from typing import TYPE_CHECKING
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from bench.lane_apps.fold import Reading, encode
+from bench.support.kafka import end_of
 from libs.runtime.kafka import KEYED, client_config
 
 if TYPE_CHECKING:
     from bench.support.kafka import Cluster
 
-WARM_UP = 500
-"""Events sent, and waited for, before the clock counts."""
+WARM_UP = 2.0
+"""Seconds at the same rate before the clock counts: the app begins, and Kafka has met none of its topics yet."""
 KEYS = 10_000
 PADDING = "x" * 120
 TIMEOUT = 60.0
 
 
 def measure(cluster: Cluster, inbox: str, output: str, rate: int, seconds: float) -> tuple[float, float]:
-    """Median and 99th percentile in milliseconds. The output begins with the event's time in microseconds."""
+    """Median and 99th percentile in milliseconds. The output begins with the event's time in microseconds.
+
+    The app is at rest when this is called: what ``output`` holds by then is of an earlier measurement.
+    """
     producer = Producer(client_config(cluster.settings, **KEYED, **{"linger.ms": 0}))
     consumer = Consumer(client_config(cluster.settings, **{"group.id": "bench-latency", "enable.auto.commit": False}))
-    consumer.assign([TopicPartition(output, number, 0) for number in range(cluster.settings.partitions)])
+    partitions = [TopicPartition(output, number) for number in range(cluster.settings.partitions)]
+    for one in partitions:
+        one.offset = end_of(consumer, one)
+    consumer.assign(partitions)
     try:
-        for n in range(WARM_UP):
-            _send(producer, inbox, n)
-        _receive(consumer, WARM_UP)
-        total = int(rate * seconds)
-        sender = threading.Thread(target=_pace, args=(producer, inbox, rate, total))
-        sender.start()
-        found = sorted(_receive(consumer, total))
-        sender.join()
+        _measure(producer, consumer, inbox, rate, WARM_UP)
+        found = sorted(_measure(producer, consumer, inbox, rate, seconds))
     finally:
         producer.flush(10)
         consumer.close()
     return found[len(found) // 2], found[len(found) * 99 // 100]
+
+
+def _measure(producer: Producer, consumer: Consumer, inbox: str, rate: int, seconds: float) -> list[float]:
+    total = int(rate * seconds)
+    sender = threading.Thread(target=_pace, args=(producer, inbox, rate, total))
+    sender.start()
+    found = _receive(consumer, total)
+    sender.join()
+    return found
 
 
 def _pace(producer: Producer, inbox: str, rate: int, total: int) -> None:

@@ -45,4 +45,4 @@ def publish(name: str, key: bytes, message: Message) -> tuple[Output, ...]:
     if type(message) not in _BY_NAME[name].types:
         raise TypeError(f"{name} does not hold {type(message).__name__}")
     value = codec.encode(message)
-    return tuple((address, key, value, -1) for address in _ADDRESSES[name])
+    return tuple([(address, key, value, -1) for address in _ADDRESSES[name]])

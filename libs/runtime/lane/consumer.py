@@ -21,6 +21,7 @@ from mode.utils.futures import notify
 
 from .continuity import Continuity
 from .fail import die, log
+from .fetch import SliceThread
 from .ranges import Ranges
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ class SliceConsumer(driver.Consumer):
         self.cycles = 0  # completed fetches: everything handed out before was applied or delivered
 
     # -- fetch
+    def _new_consumer_thread(self) -> SliceThread:
+        return SliceThread(self, loop=self.loop, beacon=self.beacon)
+
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109 - Faust's signature
         async for item in self._slices(timeout):
             yield item

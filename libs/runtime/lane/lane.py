@@ -172,9 +172,9 @@ class Lane:
             counters.dead_letters += 1
             self.breaker.trip(counters.events, refusal)
         batch = Batch(event, work.part, work.revision, changed)
-        for topic, messages in work.outputs.items():
+        for (topic, partition), messages in work.outputs.items():
             counters.outputs += len(messages)
-            producer.send(topic, messages, batch.outputs)
+            producer.send(topic, messages, batch.outputs, partition)
         self.pipeline.put(batch)
         producer.poll()
 

@@ -17,7 +17,6 @@ from confluent_kafka import KafkaError, Producer
 from mode import Service
 
 from .fail import die, log
-from .model import ANY_PARTITION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,17 +58,6 @@ class Deliveries:
         self.last = message
 
 
-def _by_partition(messages: list[Change]) -> dict[int, list[Change]]:
-    """Group messages by where they go: a batch call knows one partition, whatever its documentation says.
-
-    It does not tell librdkafka to look at the messages' own; see pull request 2069 of confluent-kafka-python.
-    """
-    groups: dict[int, list[Change]] = {}
-    for message in messages:
-        groups.setdefault(message.get("partition", ANY_PARTITION), []).append(message)
-    return groups
-
-
 def _on_error(error: KafkaError) -> None:
     if error.fatal():
         die("producer: %s", error)
@@ -90,19 +78,16 @@ class LaneProducer(Service):
         await self.app.check_topics()
 
     def send(self, topic: str, messages: list[Change], deliveries: Deliveries, partition: int = -1) -> None:
-        """Produce a batch. A message's own ``"partition"`` wins over the argument; -1: by key."""
-        deliveries.pending += len(messages)
-        if partition == ANY_PARTITION and any("partition" in message for message in messages):
-            for number, some in _by_partition(messages).items():
-                self._produce(topic, some, deliveries, number)
-        else:
-            self._produce(topic, messages, deliveries, partition)
-        self._wake.set()
+        """Produce a batch to one partition, or (-1) to the partitions of its keys.
 
-    def _produce(self, topic: str, messages: list[Change], deliveries: Deliveries, partition: int) -> None:
+        The client documents a partition of each message's own, and ignores it (confluent-kafka 2.16.1, its pull request
+        2069).
+        """
+        deliveries.pending += len(messages)
         if self.client.produce_batch(topic, messages, partition=partition, on_delivery=deliveries) != len(messages):
             refused = next(message["_error"] for message in messages if "_error" in message)
             die("produce to %s[%s]: %s", topic, partition, refused)
+        self._wake.set()
 
     def poll(self) -> bool:
         """Take delivery reports and move the lanes' pipelines on; False when nothing is in flight."""

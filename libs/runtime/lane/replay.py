@@ -53,7 +53,7 @@ class _Recorder:
     def send(self, topic: str, messages: Sequence[Change], _deliveries: Deliveries, partition: int = -1) -> None:
         if topic != self._changelog:
             said = self.outputs.setdefault(topic, [])
-            said += [(topic, one["key"], one["value"], one.get("partition", partition)) for one in messages]
+            said += [(topic, one["key"], one["value"], partition) for one in messages]
 
     def poll(self) -> None:
         self._lane.advance()

@@ -14,7 +14,7 @@ from libs.topics.codec import UnknownKind
 from libs.topics.identity import BROADCAST_KEY
 
 from .letters import MAX_KEY, BadKey, OutputTooLarge, RowTooLarge, letter, reason_of
-from .model import At
+from .model import ANY_PARTITION, At
 from .rows import SHARED_KEY, Cell, Dead, Row, SharedRow, is_dead, prefix
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from .model import Decode, Output
     from .part import Change, Part, Record
 
-Message: TypeAlias = dict[str, Any]
-"""``{"key", "value"}`` and, where it is not the key's, ``"partition"``: as librdkafka's batch call takes it."""
+Address: TypeAlias = tuple[str, int]
+"""Topic and partition, `ANY_PARTITION` where the key decides: librdkafka takes a batch for each."""
 
 
 class Visit(NamedTuple):
@@ -35,19 +35,6 @@ class Visit(NamedTuple):
     value: bytes | None
     offset: int
     timestamp: int
-
-
-def _messages(outputs: Sequence[Output], limit: int) -> list[tuple[str, Message]]:
-    """Topic and message of each output. Raises `OutputTooLarge`."""
-    found = []
-    for topic, key, value, partition in outputs:
-        if len(value) > limit:
-            raise OutputTooLarge(len(value), limit)
-        message: Message = {"key": key, "value": value}
-        if partition >= 0:
-            message["partition"] = partition
-        found.append((topic, message))
-    return found
 
 
 class Work:
@@ -76,28 +63,30 @@ class Work:
         self._shared_frame: bytes | None = None
         self._cells: dict[bytes, bytes] = {}
         self._deleted = False
-        self.outputs: dict[str, list[Message]] = {}
+        self.outputs: dict[Address, list[Change]] = {}
         self.refusals: list[str] = []
         self.skipped = self.unknown = 0
 
-    def fold(self, records: Sequence[Record], start: int) -> int:
-        """Fold keyed records from index ``start`` on; returns the index of the next broadcast, else the length."""
-        return self._run(records, start, self._lane.decode, swept=False)
+    def fold(self, records: Sequence[Record], start: int, end: int) -> int:
+        """Fold keyed records of this range; returns the index of the next broadcast in it, else its end."""
+        return self._run(records, start, end, self._lane.decode, swept=False)
 
     def visit(self, keys: Iterable[bytes], record: Record, event: Any) -> None:
         """Fold one broadcast into the rows of these keys, as far as they exist and did not record it yet."""
         rows = self.part.rows
         alive = [key for key in keys if key in rows and not is_dead(rows[key])]
         visits = [Visit(key, record.value, record.offset, record.timestamp) for key in alive]
-        self._run(visits, 0, lambda _: event, swept=True)
+        self._run(visits, 0, len(visits), lambda _: event, swept=True)
 
     # One loop without calls that are not needed, since everything here happens once per event.
-    def _run(self, records: Sequence[Record], start: int, decode: Decode, *, swept: bool) -> int:  # noqa: C901, PLR0912
+    def _run(  # noqa: C901, PLR0912
+        self, records: Sequence[Record], start: int, end: int, decode: Decode, *, swept: bool
+    ) -> int:
         lane, part, frames, outbox = self._lane, self.part, self._frames, self.outputs
         rows, get, step, thaw, encode = part.rows, part.rows.get, lane.step, lane.codec.thaw, lane.codec.encode
         topic, number, shared = lane.inbox, part.number, lane.reference(part)
         max_row, max_output = lane.max_row, lane.max_output
-        for n in range(start, len(records)):
+        for n in range(start, end):
             record = records[n]
             key, offset = record.key, record.offset
             if not key or not key[0]:  # a zero byte: reserved
@@ -132,19 +121,21 @@ class Work:
                 # Per event and not per slice: slices end elsewhere in a replay, and it must refuse the same events.
                 if len(frame) > max_row:
                     raise RowTooLarge(len(frame), max_row)  # noqa: TRY301 - refused like what a step raises
-                messages = _messages(outputs, max_output)
+                for _, _, value, _ in outputs:
+                    if len(value) > max_output:
+                        raise OutputTooLarge(len(value), max_output)  # noqa: TRY301 - as above
             except Exception as error:  # noqa: BLE001 - dead-lettered
                 self._give_up(record, key, live, error)
                 continue
             rows[key], frames[key] = row, frame
             if new is None:
                 self._deleted = True
-            for out_topic, message in messages:
+            for out_topic, out_key, value, partition in outputs:
                 try:
-                    outbox[out_topic].append(message)
+                    outbox[out_topic, partition].append({"key": out_key, "value": value})
                 except KeyError:
-                    outbox[out_topic] = [message]
-        return len(records)
+                    outbox[out_topic, partition] = [{"key": out_key, "value": value}]
+        return end
 
     def _give_up(self, record: Record, key: bytes, live: Row | None, error: Exception) -> None:
         """Dead-letter an event and record that it is done, without effect on the row."""
@@ -162,7 +153,7 @@ class Work:
             service=lane.service, topic=lane.inbox, partition=self.part.number, record=record, key=key, error=error
         )
         kafka_key = key if key is not None and len(key) <= MAX_KEY else None
-        self.outputs.setdefault(topic, []).append({"key": kafka_key, "value": value})
+        self.outputs.setdefault((topic, ANY_PARTITION), []).append({"key": kafka_key, "value": value})
         self.refusals.append(f"{lane.inbox}-{self.part.number}-{record.offset} {reason_of(error)}")
 
     def share(self, shared: SharedRow[Any]) -> None:
@@ -183,8 +174,11 @@ class Work:
 
     def say(self, outputs: Sequence[Output]) -> None:
         """Add outputs that are no row's. Raises `OutputTooLarge`, and adds none then."""
-        for topic, message in _messages(outputs, self._lane.max_output):
-            self.outputs.setdefault(topic, []).append(message)
+        for _, _, value, _ in outputs:
+            if len(value) > self._lane.max_output:
+                raise OutputTooLarge(len(value), self._lane.max_output)
+        for topic, key, value, partition in outputs:
+            self.outputs.setdefault((topic, partition), []).append({"key": key, "value": value})
 
     def finish(self) -> list[Change]:
         """Bring index and graves up to date with the changed rows; returns these, framed.

@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.lane.owners import overlaps, shared
 from tests.integration.lane.process import Worker
-from tests.integration.presence.inbox import Inbox, at_rest, current, unlike_the_replay
+from tests.integration.presence.inbox import Inbox, await_folded, current, unlike_the_replay
 from tests.integration.presence.test_presence import lived
 from tests.support.names import unique
 from tests.support.polling import eventually
@@ -67,7 +67,7 @@ def test_presence_is_exact_with_its_rows_in_either_store(
     assert second.stop() == 0
     settle(first)
     writing.join()
-    eventually(lambda: at_rest(brokers.kafka, brokers.partitions), 60, describe="presence at rest")
+    await_folded(brokers.kafka, brokers.partitions, 60)
     assert first.stop() == 0
     assert overlaps([killed, first, second]) == []
     assert current(brokers.kafka, world.product) == world.truth()

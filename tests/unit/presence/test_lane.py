@@ -85,7 +85,7 @@ def by_topic(*labs: Lab) -> dict[str, list[tuple[bytes | None, bytes]]]:
     """What was sent, in order per topic: a slice's outputs leave topic by topic."""
     found: dict[str, list[tuple[bytes | None, bytes]]] = {}
     for one in labs:
-        for topic, key, value in one.producer.sent:
+        for topic, key, value, _ in one.producer.sent:
             found.setdefault(topic, []).append((key, value))
     return found
 

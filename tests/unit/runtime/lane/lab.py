@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from libs.runtime.lane.lane import Lane
-from libs.runtime.lane.model import At, Due, Everything, Keys, Output, Targets, Terms, send
+from libs.runtime.lane.model import ANY_PARTITION, At, Due, Everything, Keys, Output, Targets, Terms, send
 from libs.runtime.lane.part import Part
 from libs.runtime.lane.passage import passage
 from libs.runtime.lane.rows import Row, is_dead
@@ -37,6 +37,7 @@ class Sent(NamedTuple):
     topic: str
     key: bytes | None
     value: bytes
+    partition: int = ANY_PARTITION
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -136,9 +137,9 @@ class Producer:
     def __init__(self) -> None:
         self.sent: list[Sent] = []
 
-    def send(self, topic: str, messages: list[dict[str, Any]], deliveries: Deliveries, _partition: int = -1) -> None:
+    def send(self, topic: str, messages: list[dict[str, Any]], deliveries: Deliveries, partition: int = -1) -> None:
         deliveries.pending += len(messages)
-        self.sent += [Sent(topic, message["key"], message["value"]) for message in messages]
+        self.sent += [Sent(topic, message["key"], message["value"], partition) for message in messages]
 
     def poll(self) -> None:
         """Nothing comes back by itself."""

@@ -49,6 +49,7 @@ def digest(path: str) -> str:
 CONSUMER = "faust.transport.consumer:Consumer"
 DRIVER = "faust.transport.drivers.aiokafka"
 THREAD = f"{DRIVER}:AIOKafkaConsumerThread"
+FETCHER = "aiokafka.consumer.fetcher:Fetcher"
 RECOVERY = "faust.tables.recovery:Recovery"
 MANAGER = "faust.tables.manager:TableManager"
 APP = "faust.app.base:App"
@@ -72,6 +73,8 @@ OVERRIDDEN = (
         "652177e770ee",
         "SliceConsumer: stop, wait, commit; then forgets its ranges",
     ),
+    Stock(f"{DRIVER}:Consumer._new_consumer_thread", "8fd0d41b1514", "SliceConsumer makes a SliceThread"),
+    Stock(f"{THREAD}._fetch_records", "9e7369fc572d", "SliceThread waits before it, and lightens what was fetched"),
     Stock("faust.serializers.schemas:Schema.compile", "bd271ec59690", "SliceSchema hands slices on as they are"),
     Stock(f"{DRIVER}:Transport", "966a67907f33", "LaneTransport replaces its Consumer"),
     Stock("mode.utils.queues:FlowControlEvent.resume", "da6fc70c770e", "SteadyFlow lets no second resume clear queues"),
@@ -157,7 +160,6 @@ CALLED = (
     Stock(f"{DRIVER}:ConsumerRebalanceListener", "f3d04f29dfb3", "calls on_partitions_revoked before a rejoin"),
     Stock(f"{THREAD}._ensure_consumer", "a2c77687801c", "SliceConsumer asks its coordinator for the generation"),
     Stock(f"{THREAD}._create_worker_consumer", "c179c0bdb975", "which settings reach aiokafka"),
-    Stock(f"{THREAD}._fetch_records", "9e7369fc572d", "what a fetch returns"),
     Stock(f"{THREAD}._commit", "78c931ecfa8d", "False where a commit failed"),
     Stock(f"{THREAD}.highwater", "745f6cb71845", "lag"),
     Stock(f"{THREAD}.position", "733b7b57f3bc", "LaneRecovery, the compacted end of a changelog"),
@@ -205,6 +207,15 @@ CALLED = (
     Stock("mode.utils.futures:notify", "ef6a073439d5", "SliceConsumer.ack wakes wait_empty"),
     Stock("mode.supervisors:CrashingSupervisor", "37e805f0af21", "a lane's agent that fails ends the worker"),
     Stock("mode.worker:Worker.execute_from_commandline", "d441fd6a414d", "worker.run: it ends with SystemExit"),
+    Stock(
+        f"{FETCHER}.fetched_records",
+        "e20ce0c8117f",
+        "SliceThread: waits only where there is a timeout",
+    ),
+    Stock(f"{FETCHER}._proc_fetch_request", "ace04969424f", "SliceThread: makes results, wakes waiters"),
+    Stock(f"{FETCHER}._create_fetch_waiter", "65046fcd40e7", "SliceThread waits by it"),
+    Stock("aiokafka.consumer.fetcher:FetchResult", "d7db13f06de8", "what it asks of ParsedRecords"),
+    Stock("aiokafka.consumer.fetcher:PartitionRecords", "94aa0da0dbec", "ParsedRecords stands in for it"),
     Stock("aiokafka.partitioner:murmur2", "62179ca18494", "Reads.partition agrees with all producers"),
     Stock(
         "aiokafka.consumer.consumer:AIOKafkaConsumer.highwater", "bfbfa9e4c3e5", "lag; an assertion during a rebalance"
@@ -228,6 +239,14 @@ ATTRIBUTES = (
     ("faust.transport.consumer:ThreadDelegateConsumer", "_thread", "SliceConsumer.on_partitions_revoked"),
     ("aiokafka.consumer.consumer:AIOKafkaConsumer", "_coordinator", "SliceConsumer.on_partitions_revoked"),
     ("aiokafka.consumer.group_coordinator:GroupCoordinator", "generation", "SliceConsumer.on_partitions_revoked"),
+    ("aiokafka.consumer.consumer:AIOKafkaConsumer", "_fetcher", "SliceThread"),
+    ("aiokafka.consumer.fetcher:Fetcher", "_records", "SliceThread"),
+    ("aiokafka.consumer.fetcher:FetchResult", "_partition_records", "SliceThread"),
+    ("aiokafka.consumer.fetcher:PartitionRecords", "_isolation_level", "SliceThread"),
+    ("aiokafka.consumer.fetcher:PartitionRecords", "_records", "ParsedRecords"),
+    ("aiokafka.consumer.fetcher:PartitionRecords", "_check_crcs", "ParsedRecords"),
+    ("aiokafka.consumer.fetcher:PartitionRecords", "_tp", "ParsedRecords"),
+    ("aiokafka.consumer.fetcher:PartitionRecords", "next_fetch_offset", "ParsedRecords"),
     ("faust.tables.recovery:Recovery", "active_tps", "LaneRecovery.apply"),
     ("faust.tables.recovery:Recovery", "standby_tps", "LaneRecovery.apply"),
     ("faust.tables.recovery:Recovery", "active_offsets", "LaneRecovery.apply, .lacking"),

@@ -24,7 +24,7 @@ INBOX = [*events(b"a", range(3)), event(b"b", 3), broadcast(4, "everything"), ev
 def differences(inbox: list[Record], changelog: list[Record], sent: Iterable[Sent], **options: Any) -> list[str]:
     replayed = replay(Lab(max_row=MAX_ROW, max_output=1000, **options).lane, [(0, inbox)])
     logs: dict[str, list[Record]] = {OUT: [], LETTERS: []}
-    for topic, key, value in sent:
+    for topic, key, value, _ in sent:
         logs[topic].append(Record(key, value, 0))
     return compare(replayed, {0: changelog}, logs)
 

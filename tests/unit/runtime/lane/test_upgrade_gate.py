@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from faust.types.settings import Settings
 
-from libs.runtime.lane import app, consumer, recovery, store, worker
+from libs.runtime.lane import app, consumer, fetch, recovery, store, worker
 from libs.runtime.settings import KafkaSettings
 from tests.unit.runtime.lane import stock
 from tests.unit.runtime.lane.stock import ATTRIBUTES, CALLED, OVERRIDDEN, Stock, find, plain, source
@@ -23,6 +23,7 @@ PACKAGES = ("faust-streaming", "mode-streaming", "aiokafka")
 OURS = (
     consumer.SliceConsumer,
     consumer.SliceMessage,
+    fetch.SliceThread,
     app.SliceSchema,
     app.LaneTransport,
     app.SteadyFlow,

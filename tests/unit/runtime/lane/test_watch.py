@@ -28,6 +28,7 @@ class Admin:
     def __init__(self) -> None:
         self.ends: dict[tuple[str, int], int] = {}
         self.error: Exception | None = None
+        self.refreshed = 0
 
     def list_offsets(self, wanted: Iterable[TopicPartition], **_: Any) -> dict[TopicPartition, Future[Any]]:
         answers = {}
@@ -39,6 +40,10 @@ class Admin:
             else:
                 answers[one].set_result(SimpleNamespace(offset=end))
         return answers
+
+    def list_topics(self, **_: Any) -> None:
+        """What an admin client is asked after a refusal, so that it hears of new leaders."""
+        self.refreshed += 1
 
 
 class World:
@@ -109,6 +114,7 @@ async def test_nobody_is_stuck_while_kafka_does_not_answer(world: World) -> None
     assert await world.look(6) == ""
     world.admin.error = KafkaException(KafkaError(KafkaError._TIMED_OUT))
     assert await world.look(10) == ""
+    assert world.admin.refreshed == 10, "a client that was refused hears of new leaders only if it asks"
     world.app.rebalancing = True
     assert await world.look(20) == ""
     world.admin.error, world.app.rebalancing = None, False

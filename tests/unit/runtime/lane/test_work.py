@@ -5,9 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from libs.runtime.lane import passage
+from libs.runtime.lane.model import ANY_PARTITION, At, Output, reply, send
 from libs.runtime.lane.rows import Dead, Row
 from libs.topics.identity import BROADCAST_KEY
-from tests.unit.runtime.lane.lab import Lab, Record, broadcast, event, events
+from tests.unit.runtime.lane.lab import OUT, Event, Lab, Record, Thing, World, broadcast, event, events
 
 
 def test_events_fold_in_order_and_each_says_its_output() -> None:
@@ -15,6 +17,31 @@ def test_events_fold_in_order_and_each_says_its_output() -> None:
     lab.feed(*events(b"k", range(3)))
     assert lab.counts() == {b"k": 3}
     assert lab.outputs() == [b"things.inbox-0-0-0 1 0", b"things.inbox-0-1-0 2 0", b"things.inbox-0-2-0 3 0"]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 7])
+def test_a_slice_is_folded_chunk_by_chunk_and_acknowledged_once(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = [*events(b"k", range(3)), broadcast(3, "everything"), *events(b"j", range(4, 7))]
+    whole = Lab()
+    whole.feed(*records)
+    monkeypatch.setattr(passage, "CHUNK", size)
+    lab = Lab()
+    lab.feed(*records)
+    assert lab.outputs() == whole.outputs()
+    lab.deliver()
+    assert lab.counts() == whole.counts()
+    assert lab.acknowledged == [7]
+
+
+def test_an_answer_goes_to_the_partition_of_who_asked() -> None:
+    def step(row: Thing | None, event: Event, at: At, _world: World) -> tuple[Thing | None, tuple[Output, ...]]:
+        return row, (send(OUT, at.key, b"said"), reply("api.replies", event.now, b"correlation", b"yes"))
+
+    lab = Lab(step=step)
+    lab.feed(event(b"k", 0, now=5), event(b"k", 1, now=3), event(b"k", 2, now=5))
+    sent = lab.producer.sent
+    assert [one.partition for one in sent if one.topic == OUT] == [ANY_PARTITION] * 3
+    assert sorted(one.partition for one in sent if one.topic == "api.replies") == [3, 5, 5]
 
 
 def test_an_event_at_or_before_the_recorded_offset_is_a_replay() -> None:

@@ -1,0 +1,182 @@
+"""Where a lane's CPU time goes, part by part, in one thread and without a broker: microseconds per event.
+
+The lane's own code folds 100,000 (or 200) keys, chunk by chunk, and produces to the broker that librdkafka has inside
+for tests, whose threads are not counted; nor are aiokafka's reading and Faust's hand-over, which are per slice. Each
+figure is the least of several passes: on a busy machine the others measure its caches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import time
+from collections import defaultdict
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from aiokafka.consumer.fetcher import READ_UNCOMMITTED, PartitionRecords
+from aiokafka.partitioner import murmur2
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.structs import TopicPartition
+
+from bench.lane import HOT_KEYS, KEYS, PARTITIONS, readings
+from bench.lane_apps import fold as count
+from bench.support.presence import connections
+from libs.runtime.lane.fetch import ParsedRecords
+from libs.runtime.lane.lane import Lane
+from libs.runtime.lane.model import At
+from libs.runtime.lane.part import Part
+from libs.runtime.lane.passage import CHUNK
+from libs.runtime.lane.pipeline import Batch
+from libs.runtime.lane.producer import LaneProducer
+from libs.runtime.lane.work import Work
+from libs.topics.codec import Decoder
+from services.presence.model import Device, Sources
+from services.presence.session import terms
+from services.presence.step import Event, fold_sources, step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+MOCK = {"bootstrap.servers": "inside", "test.mock.num.brokers": 1, "log_level": 0, "linger.ms": 5}
+COUNT: dict[str, Any] = {"decode": count.decode, "row": count.Count, "step": count.step, "shared": "out"}
+PRESENCE: dict[str, Any] = {
+    "decode": Decoder[Event](Event),
+    "row": Device,
+    "step": step,
+    "shared": Sources(),
+    "fold_shared": fold_sources,
+    "terms": terms,
+}
+
+
+class Task(msgspec.Struct, frozen=True):
+    """What a lane does, and a backlog of it: batches of `CHUNK` records as a broker stores them, by partition."""
+
+    lane: dict[str, Any]
+    batches: list[tuple[int, bytes]]
+
+
+class Clock:
+    """CPU time of this thread, in seconds by part."""
+
+    def __init__(self) -> None:
+        self.spent: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        begun = time.thread_time()
+        yield
+        self.spent[part] += time.thread_time() - begun
+
+
+def run(quick: bool) -> dict[str, Any]:
+    events, passes = (50_000, 2) if quick else (200_000, 5)
+    tasks = {
+        "spread": Task(COUNT, _batches(_counted(events, KEYS))),
+        "hot": Task(COUNT, _batches(_counted(events, HOT_KEYS))),
+        "presence": Task(PRESENCE, _batches(connections(events // 2, KEYS))),
+    }
+    found: dict[str, Any] = {}
+    for name, task in tasks.items():
+        runs = [_pass(task) for _ in range(passes)]
+        found |= {f"{name}_{part}_us": round(min(one[part] for one in runs), 2) for part in runs[0]}
+    return found
+
+
+def _counted(events: int, keys: int) -> Iterator[tuple[bytes, bytes]]:
+    return ((key, count.encode(one)) for key, one in readings(events, keys))
+
+
+def _batches(records: Iterable[tuple[bytes, bytes]]) -> list[tuple[int, bytes]]:
+    found: list[tuple[int, bytes]] = []
+    waiting: list[list[tuple[bytes, bytes]]] = [[] for _ in range(PARTITIONS)]
+    ends = [0] * PARTITIONS
+    for key, value in records:
+        number = (murmur2(key) & 0x7FFFFFFF) % PARTITIONS
+        waiting[number].append((key, value))
+        if len(waiting[number]) == CHUNK:
+            builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, 0, 1 << 24)
+            for n, (one, said) in enumerate(waiting[number]):
+                builder.append(n, 1_700_000_000_000 + n, one, said, [])
+            data = bytes(builder.build())
+            found.append((number, ends[number].to_bytes(8, "big") + data[8:]))
+            ends[number] += CHUNK
+            waiting[number].clear()
+    return found
+
+
+def _pass(task: Task) -> dict[str, float]:
+    clock = Clock()
+    _beside(task, clock)
+    _lane(task, clock)
+    events = len(task.batches) * CHUNK
+    return {part: 1e6 * seconds / events for part, seconds in clock.spent.items()}
+
+
+def _beside(task: Task, clock: Clock) -> None:
+    """Do what others would: aiokafka's own records, and the bare fold without any promise."""
+    decode, fold, shared = task.lane["decode"], task.lane["step"], task.lane["shared"]
+    rows: dict[bytes, Any] = {}
+    for number, data in task.batches:
+        tp = TopicPartition("inbox", number)
+        first = int.from_bytes(data[:8], "big")
+        stock = PartitionRecords(tp, MemoryRecords(data), [], first, None, None, False, READ_UNCOMMITTED)
+        with clock("parse_by_aiokafka"):
+            records = list(stock)
+        with clock("decode_alone"):
+            for record in records:
+                decode(record.value)
+        with clock("decode_and_step_alone"):
+            for record in records:
+                key = record.key
+                at = At("inbox", number, record.offset, record.timestamp, key)
+                rows[key], _ = fold(rows.get(key), decode(record.value), at, shared)
+
+
+def _lane(task: Task, clock: Clock) -> None:
+    """Do what the lane does with each slice, as `Lane.process` and `Lane.submit` do it."""
+    app: Any = SimpleNamespace(lanes={})
+    table: Any = SimpleNamespace(changelog_name="changelog", name="parts")
+    lane = Lane(app, table, service="parts", inbox="inbox", dead_letters="letters", **task.lane)
+    producer = app.lane_producer = LaneProducer(app, MOCK)
+    parts = [Part(number, lane.new_index()) for number in range(PARTITIONS)]
+    for part in parts:
+        asyncio.run(part.build(lane.codec))
+    pause = threading.Event()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)  # as the app does
+    for number, data in task.batches:
+        first = int.from_bytes(data[:8], "big")
+        tp = TopicPartition("inbox", number)
+        stock = PartitionRecords(tp, MemoryRecords(data), [], first, None, None, False, READ_UNCOMMITTED)
+        with clock("parse"):
+            records = list(ParsedRecords(stock))
+        work = Work(lane, parts[number], 1)
+        with clock("fold"):
+            work.fold(records, 0, len(records))
+        with clock("frames_and_index"):
+            batch = Batch(None, parts[number], work.revision, work.finish())
+        with clock("produce_outputs"):
+            for (topic, partition), messages in work.outputs.items():
+                producer.send(topic, messages, batch.outputs, partition)
+        lane.pipeline.put(batch)
+        _advance(lane, producer, clock)
+        while len(producer.client) > 50_000:
+            pause.wait(0.001)
+            _advance(lane, producer, clock)
+    while _advance(lane, producer, clock):
+        pause.wait(0.001)
+    gc.unfreeze()
+
+
+def _advance(lane: Lane, producer: LaneProducer, clock: Clock) -> bool:
+    with clock("delivery_reports"):
+        producer.client.poll(0)
+    with clock("produce_rows"):
+        return lane.advance()
