@@ -32,6 +32,7 @@ API_REPLIES: Final = "api.replies"
 
 PRESENCE_LEASES: Final = "presence.leases"
 HUB_OWNERS: Final = "hub.owners"
+INGEST_SHARDS: Final = "ingest.shards"
 
 
 def dead_letters(service: str) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from confluent_kafka import KafkaError
+
 if TYPE_CHECKING:
-    from confluent_kafka import KafkaError, Message
+    from confluent_kafka import Message
 
     from .books import Account
 
@@ -14,6 +16,11 @@ ACKS: Final = (b"", *(b"\x40\x02" + number.to_bytes(2, "big") for number in rang
 """PUBACK by packet id; a QoS 0 message has packet id 0 here, and nothing is said about it."""
 REFUSED: Final = -1_000_000
 """Below any number of records that are left to be delivered."""
+EXPIRED: Final = -2_000_000
+_GIVEN_UP: Final = frozenset(
+    {KafkaError._MSG_TIMED_OUT, KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT}  # noqa: SLF001  (public codes)
+)
+"""The record has only become too old, or was dropped by us: delivered again, its message has another chance."""
 
 
 class Entry:
@@ -27,7 +34,10 @@ class Entry:
         """Records not delivered yet; below 0: one never will be, so that nothing behind is acknowledged."""
 
     def __call__(self, error: KafkaError | None, _: Message) -> None:
-        self.left = self.left - 1 if error is None else REFUSED
+        if error is None:
+            self.left -= 1
+        else:
+            self.left = EXPIRED if error.code() in _GIVEN_UP else REFUSED
 
 
 class Order:
@@ -46,6 +56,11 @@ class Order:
     def refused(self) -> bool:
         """Whether the first entry can never be done."""
         return bool(self.entries) and self.entries[0].left < 0
+
+    @property
+    def expired(self) -> bool:
+        """Whether it cannot be done only because a record was given up."""
+        return bool(self.entries) and self.entries[0].left <= EXPIRED
 
     def take_done(self) -> list[Entry]:
         """Removes and returns the first entries, as far as they are done."""

@@ -58,12 +58,12 @@ class Outlet:
 
     def send(self, packet_id: int, parsed: Parsed, now: int) -> Entry:
         if type(parsed) is Dropped:
-            metrics.DROPPED.labels(parsed.reason).inc()
+            metrics.DROPPED.labels(self._books.shard, parsed.reason).inc()
             return Entry(packet_id, Account.DROPPED, 0)
         assert type(parsed) is tuple
         first = parsed[0]
         if type(first) is Letter:
-            metrics.LETTERS.labels(first.reason).inc()
+            metrics.LETTERS.labels(self._books.shard, first.reason).inc()
             entry = Entry(packet_id, Account.DEAD_LETTERED, 1)
         else:
             entry = Entry(packet_id, Account.PRODUCED, len(parsed))

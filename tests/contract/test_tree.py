@@ -34,8 +34,18 @@ GRAMMAR = {
 PARTS: dict[str, dict[str, set[str]]] = {
     "ingest": {
         "parse": {"letters", "payload", "routes", "sources.common"},
-        "app": {"connections", "sources.aliyun", "sources.emqx", "sources.relay", "sources.rmqtt"},
-        "bridge": {"activity", "books", "entries", "keeper", "notes", "outlet", "pump", "resume", "state"},
+        "app": {
+            "assignment",
+            "connections",
+            "group",
+            "replica",
+            "shards",
+            "sources.aliyun",
+            "sources.emqx",
+            "sources.relay",
+            "sources.rmqtt",
+        },
+        "bridge": {"activity", "books", "entries", "keeper", "notes", "outlet", "pump", "resume", "state", "tenure"},
     },
     "presence": {"fold": {"forget"}, "step": {"session"}},
     "timeseries": {

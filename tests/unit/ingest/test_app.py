@@ -7,10 +7,11 @@ import pytest
 from libs.runtime.settings import SettingsError, load
 from libs.topics import catalog, names
 from services.ingest import letters
-from services.ingest.app import FILTERS, OUTPUTS, broker
+from services.ingest.app import OUTPUTS, broker
 from services.ingest.connections import LOG_TOPICS
 from services.ingest.routes import ROUTES
 from services.ingest.settings import IngestSettings
+from services.ingest.shards import FILTERS
 from services.ingest.sources.relay import Relay
 
 BROKERS: tuple[tuple[dict[str, str], tuple[str, ...]], ...] = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -213,7 +213,7 @@ def test_a_bridge_waits_for_a_kafka_that_has_no_answer_yet() -> None:
 
 def test_a_record_that_kafka_refuses_for_good_ends_the_process() -> None:
     async def story(world: World) -> None:
-        world.life.producer.error = "too large"
+        world.life.producer.error = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
         world.broker.publish("upload_data/p/d/t/m", b"{}")
         world.life.producer.may_deliver = EVERYTHING
         await pass_time(0.1)

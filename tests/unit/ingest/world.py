@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,6 +27,7 @@ from services.ingest.parse import Parser
 from services.ingest.pump import Pump
 from services.ingest.resume import Filter
 from services.ingest.state import Limits
+from services.ingest.tenure import Tenure
 from tests.support.mqtt_broker import Broker, publish
 from tests.support.virtual_time import pass_time
 
@@ -120,9 +122,6 @@ class KafkaNotes:
         self._fail()
         self._kafka.note = dict(ends)
 
-    def renew(self) -> None:
-        self.write(self.ends())
-
     def ends(self) -> Ends:
         self._fail()
         return self._kafka.ends()
@@ -214,6 +213,7 @@ class Life:
     def __init__(self, kafka: Kafka, broker: SessionBroker) -> None:
         self.producer, self.notes, self.books = KafkaProducer(kafka), KafkaNotes(kafka), Books()
         self.failures: list[str] = []
+        self.tenure = Tenure(math.inf)
         limits = Limits(window=WINDOW, checkpoint=0.0, checkpoint_every=4, idle_checkpoint=0.0, quiet=0.0, stop=0.01)
         observer, notes = Observer("mosquitto:main", PARTITIONS), cast("Notes", self.notes)
         self.pump = Pump(
@@ -221,14 +221,20 @@ class Life:
             notes,
             Keeper(notes, limits),
             self.books,
+            tenure=self.tenure,
             started=observer.started,
             failed=self.failures.append,
+            given_up=self.give_up,
             limits=limits,
         )
         options = Options("nowhere", 1883, "me", ("upload_data/#",), back_off=(0.001, 0.01), timeout=5.0)
         self.stop = asyncio.Event()
         self.client = Client(options, self.pump, broker.connect)
         self.task = asyncio.get_running_loop().create_task(self.client.run(self.stop))
+
+    def give_up(self) -> None:
+        self.producer.die(0)
+        self.task.cancel()
 
     async def kill(self, arrived: int) -> None:
         self.producer.die(arrived)
