@@ -97,7 +97,7 @@ def run(quick: bool) -> dict[str, Any]:
 
 def _ingest(stack: Stack, client_id: str) -> Bridge:
     told = stack.env("ingest") | {"FLEETLOG_CLIENT_ID": client_id, "FLEETLOG_OPS_PORT": "0"}
-    return Bridge(client_id, (sys.executable, "-m", "services.ingest"), process_environment(told))
+    return Bridge(f"{client_id}-0", (sys.executable, "-m", "services.ingest"), process_environment(told))
 
 
 def _plain(stack: Stack, client_id: str) -> Bridge:

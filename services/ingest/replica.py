@@ -167,8 +167,7 @@ class Replica:
             self._bridges[shard] = bridge = self._build(shard)
         except (KafkaException, OSError) as error:  # a client that refuses its options: no later start would differ
             self._error = self._error or error
-            self._loop.call_soon(self._hear, Over(shard))
-            self.stop()
+            self._loop.call_soon(self._gone, shard)
         else:
             self._loop.create_task(bridge.run()).add_done_callback(partial(self._over, shard))
 
@@ -177,6 +176,9 @@ class Replica:
         if not task.cancelled():
             self._error = self._error or task.exception()
             self._code = self._code or (0 if task.exception() else task.result())
+        self._gone(shard)
+
+    def _gone(self, shard: int) -> None:
         self._hear(Over(shard))
         if self._error or self._code:
             self.stop()

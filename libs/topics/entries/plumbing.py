@@ -53,8 +53,8 @@ TOPICS: Final = (
     ),
     Topic(
         name=names.INGEST_SHARDS,
-        purpose="Never holds a record: partition i stands for MQTT session i of ingest, and a consumer group "
-        "assigns it to one of the replicas, which then holds that session. One partition per shard of `FLEETLOG_SHARDS`.",
+        purpose="Never holds a record: partition i stands for MQTT session i of ingest, and a consumer group decides "
+        "which replica holds it. It has one partition per shard of `FLEETLOG_SHARDS`.",
         key="none",
         types=(),
         producers=("ingest",),

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import pytest
 from msgspec import json
@@ -56,7 +56,7 @@ class Traffic:
             stack.mqtt_internal_port, itertools.takewhile(lambda _: not self._enough.is_set(), endless), pause=0.025
         )
 
-    def __enter__(self) -> Traffic:
+    def __enter__(self) -> Self:
         self._load.start()
         return self
 

@@ -7,12 +7,13 @@ import pytest
 from libs.runtime.settings import SettingsError, load
 from libs.topics import catalog, names
 from services.ingest import letters
-from services.ingest.app import OUTPUTS, broker
+from services.ingest.app import OUTPUTS, broker, sessions
 from services.ingest.connections import LOG_TOPICS
 from services.ingest.routes import ROUTES
 from services.ingest.settings import IngestSettings
 from services.ingest.shards import FILTERS
 from services.ingest.sources.relay import Relay
+from tests.support.filters import covers
 
 BROKERS: tuple[tuple[dict[str, str], tuple[str, ...]], ...] = (
     ({}, LOG_TOPICS),
@@ -23,16 +24,6 @@ BROKERS: tuple[tuple[dict[str, str], tuple[str, ...]], ...] = (
     ({"FLEETLOG_BROKER": "rmqtt", "FLEETLOG_NODES": "1,2"}, ("$SYS/brokers/1/clients/c/connected",)),
 )
 """Settings of each kind of broker, and topics of its connection events."""
-
-
-def covers(pattern: str, topic: str) -> bool:
-    wanted, levels = pattern.split("/"), topic.split("/")
-    for at, level in enumerate(wanted):
-        if level == "#":
-            return True
-        if at >= len(levels) or level not in {"+", levels[at]}:
-            return False
-    return len(wanted) == len(levels)
 
 
 def test_every_route_is_subscribed_to_by_exactly_one_filter() -> None:
@@ -84,3 +75,17 @@ def test_mosquitto_is_the_broker_unless_told_otherwise() -> None:
 def test_nodes_must_fit_the_broker(environ: dict[str, str]) -> None:
     with pytest.raises(SettingsError):
         load(IngestSettings, environ)
+
+
+def test_each_shard_is_a_session_with_a_name_of_its_own() -> None:
+    one = load(IngestSettings, {})
+    assert [session.client_id for session in sessions(one)] == ["fleetlog-ingest-0"]
+    two = load(IngestSettings, {"FLEETLOG_SHARDS": '[["a"],["b"]]', "FLEETLOG_CLIENT_ID": "hub"})
+    assert [session.client_id for session in sessions(two)] == ["hub-0", "hub-1"]
+    assert set(LOG_TOPICS) <= set(sessions(two)[0].filters)
+    assert not set(sessions(two)[0].filters) & set(sessions(two)[1].filters)
+
+
+def test_a_plan_that_cannot_be_refuses_the_start() -> None:
+    with pytest.raises(SettingsError, match="FLEETLOG_SHARDS names product 1 of shard 1 a second time"):
+        load(IngestSettings, {"FLEETLOG_SHARDS": '[["a"],["a"]]'})

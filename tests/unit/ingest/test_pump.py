@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -28,6 +29,7 @@ ACTION = st.one_of(
     st.tuples(st.just("cut"), SOME),
     st.tuples(st.just("kill"), SOME, SOME),
     st.tuples(st.just("end"), SOME),
+    st.tuples(st.just("sleep"), SOME, st.integers(0, 5)),
 )
 
 
@@ -55,6 +57,23 @@ async def act(world: World, published: list[str], action: tuple[Any, ...]) -> No
             await world.life.end(arrived)
             world.broker.lose()
             await world.revive()
+        case ("sleep", handled, count):
+            world.broker.handle(handled)
+            await oversleep(world, published, count)
+            await world.revive()
+
+
+async def oversleep(world: World, published: list[str], count: int) -> None:
+    """The process is frozen past its tenure, finds messages when it wakes up, and has a successor by then."""
+    world.life.tenure.until = -math.inf
+    for _ in range(count):
+        published.append(f"m{len(published)}")
+        world.broker.publish(f"upload_data/p/d/t/{published[-1]}", b"{}")
+    sent = len(world.life.producer.requests)
+    await pass_time(0.01)
+    assert len(world.life.producer.requests) <= sent, "what it finds is not its own any more"
+    world.broker.lose()
+    await world.life.kill(arrived=0)
 
 
 def telemetry(world: World) -> list[str]:
@@ -207,6 +226,51 @@ def test_a_bridge_waits_for_a_kafka_that_has_no_answer_yet() -> None:
         world.life.notes.faults = [KafkaException("loading")] * 2
         await world.settle()
         assert world.life.client.subscribed
+
+    story_of(story)
+
+
+def test_a_record_that_waited_too_long_is_given_back_to_the_broker() -> None:
+    async def story(world: World) -> None:
+        world.life.producer.error = KafkaError(KafkaError._MSG_TIMED_OUT)
+        world.broker.publish("upload_data/p/d/t/m", b"{}")
+        world.life.producer.may_deliver = EVERYTHING
+        await pass_time(0.1)
+        assert world.life.failures == []
+        assert world.life.task.cancelled(), "its bridge is cut off"
+        world.life.pump.give_back()
+        assert world.life.books.settled[Account.RETURNED] == 1
+        assert world.life_is_balanced
+        world.broker.lose()
+        await world.revive()
+        await world.settle()
+        assert telemetry(world) == ["m"]
+
+    story_of(story)
+
+
+def test_whoever_overslept_connects_to_nothing() -> None:
+    async def story(world: World) -> None:
+        world.life.tenure.until = -math.inf
+        connects = world.broker.connects
+        world.broker.lose()
+        await pass_time(5)
+        assert world.broker.connects == connects
+        world.life.tenure.until = math.inf
+        await world.settle()
+        assert world.life.client.subscribed
+
+    story_of(story)
+
+
+def test_a_session_that_hears_no_source_tells_of_no_start() -> None:
+    async def story(world: World) -> None:
+        world.life.pump._started = None
+        told = len(broadcasts(world))
+        world.broker.session_present = False
+        world.broker.lose()
+        await world.settle()
+        assert len(broadcasts(world)) == told
 
     story_of(story)
 
