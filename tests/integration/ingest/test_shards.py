@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import pytest
@@ -105,7 +106,7 @@ def test_every_way_of_changing_hands_loses_doubles_and_reorders_nothing(
         eventually(lambda: replicas.health(zombie)[0], 60)
         assert replicas.pid(zombie) == process, "it goes on as a member"
         for shard in (0, 1):
-            eventually(lambda shard=shard: assert_one_holder(replicas, shard), 60)
+            eventually(partial(has_one_holder, replicas, shard), 60)
 
         traffic.flows()
         leaver = replicas.holder(0, "a", "b", "c")
@@ -115,17 +116,17 @@ def test_every_way_of_changing_hands_loses_doubles_and_reorders_nothing(
         replicas.holder(0, *rest)
         for name, shard in itertools.product(rest, (0, 1)):
             if shard in replicas.held(name):
-                eventually(lambda name=name, shard=shard: balanced(replicas, name, shard), 30)
+                eventually(partial(is_balanced, replicas, name, shard), 30)
         count = traffic.end()
     await_exact(installation.kafka, PRODUCTS, count)
 
 
-def assert_one_holder(replicas: Replicas, shard: int) -> bool:
+def has_one_holder(replicas: Replicas, shard: int) -> bool:
     holders = [name for name in "abc" if shard in replicas.held(name)]
     assert len(holders) == 1, holders
     return True
 
 
-def balanced(replicas: Replicas, name: str, shard: int) -> bool:
+def is_balanced(replicas: Replicas, name: str, shard: int) -> bool:
     assert_balanced(replicas.metrics(name), shard)
     return True
