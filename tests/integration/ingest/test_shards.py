@@ -27,32 +27,41 @@ if TYPE_CHECKING:
 
 ENDLESS = 10_000_000
 TAKEOVER = 6.0
-PRODUCTS = (unique("bikes"), unique("meters"))
-SHARDS = {"FLEETLOG_SHARDS": json.encode([[product] for product in PRODUCTS]).decode()}
+
+
+def shards(*products: str) -> dict[str, str]:
+    """A plan with one product in each shard."""
+    return {"FLEETLOG_SHARDS": json.encode([[product] for product in products]).decode()}
 
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Brokers, and the catalog's topics with two shards; no service runs."""
     with Stack(tmp_path_factory.mktemp("shards"), services=()) as stack:
-        told = process_environment(stack.env("topics") | SHARDS)
+        told = process_environment(stack.env("topics") | shards("a", "b"))
         subprocess.run((sys.executable, "-m", "services.topics"), env=told, cwd=CHECKOUT, check=True, timeout=60)
         yield stack
 
 
 @pytest.fixture
-def replicas(installation: Stack, tmp_path: Path) -> Iterator[Replicas]:
-    told = SHARDS | {"FLEETLOG_CLIENT_ID": unique("in"), "FLEETLOG_TAKEOVER": str(TAKEOVER)}
+def products() -> tuple[str, str]:
+    """By shard."""
+    return unique("bikes"), unique("meters")
+
+
+@pytest.fixture
+def replicas(installation: Stack, products: tuple[str, str], tmp_path: Path) -> Iterator[Replicas]:
+    told = shards(*products) | {"FLEETLOG_CLIENT_ID": unique("in"), "FLEETLOG_TAKEOVER": str(TAKEOVER)}
     with Replicas(installation, tmp_path, told) as replicas:
         yield replicas
 
 
 class Traffic:
-    """Messages of both products at about 2,000 a second until `end`."""
+    """Messages of the products, in turn, at about 2,000 a second until `end`."""
 
-    def __init__(self, stack: Stack) -> None:
-        self._kafka, self._enough = stack.kafka, threading.Event()
-        endless = numbered(PRODUCTS, ENDLESS)
+    def __init__(self, stack: Stack, products: tuple[str, str]) -> None:
+        self._enough = threading.Event()
+        endless = numbered(products, ENDLESS)
         self._load = Load(
             stack.mqtt_internal_port, itertools.takewhile(lambda _: not self._enough.is_set(), endless), pause=0.025
         )
@@ -76,13 +85,24 @@ class Traffic:
         return self._load.done()
 
 
+def has_one_holder(replicas: Replicas, shard: int) -> bool:
+    holders = [name for name in "abc" if shard in replicas.held(name)]
+    assert len(holders) == 1, holders
+    return True
+
+
+def is_balanced(replicas: Replicas, name: str, shard: int) -> bool:
+    assert_balanced(replicas.metrics(name), shard)
+    return True
+
+
 @pytest.mark.timeout(400)
 def test_every_way_of_changing_hands_loses_doubles_and_reorders_nothing(
-    installation: Stack, replicas: Replicas
+    installation: Stack, replicas: Replicas, products: tuple[str, str]
 ) -> None:
     replicas.start("a")
     eventually(lambda: replicas.held("a") == {0, 1}, 60)
-    with Traffic(installation) as traffic:
+    with Traffic(installation, products) as traffic:
         traffic.flows()
         replicas.start("b")  # joins: one shard moves, the other is not interrupted
         eventually(lambda: (len(replicas.held("a")), len(replicas.held("b"))) == (1, 1), 60)
@@ -118,15 +138,42 @@ def test_every_way_of_changing_hands_loses_doubles_and_reorders_nothing(
             if shard in replicas.held(name):
                 eventually(partial(is_balanced, replicas, name, shard), 30)
         count = traffic.end()
-    await_exact(installation.kafka, PRODUCTS, count)
+    await_exact(installation.kafka, products, count)
 
 
-def has_one_holder(replicas: Replicas, shard: int) -> bool:
-    holders = [name for name in "abc" if shard in replicas.held(name)]
-    assert len(holders) == 1, holders
-    return True
+def test_a_kafka_that_is_away_for_longer_than_the_tenure_costs_the_connection_and_nothing_else(
+    installation: Stack, replicas: Replicas, products: tuple[str, str]
+) -> None:
+    replicas.start("a")
+    eventually(lambda: replicas.held("a") == {0, 1}, 60)
+    process = replicas.pid("a")
+    with Traffic(installation, products) as traffic:
+        traffic.flows()
+        installation.kill("kafka", signal.SIGSTOP)
+        try:
+            eventually(lambda: replicas.held("a") == set(), 60)
+            traffic.flows()
+        finally:
+            installation.kill("kafka", signal.SIGCONT)
+        eventually(lambda: replicas.held("a") == {0, 1}, 60)
+        traffic.flows()
+        count = traffic.end()
+    await_exact(installation.kafka, products, count)
+    for shard in (0, 1):
+        eventually(partial(is_balanced, replicas, "a", shard), 30)
+    assert replicas.pid("a") == process
 
 
-def is_balanced(replicas: Replicas, name: str, shard: int) -> bool:
-    assert_balanced(replicas.metrics(name), shard)
-    return True
+def test_a_replica_with_a_lasting_name_is_back_at_once_and_has_it_alone(replicas: Replicas) -> None:
+    lasting = {"FLEETLOG_INSTANCE_ID": "ingest-0", "FLEETLOG_TAKEOVER": "1800"}
+    replicas.start("a", **lasting)
+    eventually(lambda: replicas.held("a") == {0, 1}, 60)
+    replicas.kill("a", signal.SIGKILL)
+    eventually(lambda: replicas.held("a") == {0, 1}, 60)  # anybody else would wait for half an hour
+    replicas.start("b", **lasting)
+    eventually(lambda: replicas.exit_code("a") == 2, 60)
+
+
+def test_a_plan_that_the_topic_does_not_fit_refuses_the_start(replicas: Replicas) -> None:
+    replicas.start("a", FLEETLOG_SHARDS="")
+    eventually(lambda: replicas.exit_code("a") == 78, 60)
