@@ -142,8 +142,8 @@ class Pump:
             return
         self._reads.append((self.taken, time.monotonic()))
         self.turn()
-        if self._link and self._under_way() > self._limits.window:
-            self._link.pause("window")
+        if self._link:
+            self._brake(self._link, len(packets))
 
     async def leaving(self, link: Link) -> None:
         """Acknowledge what reaches Kafka in time, move the note, tell the broker, drop the rest unacknowledged."""
@@ -174,14 +174,21 @@ class Pump:
         self._settle(self._orphans)
         self._orphans = []
 
+    def _brake(self, link: Link, read: int) -> None:
+        """Stop reading at the window, and rest after small reads while busy: many small requests tire Kafka."""
+        under_way, limits = self._under_way(), self._limits
+        if under_way > limits.window:
+            link.pause("window")
+        elif under_way > limits.busy and read < limits.full:
+            link.pause("company")
+            asyncio.get_running_loop().call_later(limits.rest, link.resume, "company")
+
     # -- the two paths of a message
 
     def _take(self, packets: list[PublishPacket]) -> None:
-        take, add = self._outlet.take, self._order.add
-        now, before = now_ms(), len(self._order)
+        before = len(self._order)
         try:
-            for packet in packets:
-                add(take(packet, now))
+            self._outlet.take(packets, self._order.add, now_ms())
         finally:  # what was added before an error counts
             self._count(len(self._order) - before)
 

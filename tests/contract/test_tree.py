@@ -33,7 +33,7 @@ GRAMMAR = {
 }
 PARTS: dict[str, dict[str, set[str]]] = {
     "ingest": {
-        "parse": {"letters", "payload", "routes", "sources.common"},
+        "parse": {"letters", "paths", "payload", "routes", "sources.common"},
         "app": {
             "assignment",
             "connections",

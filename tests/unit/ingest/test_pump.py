@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from libs.topics.identity import BROADCAST_KEY
 from services.ingest.books import Account
 from tests.support.mqtt_broker import publish
 from tests.support.virtual_time import in_virtual_time, pass_time
-from tests.unit.ingest.world import EVERYTHING, PARTITIONS, World
+from tests.unit.ingest.world import BUSY, EVERYTHING, PARTITIONS, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -166,12 +167,32 @@ def test_reading_stops_at_the_window_and_goes_on_below_half_of_it() -> None:
     async def story(world: World) -> None:
         for number in range(30):  # QoS 0: the broker's own window does not hold them back
             world.broker.feed(publish(f"upload_data/p/d/t/m{number}", b"{}", None))
-        await pass_time(0.01)
+        await pass_time(0.1)
         assert is_paused(world)
-        assert world.life.pump.in_flight < 30
+        read = world.life.pump.in_flight
+        for number in range(30, 40):
+            world.broker.feed(publish(f"upload_data/p/d/t/m{number}", b"{}", None))
+        await pass_time(0.1)
+        assert world.life.pump.in_flight == read
         await world.settle()
         assert not is_paused(world)
-        assert telemetry(world) == [f"m{n}" for n in range(30)]
+        assert telemetry(world) == [f"m{n}" for n in range(40)]
+
+    story_of(story)
+
+
+def test_while_busy_reading_rests_after_each_small_read_and_goes_on_by_itself() -> None:
+    async def story(world: World) -> None:
+        for number in range(BUSY):  # and the device's mark of activity
+            assert not is_paused(world)
+            world.broker.feed(publish(f"upload_data/p/d/t/m{number}", b"{}", None))
+            await asyncio.sleep(0)
+        assert is_paused(world)
+        world.broker.feed(publish("upload_data/p/d/t/next", b"{}", None))
+        assert world.life.pump.taken == BUSY
+        await pass_time(0.01)
+        assert not is_paused(world)
+        assert world.life.pump.taken == BUSY + 1, "Kafka has answered nothing, and yet it is read"
 
     story_of(story)
 

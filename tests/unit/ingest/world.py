@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from services.ingest.notes import Ends, Notes
 
 WINDOW = 8
+BUSY = 3
+"""Messages under way from which on reading rests."""
 PARTITIONS = 2
 EVERYTHING = 1_000_000_000
 
@@ -214,7 +216,16 @@ class Life:
         self.producer, self.notes, self.books = KafkaProducer(kafka), KafkaNotes(kafka), Books()
         self.failures: list[str] = []
         self.tenure = Tenure(math.inf)
-        limits = Limits(window=WINDOW, checkpoint=0.0, checkpoint_every=4, idle_checkpoint=0.0, quiet=0.0, stop=0.01)
+        limits = Limits(
+            window=WINDOW,
+            busy=BUSY,
+            full=2,
+            checkpoint=0.0,
+            checkpoint_every=4,
+            idle_checkpoint=0.0,
+            quiet=0.0,
+            stop=0.01,
+        )
         observer, notes = Observer("mosquitto:main", PARTITIONS), cast("Notes", self.notes)
         self.pump = Pump(
             Outlet(cast("Producer", self.producer), Parser(observer, 1000), Activity(), self.books),
