@@ -175,7 +175,7 @@ class Pump:
         self._orphans = []
 
     def _brake(self, link: Link, read: int) -> None:
-        """Stop reading at the window, and rest after small reads while busy: many small requests tire Kafka."""
+        """Stop reading at the window; before it, rest after small reads, since many small requests tire Kafka."""
         under_way, limits = self._under_way(), self._limits
         if under_way > limits.window:
             link.pause("window")
