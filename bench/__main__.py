@@ -28,8 +28,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--quick", action="store_true", help="at most 45 s, for a first impression")
     given = parser.parse_args(arguments)
     if given.name is None:
-        for name, module in BENCHES.items():
-            summary = (importlib.import_module(module).__doc__ or "").partition("\n")[0]
+        for name, bench in BENCHES.items():
+            summary = (importlib.import_module(bench.module).__doc__ or "").partition("\n")[0]
             print(f"{name:16}{summary}")
         return 0
     names = list(BENCHES) if given.name == "all" else [given.name]
@@ -42,7 +42,11 @@ def main(arguments: list[str]) -> int:
 
 
 def report(name: str, *, quick: bool) -> dict[str, Any]:
-    found: dict[str, Any] = importlib.import_module(BENCHES[name]).run(quick)
+    """Run one benchmark. Raises LookupError when it does not report what it should."""
+    bench = BENCHES[name]
+    found: dict[str, Any] = importlib.import_module(bench.module).run(quick)
+    if missing := [field for field in bench.fields if field not in found]:
+        raise LookupError(f"{name} does not report {', '.join(missing)}")
     return found
 
 

@@ -41,6 +41,7 @@ def variables(service: str, addresses: Addresses, ops_port: int) -> dict[str, st
     if service in MQTT_CLIENTS:
         told["FLEETLOG_MQTT_HOST"] = HOST
         told["FLEETLOG_MQTT_PORT"] = str(addresses.mqtt_internal_port)
+        told["FLEETLOG_INSTANCE_ID"] = f"{service}-0"
     if service in LANES:
         told["FLEETLOG_LANE_INSTANCE_ID"] = f"{service}-0"
         told["FLEETLOG_LANE_DATA_DIR"] = str(addresses.data / service)

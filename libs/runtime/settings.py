@@ -110,6 +110,20 @@ class MqttSettings(Settings, frozen=True, kw_only=True):
     tls_ca_file: Annotated[
         str, Meta(description="PEM file of the authorities that sign the broker; empty: no encryption.")
     ] = ""
+    tls_cert_file: Annotated[
+        str, Meta(description="PEM file of the hub's own certificate, where the broker asks for one; empty: none.")
+    ] = ""
+    tls_key_file: Annotated[str, Meta(description="PEM file of that certificate's key, without a passphrase.")] = ""
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        if not self.tls_ca_file:
+            for name in ("tls_cert_file", "tls_key_file"):
+                if getattr(self, name):
+                    yield name, "has no use without FLEETLOG_MQTT_TLS_CA_FILE, which turns encryption on"
+        elif self.tls_cert_file and not self.tls_key_file:
+            yield "tls_key_file", "is needed by the client certificate"
+        elif self.tls_key_file and not self.tls_cert_file:
+            yield "tls_cert_file", "is needed beside its key"
 
 
 class ClickHouseSettings(Settings, frozen=True, kw_only=True):

@@ -31,6 +31,7 @@ DOWNLINK_MESSAGES: Final = "downlink.messages"
 API_REPLIES: Final = "api.replies"
 
 HUB_OWNERS: Final = "hub.owners"
+INGEST_SHARDS: Final = "ingest.shards"
 
 
 def dead_letters(service: str) -> str:

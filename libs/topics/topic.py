@@ -45,7 +45,7 @@ ROWS: Final = MappingProxyType(
 )
 """A lane's rows: a restart reads records, not keys, so compaction decides how long it takes."""
 
-Format: TypeAlias = Literal["json", "lane-row"]
+Format: TypeAlias = Literal["json", "lane-row", "none"]
 
 
 class Topic(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +57,7 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     """What the record key is, in words; `DEVICE_KEY` for everything about a device."""
     types: tuple[type[Message], ...]
-    """Every message class a reader may meet, fed events included. Empty only for ``lane-row``."""
+    """Every message class a reader may meet, fed events included. Empty unless the format is ``json``."""
     producers: tuple[str, ...]
     consumers: tuple[str, ...]
     """As producers: services by directory name, or one of `OUTSIDE`."""
@@ -72,7 +72,8 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
     stage: Literal["live", "planned"]
     """``planned``: created and documented, its service is still to come, its schemas may change."""
     format: Format = "json"
-    """``lane-row``: a lane's own binary rows, of no use to anybody else."""
+    """``lane-row``: a lane's own binary rows, of no use to anybody else. ``none``: it never holds a record, its
+    partitions are what a consumer group assigns."""
     config: Mapping[str, str] = MappingProxyType({})
     """Further Kafka topic settings, in Kafka's own words."""
 

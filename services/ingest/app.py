@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import KafkaError, Producer
 
+from libs.runtime import logs
 from libs.runtime.kafka import DURABLE, KEYED, client_config
+from libs.runtime.main import EXIT_CONFIG
 from libs.runtime.mqtt.client import Client
 from libs.runtime.mqtt.options import options
 from libs.runtime.ops import Ops
+from libs.runtime.shards import parse
 from libs.topics import names
 
 from . import letters
@@ -18,6 +23,7 @@ from .activity import Activity
 from .books import Books
 from .bridge import Bridge
 from .connections import Observer
+from .group import Group, member
 from .keeper import Keeper
 from .leases import Standing
 from .listing import EmqxRoll
@@ -25,33 +31,25 @@ from .notes import Notes
 from .outlet import Outlet
 from .parse import Parser
 from .pump import Pump
+from .replica import Replica
+from .shards import FIRST, filters
 from .sources.emqx import Emqx
 from .sources.relay import Relay
 from .sources.rmqtt import Rmqtt
 from .state import Limits
+from .tenure import QUEUED, Tenure
 from .watch import Terms, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from libs.runtime.mqtt.options import Options
+
     from .model import Parsed
     from .settings import IngestSettings
     from .sources.common import Broker, Source
 
-FILTERS: Final = (
-    "upload_data/#",
-    "update_status/#",
-    "cmd_resp/#",
-    "rpc_resp/#",
-    "get/#",
-    "update_ota_status/#",
-    "m2m/#",
-    "/shadow/+/+/update",
-    "/shadow/update/#",
-    "/sys/+/+/rrpc/response/#",
-)
-"""What the session subscribes to, beside its sources of connection events. A topic that two filters match is delivered
-twice; only ambiguous ones do."""
+log = logs.get(__name__)
 
 OUTPUTS: Final = (
     names.DEVICE_TELEMETRY,
@@ -76,13 +74,13 @@ def broker(settings: IngestSettings) -> Broker:
             return Rmqtt(settings.nodes, partitions)
 
 
-def watch(settings: IngestSettings, source: Broker, outlet: Outlet, books: Books) -> Watch | None:
+def watch(settings: IngestSettings, holder: str, source: Broker, outlet: Outlet, books: Books) -> Watch | None:
     """Who renews the leases; None where nobody can: of a cluster only its REST interface knows which nodes run."""
     roll = EmqxRoll(settings.broker_api) if settings.broker_api.url else None
     if roll is None and settings.broker != "mosquitto":
         return None
     terms = Terms(
-        holder=settings.client_id,
+        holder=holder,
         partitions=settings.kafka.partitions,
         lease=settings.lease_s,
         listing=settings.listing_s,
@@ -96,7 +94,8 @@ def start_of(settings: IngestSettings, source: Broker) -> Callable[[int, int, in
     return None if settings.broker_api.url else source.started
 
 
-def build(settings: IngestSettings) -> Bridge:
+def build(settings: IngestSettings, shard: int, session: Options, tenure: Tenure) -> Bridge:
+    """The bridge of one shard, with a producer and a note of its own."""
     kafka = settings.kafka
 
     def kafka_error(error: KafkaError) -> None:
@@ -104,6 +103,9 @@ def build(settings: IngestSettings) -> Bridge:
 
     def failed(reason: str) -> None:
         bridge.fail(reason)
+
+    def given_up() -> None:
+        bridge.abort()
 
     producer = Producer(
         client_config(
@@ -115,7 +117,9 @@ def build(settings: IngestSettings) -> Bridge:
                 "batch.num.messages": 10_000,
                 "batch.size": 1_000_000,
                 "message.max.bytes": 1_000_000,
-                "message.timeout.ms": 0,  # a record is given up by nobody: while Kafka is away, reading stops
+                # While Kafka is away, reading stops and records wait; but none longer than until the shard may be
+                # another's, so that a process which was frozen does not send what its successor has sent already.
+                "message.timeout.ms": round(settings.takeover * QUEUED * 1000),
                 # More than the window and one read from the socket: a full queue would end the connection.
                 "queue.buffering.max.messages": max(100_000, 10 * settings.window),
                 "reconnect.backoff.max.ms": 1000,
@@ -123,33 +127,67 @@ def build(settings: IngestSettings) -> Bridge:
             },
         )
     )
-    books, limits = Books(), Limits(window=settings.window, stop=settings.stop)
-    source = broker(settings)
-    more: tuple[Source, ...] = (Relay(),) if settings.relays else ()
-    notes = Notes(client_config(kafka), f"note-{settings.client_id}", OUTPUTS, settings.tail_limit)
-    parser = Parser(source, settings.max_payload, *more)
-    outlet = Outlet(producer, parser, Activity(settings.activity * 1000), books)
+    books, limits = Books(str(shard)), Limits(window=settings.window, stop=settings.stop)
+    source, *more = sources(settings)
+    notes = Notes(client_config(kafka), f"note-{session.client_id}", OUTPUTS, settings.tail_limit)
+    outlet = Outlet(producer, Parser(source, settings.max_payload, *more), Activity(settings.activity * 1000), books)
     pump = Pump(
         outlet,
         notes,
         Keeper(notes, limits),
         books,
-        started=start_of(settings, source),
+        tenure=tenure,
+        started=start_of(settings, source) if shard == FIRST else None,
         failed=failed,
+        given_up=given_up,
         limits=limits,
-        watch=watch(settings, source, outlet, books),
+        watch=watch(settings, session.client_id, source, outlet, books) if shard == FIRST else None,
     )
-    filters = tuple(filter_ for known in (source, *more) for filter_ in known.filters)
-    session = options(settings.mqtt, settings.client_id, (*FILTERS, *filters), receive_max=settings.window)
     bridge = Bridge(producer, pump, notes, Client(session, pump), patience=settings.patience)
     return bridge
 
 
+def sources(settings: IngestSettings) -> tuple[Broker, *tuple[Source, ...]]:
+    """Of connection events: the broker itself, and relays where there are some."""
+    return (broker(settings), *((Relay(),) if settings.relays else ()))
+
+
+def sessions(settings: IngestSettings) -> list[Options]:
+    """Of every shard. Raises OSError where a file for TLS is missing or not PEM."""
+    plan = parse(settings.shards)
+    events = tuple(filter_ for source in sources(settings) for filter_ in source.filters)
+    return [
+        options(
+            settings.mqtt, f"{settings.client_id}-{shard}", filters(plan, shard, events), receive_max=settings.window
+        )
+        for shard in range(len(plan))
+    ]
+
+
+def compose(settings: IngestSettings) -> Replica:
+    """The whole process. Raises OSError as `sessions` does."""
+    tenure, all_sessions, takeover = Tenure(), sessions(settings), settings.takeover
+    member_ = member(client_config(settings.kafka), settings.client_id, settings.instance_id, takeover)
+    holder = settings.instance_id or f"{socket.gethostname()}:{os.getpid()}"
+    group = Group(member_, tenure, shards=len(all_sessions), holder=holder, takeover=takeover)
+    return Replica(
+        lambda shard: build(settings, shard, all_sessions[shard], tenure),
+        group,
+        tenure,
+        stop=settings.stop,
+        patience=settings.patience,
+    )
+
+
 def start(settings: IngestSettings) -> int:
-    bridge = build(settings)
-    ops = Ops(settings.ops, bridge.live, bridge.ready)
+    try:
+        replica = compose(settings)
+    except OSError as error:
+        log.critical("mqtt_tls_files", error=str(error))
+        return EXIT_CONFIG
+    ops = Ops(settings.ops, replica.live, replica.ready)
     ops.start()
     try:
-        return asyncio.run(bridge.run())
+        return asyncio.run(replica.run())
     finally:
         ops.stop()

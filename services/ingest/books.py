@@ -14,14 +14,20 @@ class Account(IntEnum):
     """Nothing is written for it, for a reason that is counted."""
     ABSORBED = 3
     """Delivered again; its records were in Kafka already."""
+    RETURNED = 4
+    """Given up before Kafka confirmed its records: the broker delivers it again, to whoever holds the session then."""
 
 
 class Books:
-    """Counts since the process began. A redelivery after a lost connection is received once more."""
+    """Counts of one bridge. A redelivery after a lost connection is received once more.
 
-    __slots__ = ("acknowledged", "extra", "received", "settled")
+    ``shard``: what metrics call the bridge.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("acknowledged", "extra", "received", "settled", "shard")
+
+    def __init__(self, shard: str = "0") -> None:
+        self.shard = shard
         self.received = 0
         self.settled = [0] * len(Account)
         """By `Account`."""
@@ -31,5 +37,5 @@ class Books:
         """Records that are nobody's message: activity marks, what the bridge itself tells of a source."""
 
     def balanced(self, in_flight: int) -> bool:
-        """Received = produced + dead-lettered + dropped + absorbed + in flight, where the last is counted apart."""
+        """Received = the sum of `Account` + in flight, where the last is counted apart."""
         return self.received == sum(self.settled) + in_flight

@@ -1,9 +1,8 @@
-"""The running bridge: one MQTT session, one producer, one note."""
+"""The running bridge of one shard: one MQTT session, one producer, one note."""
 
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from typing import TYPE_CHECKING
 
@@ -29,15 +28,19 @@ EXIT_KAFKA = 70
 """Kafka's client, or a record, is beyond repair: sysexits' EX_SOFTWARE."""
 PUBLISH_EVERY = 0.5
 """Seconds between two updates of the metrics."""
+PURGE = 1.0
+"""Seconds that the producer may take to say what became of the records that it had to drop."""
 
 
 class Bridge:
     def __init__(self, producer: Producer, pump: Pump, notes: Notes, client: Client, *, patience: float) -> None:
         self._producer, self._pump, self._notes, self._client = producer, pump, notes, client
-        self._meters, self._progress = Meters(), Progress(patience)
+        self._meters, self._progress = Meters(pump.books.shard), Progress(patience)
         self._stop, self._beat = asyncio.Event(), time.monotonic()
         self._patience = patience
         self._broken: str | None = None
+        self._aborted = False
+        self._session: asyncio.Task[None] | None = None
 
     def live(self) -> Verdict:
         now, pump = time.monotonic(), self._pump
@@ -54,7 +57,7 @@ class Bridge:
     def fail(self, reason: str) -> None:
         """Ends the process; callable from any callback of the loop's thread."""
         if self._broken is None:
-            log.critical("beyond_repair", reason=reason)
+            log.critical("beyond_repair", reason=reason, shard=self._pump.books.shard)
             self._broken = reason
             self._stop.set()
 
@@ -65,35 +68,57 @@ class Bridge:
         else:
             log.warning("kafka", error=str(error))
 
+    def end(self) -> None:
+        """In order: what is under way is acknowledged, the note moved, the broker told. `run` then returns."""
+        self._stop.set()
+
+    def abort(self) -> None:
+        """At once: what waits for Kafka is dropped, the connection cut. The broker delivers all of it again."""
+        self._aborted = True
+        self._producer.purge()
+        if self._session is not None:
+            self._session.cancel()
+
     async def run(self) -> int:
-        """Until told to stop (SIGTERM, SIGINT) or beyond repair. Returns the process's exit code."""
+        """Until `end`, `abort` or beyond repair. Returns the process's exit code; 0: it need not end for this."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
         publisher = loop.create_task(self._publish())
         code = 0
         try:
-            await self._client.run(self._stop)
+            if not self._aborted:
+                self._session = loop.create_task(self._client.run(self._stop))
+                await self._session
         except Refused as error:
-            log.critical("mqtt_refused", error=str(error))
+            log.critical("mqtt_refused", error=str(error), shard=self._pump.books.shard)
             code = EXIT_CONFIG if error.misconfigured else EXIT_REFUSED
+        except asyncio.CancelledError:
+            if not self._aborted:
+                raise
         finally:
             publisher.cancel()
-            self._end()
+            await self._end()
         return EXIT_KAFKA if self._broken else code
 
-    def _end(self) -> None:
+    async def _end(self) -> None:
         self._producer.purge()
-        self._producer.flush(1)
-        self._notes.close()
+        until = time.monotonic() + PURGE
+        while len(self._producer) and time.monotonic() < until:
+            self._producer.poll(0)
+            await asyncio.sleep(0.005)
+        self._pump.give_back()
+        self._show()
         books = self._pump.books
-        log.info("ended", received=books.received, acknowledged=books.acknowledged, in_flight=self._pump.in_flight)
+        log.info("ended", shard=books.shard, received=books.received, acknowledged=books.acknowledged)
+        await asyncio.to_thread(self._notes.close)
+
+    def _show(self) -> None:
+        pump, client = self._pump, self._client
+        self._meters.publish(
+            pump.books, in_flight=pump.in_flight, connections=client.connections, connected=client.subscribed
+        )
 
     async def _publish(self) -> None:
         while True:
             self._beat = time.monotonic()
-            pump, client = self._pump, self._client
-            self._meters.publish(
-                pump.books, in_flight=pump.in_flight, connections=client.connections, connected=client.subscribed
-            )
+            self._show()
             await asyncio.sleep(PUBLISH_EVERY)

@@ -16,6 +16,7 @@ from .state import Limits, State
 if TYPE_CHECKING:
     from libs.runtime.mqtt.session import Link
 
+    from .books import Books
     from .notes import Notes
 
 log = logs.get(__name__)
@@ -30,6 +31,8 @@ class Flow(Protocol):
     def state(self) -> State: ...
     @property
     def taken(self) -> int: ...
+    @property
+    def books(self) -> Books: ...
     async def acknowledged(self, count: int) -> None:
         """Returns when the first ``count`` messages of the connection are acknowledged."""
 
@@ -76,5 +79,5 @@ class Keeper:
         await link.ping()
         if flow.state is state:  # else redelivery began in between
             await asyncio.to_thread(self._notes.write, ends)
-            metrics.NOTE_SECONDS.set_to_current_time()
+            metrics.NOTE_SECONDS.labels(flow.books.shard).set_to_current_time()
         return taken

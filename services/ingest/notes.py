@@ -76,11 +76,8 @@ class Notes:
             done = self._consumer.commit(offsets=note, asynchronous=False)
         _raise_first(done or [])
 
-    def renew(self) -> None:
-        """Move the note to the end; only while nothing can be delivered again."""
-        self.write(self.ends())
-
     def ends(self) -> Ends:
+        """Where each partition ends now."""
         return self._offsets(OffsetSpec.latest())
 
     def tail(self, quiet: float) -> Filter:

@@ -9,23 +9,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from libs.topics.codec import encode
+from libs.topics.identity import NAME
 
 from .letters import letter
 from .model import Dropped, Parsed, Record
+from .paths import Paths
 from .payload import embed
-from .routes import DROPPED, REFUSED, ROUTES, Route, compiled
+from .routes import DROPPED, REFUSED, ROUTES, Route, by_first_level, compiled
 
 if TYPE_CHECKING:
     from .sources.common import Source
 
 
-def _by_first_level() -> dict[str, tuple[Route, ...]]:
-    heads = {"cmd_resp": "{mode:cmd|rpc}_resp", "rpc_resp": "{mode:cmd|rpc}_resp"}
-    heads |= {route.levels[0]: route.levels[0] for route in ROUTES if "{" not in route.levels[0]}
-    return {head: tuple(r for r in ROUTES if r.levels[0] == level) for head, level in heads.items()}
-
-
-_ROUTES: Final = _by_first_level()
+_ROUTES: Final = by_first_level(ROUTES)
+_WHOLE: Final = by_first_level(route for route in ROUTES if route.head is None)
+_is_name: Final = NAME.fullmatch
 _DROPPED: Final = tuple((compiled(template).fullmatch, reason) for template, reason in DROPPED)
 _REFUSED: Final = tuple((compiled(template).fullmatch, reason, error) for template, reason, error in REFUSED)
 
@@ -36,19 +34,27 @@ class Parser:
     def __init__(self, source: Source, max_payload: int, *more: Source) -> None:
         self._max_payload = max_payload
         self._sources = tuple((known.prefixes, known) for known in (source, *more))
+        self._paths = Paths()
+        self._known = self._paths.known.get
 
     def __call__(self, topic: str, payload: bytes, packet_id: int, now: int) -> Parsed:
         """``packet_id``: 0 for QoS 0; ``now``: time of receipt in ms."""
         if len(payload) <= self._max_payload:
-            for route in _ROUTES.get(topic[: topic.find("/")], ()):
+            head, _, message_id = topic.rpartition("/")
+            path = self._known(head) or self._paths.learn(head, now)
+            if path is not None and _is_name(message_id):
+                if path.with_payload:
+                    encoding, embedded = embed(payload)
+                    message = path.message(message_id, packet_id, encoding, embedded, now)
+                else:
+                    message = path.message(message_id, packet_id, now)
+                return (Record(path.topic, path.key, encode(message)),)
+            for route in _WHOLE.get(topic[: topic.find("/")], ()):
                 match = route.fullmatch(topic)
                 if match is not None:
-                    captured = match.group(*route.fields)
-                    if route.with_payload:
-                        message = route.kind(*captured, *route.constants, packet_id, *embed(payload), now)
-                    else:
-                        message = route.kind(*captured, *route.constants, packet_id, now)
-                    return (Record(route.topic, f"{captured[0]}/{captured[1]}".encode(), encode(message)),)
+                    names = route.captured(match)
+                    message = route.kind(*names, *route.constants, packet_id, *embed(payload), now)
+                    return (Record(route.topic, f"{names[0]}/{names[1]}".encode(), encode(message)),)
             for prefixes, source in self._sources:
                 if topic.startswith(prefixes):
                     return source(topic, payload, packet_id, now)

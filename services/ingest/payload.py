@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 MAX_DEPTH = 64
 """Levels of nesting. A decoder's own limit counts its caller's stack: what can be read here may be too deep there."""
 
+_SHALLOW = 2 * MAX_DEPTH + 1
+"""A JSON text of so many bytes has not enough brackets to be too deep."""
 _check = msgspec.json.Decoder(Raw).decode
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _ALIKE = bytes.maketrans(b"{}", b"[]")
@@ -31,7 +33,7 @@ def embed(payload: bytes) -> tuple[Encoding, Raw]:
         _check(payload)  # all of RFC 8259 but the UTF-8 inside strings
         if not payload.isascii():
             payload.decode()
-        verbatim = len(payload.translate(None, _NO_BRACKETS)) <= 2 * MAX_DEPTH or _is_shallow(payload)
+        verbatim = len(payload) <= _SHALLOW or _is_shallow(payload)
     except (ValueError, RecursionError):
         verbatim = False
     return ("json", Raw(payload)) if verbatim else ("base64", Raw(b'"' + base64.b64encode(payload) + b'"'))
@@ -39,6 +41,8 @@ def embed(payload: bytes) -> tuple[Encoding, Raw]:
 
 def _is_shallow(payload: bytes) -> bool:
     """Whether a JSON text has at most `MAX_DEPTH` levels: each round takes the innermost brackets away."""
+    if len(payload.translate(None, _NO_BRACKETS)) < _SHALLOW:
+        return True
     brackets = _STRING.sub(b"", payload).translate(_ALIKE, _NO_BRACKETS)
     for _ in range(MAX_DEPTH):
         brackets = brackets.replace(b"[]", b"")

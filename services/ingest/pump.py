@@ -6,6 +6,11 @@ with DUP=1 and the same packet id. A message with DUP=0 was never sent to us bef
 DUP=1, its record may be in Kafka; if so, it is not below the note (`keeper`) and not above the settled end of the
 topics, so the tail between the two (`notes`) holds it and the filter (`resume`) absorbs the message. Per device the
 order stays: the idempotent producer leaves a prefix in each partition, and redelivery continues in order.
+
+Why two holders of one session cannot spoil that. Messages are taken only within the `tenure`, so what a process that
+was frozen finds in its socket counts for nothing. Whatever it writes into the note is an end of the topics from before
+its successor connected: each place is asked for before the broker shows that the session is still ours, and a note that
+is too low only makes a tail longer.
 """
 
 from __future__ import annotations
@@ -21,6 +26,7 @@ from libs.runtime import logs
 from libs.runtime.mqtt.session import Link, Lost
 
 from . import metrics
+from .books import Account, Books
 from .entries import Entry, Order, acknowledgements
 from .outlet import Outlet, now_ms
 from .resume import Filter
@@ -31,10 +37,10 @@ if TYPE_CHECKING:
 
     from mqtt5 import PublishPacket
 
-    from .books import Books
     from .keeper import Keeper
     from .model import Parsed
-    from .notes import Notes
+    from .notes import Ends, Notes
+    from .tenure import Tenure
     from .watch import Watch
 
 log = logs.get(__name__)
@@ -45,8 +51,10 @@ class Pump:
     """The receiver of the MQTT session.
 
     ``started``: records that tell that the source of connection events began anew, by (time, packet id, now); None
-    where ``watch`` reads the broker's list of clients instead.
+    where the session hears no source, or where ``watch`` reads the broker's list of clients instead.
     ``failed``: called with a sentence when a record can never be delivered; the process must end.
+    ``given_up``: called when nothing more may go to Kafka from here: all that waits for it must be dropped at once, and
+    the connection cut, so that the broker delivers it again to whoever holds the session then.
     """
 
     def __init__(
@@ -56,19 +64,24 @@ class Pump:
         keeper: Keeper,
         books: Books,
         *,
+        tenure: Tenure,
         started: Callable[[int, int, int], Parsed] | None,
         failed: Callable[[str], None],
+        given_up: Callable[[], None],
         limits: Limits,
         watch: Watch | None = None,
     ) -> None:
         self._outlet, self._notes, self._keeper, self._limits = outlet, notes, keeper, limits
-        self._started, self._failed, self.books = started, failed, books
-        self._watch = watch
+        self._tenure, self._started, self._failed, self.books = tenure, started, failed, books
+        self._given_up, self._watch = given_up, watch
+        self._puback = metrics.PUBACK_SECONDS.labels(books.shard)
         self._order = Order()
         self._orphans: list[Entry] = []  # of a connection that was lost: delivered some time, acknowledged never
         self._reads: deque[tuple[int, float]] = deque()  # (messages taken by the end of a read, when)
         self._barrier: tuple[int, asyncio.Future[None]] | None = None
         self._link: Link | None = None
+        self._ends: Ends = {}  # before this connection began
+        self._leaving = False  # nothing more is taken
         self._filter = Filter()
         self._held: list[PublishPacket] = []
         self._tick: asyncio.TimerHandle | None = None
@@ -86,8 +99,8 @@ class Pump:
 
     @property
     def holds_back(self) -> bool:
-        """Whether messages came that are not with the producer."""
-        return self.state is State.LOADING
+        """Whether messages came, or may have come, that are not with the producer."""
+        return self.state is State.LOADING or self._leaving or self._tenure.over()
 
     # -- the session's receiver
 
@@ -96,26 +109,34 @@ class Pump:
         while len(self._outlet):
             self._outlet.producer.poll(0)
             await asyncio.sleep(0.01)
-        self._settle(self._orphans)
-        self._orphans = []
+        self.give_back()
+        self._ends = ends = await self._ask(self._notes.ends)
         if await self._ask(self._notes.read) is None:
-            await self._ask(self._notes.renew)
+            await self._ask(lambda: self._notes.write(ends))
+        self._refuse_if_over()
         self.noted = True
 
     async def opened(self, link: Link, *, session_present: bool) -> None:
+        self._refuse_if_over()
         if not session_present:  # nothing can come again, and what the source said in between is lost
-            await self._ask(self._notes.renew)
+            ends = self._ends
+            await self._ask(lambda: self._notes.write(ends))
             if self._started:
                 await self._begin_source(self._started)
         self._link, self._filter = link, Filter()
         self.state = State.UNDECIDED if session_present else State.LIVE
-        self.taken = self._acked = 0
+        self.taken, self._acked, self._leaving = 0, 0, False
         self._reads.clear()
         self._spawn(self._keeper.keep(link, self))
         if self._watch:
             self._spawn(self._watch.watch(link, self, session_present=session_present))
 
     def receive(self, packets: list[PublishPacket]) -> None:
+        if self._leaving:
+            return
+        if self._tenure.over():
+            self._give_up("too long without a proof that the shard is still held here")
+            return
         try:
             if self.state is State.LIVE:
                 self._take(packets)
@@ -125,22 +146,30 @@ class Pump:
             self._lose("the producer's queue is full")
         except KafkaException as error:
             self._failed(f"Kafka takes no more records: {error}")
+        if self._tenure.over():  # frozen while it took them: the producer has them for some milliseconds
+            self._give_up("too long without a proof that the shard was held here")
+            return
         self._reads.append((self.taken, time.monotonic()))
         self.turn()
-        if self._link and self._under_way() > self._limits.window:
-            self._link.pause("window")
+        if self._link:
+            self._brake(self._link, len(packets))
 
     async def leaving(self, link: Link) -> None:
-        """Acknowledge what reaches Kafka in time, tell the broker, move the note, drop the rest unacknowledged."""
+        """Acknowledge what reaches Kafka in time, move the note, tell the broker, drop the rest unacknowledged."""
         until = time.monotonic() + self._limits.stop
-        link.discard = True
+        self._leaving = True
         whole = self.state is State.LIVE
         while self._order and not self._order.refused and not link.ended.done() and time.monotonic() < until:
             self.turn()
             await asyncio.sleep(0.005)
-        ends = await self._ask(self._notes.ends) if whole and not self._order else None
-        if await link.leave(max(1.0, until - time.monotonic())) and ends is not None:
-            await self._ask(lambda: self._notes.write(ends))
+        if whole and not self._order and not link.ended.done():
+            ends = await self._ask(self._notes.ends)
+            link.resume("window")
+            pong = link.ping()  # answered: the broker has handled every acknowledgement
+            await asyncio.wait([pong], timeout=max(1.0, until - time.monotonic()))
+            if pong.done() and not pong.cancelled():
+                await self._ask(lambda: self._notes.write(ends))
+        await link.leave(max(1.0, until - time.monotonic()))
 
     def closed(self) -> None:
         self._link, self.state = None, State.CLOSED
@@ -149,14 +178,26 @@ class Pump:
         for task in self._tasks:
             task.cancel()
 
+    def give_back(self) -> None:
+        """Close the accounts of what an ended connection left, once nothing of it is under way any more."""
+        self._settle(self._orphans)
+        self._orphans = []
+
+    def _brake(self, link: Link, read: int) -> None:
+        """Stop reading at the window; before it, rest after small reads, since many small requests tire Kafka."""
+        under_way, limits = self._under_way(), self._limits
+        if under_way > limits.window:
+            link.pause("window")
+        elif under_way > limits.busy and read < limits.full:
+            link.pause("company")
+            asyncio.get_running_loop().call_later(limits.rest, link.resume, "company")
+
     # -- the two paths of a message
 
     def _take(self, packets: list[PublishPacket]) -> None:
-        take, add = self._outlet.take, self._order.add
-        now, before = now_ms(), len(self._order)
+        before = len(self._order)
         try:
-            for packet in packets:
-                add(take(packet, now))
+            self._outlet.take(packets, self._order.add, now_ms())
         finally:  # what was added before an error counts
             self._count(len(self._order) - before)
 
@@ -191,7 +232,7 @@ class Pump:
 
     async def _load(self, link: Link) -> None:
         self._filter = await asyncio.to_thread(self._notes.tail, self._limits.quiet)
-        metrics.TAIL_RECORDS.set(self._filter.size)
+        metrics.TAIL_RECORDS.labels(self.books.shard).set(self._filter.size)
         if link is self._link:
             self.state, held, self._held = State.FILTER, self._held, []
             self.receive(held)
@@ -204,7 +245,9 @@ class Pump:
         self._outlet.producer.poll(0)
         if self._link and (done := self._order.take_done()):
             self._acknowledge(self._link, done)
-        if self._order.refused:
+        if self._order.expired:
+            self._give_up("Kafka took a record neither in time nor for good")
+        elif self._order.refused:
             self._failed("Kafka refused a record for good")
         under_way = self._under_way()
         if self._link and self._link.paused and under_way < self._limits.window // 2 + 1:
@@ -227,7 +270,7 @@ class Pump:
         self.books.acknowledged += len(acks) // 4
         self._acked += len(done)
         while self._reads and self._reads[0][0] <= self._acked:  # one observation per read: its last message's
-            metrics.PUBACK_SECONDS.observe(time.monotonic() - self._reads.popleft()[1])
+            self._puback.observe(time.monotonic() - self._reads.popleft()[1])
         if self._barrier and self._acked >= self._barrier[0]:
             self._barrier[1].set_result(None)
             self._barrier = None
@@ -235,7 +278,7 @@ class Pump:
     def _settle(self, done: list[Entry]) -> None:
         settled = self.books.settled
         for entry in done:
-            settled[entry.account] += 1
+            settled[entry.account if not entry.left else Account.RETURNED] += 1
 
     async def acknowledged(self, count: int) -> None:
         """Return when the first ``count`` messages of this connection are acknowledged. One caller at a time."""
@@ -249,6 +292,16 @@ class Pump:
 
     # -- helpers
 
+    def _refuse_if_over(self) -> None:
+        if self._tenure.over():
+            raise Lost("another replica may hold the shard by now")
+
+    def _give_up(self, reason: str) -> None:
+        if not self._leaving:
+            log.warning("given_up", reason=reason, shard=self.books.shard)
+            self._leaving = True
+            self._given_up()
+
     async def _begin_source(self, started: Callable[[int, int, int], Parsed]) -> None:
         """The broker knows no session: it lost it, and what it said since. Its second may be the one before ours."""
         now = now_ms()
@@ -256,6 +309,8 @@ class Pump:
         while entry.left > 0:
             self._outlet.producer.poll(0)
             await asyncio.sleep(0.005)
+        if entry.left < 0:
+            raise Lost("Kafka did not take the start of the source")
         self.books.extra += 1
 
     @staticmethod

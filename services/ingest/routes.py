@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from libs.topics import names
@@ -20,8 +21,11 @@ from libs.topics.messages.shadow import (
 from libs.topics.messages.telemetry import DataUploaded, DeviceMessageSent
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from libs.topics.messages.base import Message
 
+_ID = "/{message_id}"
 _VARIABLE = re.compile(r"\{(?P<name>[a-z_]+)(?::(?P<values>[^}]*)|!(?P<other>[^}]*))?\}")
 
 
@@ -48,9 +52,11 @@ class Route:
 
     __slots__ = (
         "_names",
+        "captured",
         "constants",
         "fields",
         "fullmatch",
+        "head",
         "kind",
         "levels",
         "template",
@@ -78,6 +84,14 @@ class Route:
             raise TypeError(f"{template} does not fill {kind.__name__}, which has {declared}")
         if declared[-len(last) :] != last:
             raise TypeError(f"{kind.__name__} does not end in {last}")
+        self.head: Callable[[str], re.Match[str] | None] | None = None
+        """Matches the levels before a message id, where all that the message says of the topic stands before it."""
+        numbers = [pattern.groupindex[name] for name in self.fields]
+        if template.endswith(_ID) and first[-1] == "message_id":
+            self.head = compiled(template.removesuffix(_ID)).fullmatch
+            numbers.pop()
+        self.captured: Callable[[re.Match[str]], tuple[str, ...]] = itemgetter(*numbers)
+        """The fields out of a match, of `head` where there is one, else of `fullmatch`."""
 
     def likeness(self, levels: list[str]) -> tuple[int, bool]:
         """How much a topic resembles the template: fixed levels in common, and whether as many levels."""
@@ -87,6 +101,16 @@ class Route:
         """Key of the device that publishes on such a topic, where both of its names can be read from it."""
         found = [levels[at] for at, fits in self._names if at < len(levels) and fits(levels[at])]
         return "/".join(found).encode() if len(found) == len(self._names) else None
+
+
+def by_first_level(routes: Iterable[Route]) -> dict[str, tuple[Route, ...]]:
+    """Routes by the first level of the topics that may match them."""
+    found: dict[str, tuple[Route, ...]] = {}
+    for route in routes:
+        level = route.levels[0]
+        for head in ("cmd_resp", "rpc_resp") if level == "{mode:cmd|rpc}_resp" else (level,):
+            found[head] = (*found.get(head, ()), route)
+    return found
 
 
 ROUTES = (

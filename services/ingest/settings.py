@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta
 
+from libs.runtime import shards
 from libs.runtime.settings import MqttSettings, Secret, ServiceSettings, Settings
 
 from .sources import emqx, rmqtt
@@ -39,9 +40,29 @@ class IngestSettings(ServiceSettings, frozen=True, kw_only=True):
         str,
         Meta(
             pattern=r"^[A-Za-z0-9_-]{1,64}$",
-            description="MQTT client id of the session. It names the broker's queue and Kafka's note: keep it.",
+            description="Name of this ingest: shard i is the MQTT client `{name}-{i}`, and its replicas are the Kafka "
+            "consumer group `{name}`. It names the broker's queues and Kafka's notes: keep it.",
         ),
     ] = "fleetlog-ingest"
+    shards: shards.Shards = ""
+    instance_id: Annotated[
+        str,
+        Meta(
+            description="Name of this replica that survives its restarts: it then takes its shards up again at once, "
+            "and nobody else does before FLEETLOG_TAKEOVER. Unique among the replicas; empty: its shards go to others "
+            "as soon as it ends in order, and after FLEETLOG_TAKEOVER if it does not."
+        ),
+    ] = ""
+    takeover: Annotated[
+        float,
+        Meta(
+            ge=6,
+            le=1800,
+            description="Seconds of silence after which a replica loses its shards to others. For four fifths of it a "
+            "session outlasts a Kafka that is away; after that it is closed, and resumed when Kafka is back. Kafka "
+            "allows what its group.min.session.timeout.ms and group.max.session.timeout.ms say.",
+        ),
+    ] = 90.0
     broker: Annotated[
         Literal["mosquitto", "emqx", "rmqtt"],
         Meta(description="Which broker this is: how it tells of connections."),
@@ -88,6 +109,7 @@ class IngestSettings(ServiceSettings, frozen=True, kw_only=True):
     ] = 120.0
 
     def faults(self) -> Iterator[tuple[str, str]]:
+        yield from (("shards", reason) for reason in shards.faults(self.shards))
         if self.broker_api.url and self.broker != "emqx":
             yield "broker_api", f"has no use with {self.broker}"
         form = _NODES.get(self.broker)

@@ -26,6 +26,11 @@ class Limits:
 
     window: int = 10_000
     """Messages under way to Kafka; above it, reading from the broker pauses."""
+    busy: int = 250
+    """Messages under way above which reading rests after a small read: what is read at once goes to Kafka at once."""
+    full: int = 500
+    """Messages from which on a read is not small."""
+    rest: float = 0.004
     poll: float = 0.001
     """Pause between two looks at delivery reports while something is under way: 5 ms is not cheaper."""
     checkpoint: float = 2.0

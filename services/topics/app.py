@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException
+from msgspec import structs
 
-from libs.runtime import logs, provision
+from libs.runtime import logs, provision, shards
 from libs.runtime.main import EXIT_CONFIG
-from libs.topics.catalog import TOPICS
+from libs.topics import catalog
+from libs.topics.names import INGEST_SHARDS
 
 if TYPE_CHECKING:
+    from libs.topics.catalog import Topic
+
     from .settings import TopicsSettings
 
 EXIT_UNAVAILABLE = 69
@@ -19,10 +23,19 @@ EXIT_UNAVAILABLE = 69
 log = logs.get(__name__)
 
 
+def topics(settings: TopicsSettings) -> list[Topic]:
+    """The catalog's topics as this installation wants them: one of them has a partition per shard."""
+    count = len(shards.parse(settings.shards))
+    return [
+        structs.replace(topic, partitions=count) if topic.name == INGEST_SHARDS else topic for topic in catalog.TOPICS
+    ]
+
+
 def start(settings: TopicsSettings) -> int:
     """Exit status: 0, 69 while Kafka cannot be reached or refuses, 78 where its topics are not ours."""
+    wanted = topics(settings)
     try:
-        done = provision.ensure(settings.kafka, TOPICS, settings.patience)
+        done = provision.ensure(settings.kafka, wanted, settings.patience)
     except provision.TopicMismatch as error:
         for problem in error.problems:
             log.error("topic does not fit", problem=problem)  # noqa: TRY400 - the sentence says it all
@@ -32,5 +45,5 @@ def start(settings: TopicsSettings) -> int:
         return EXIT_UNAVAILABLE
     for difference in done.kept:
         log.warning("topic is tuned", difference=difference)
-    log.info("topics ready", topics=len(TOPICS), created=len(done.created), completed=len(done.completed))
+    log.info("topics ready", topics=len(wanted), created=len(done.created), completed=len(done.completed))
     return 0

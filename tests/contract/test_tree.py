@@ -33,8 +33,18 @@ GRAMMAR = {
 }
 PARTS: dict[str, dict[str, set[str]]] = {
     "ingest": {
-        "parse": {"letters", "payload", "routes", "sources.common"},
-        "app": {"connections", "sources.aliyun", "sources.emqx", "sources.relay", "sources.rmqtt"},
+        "parse": {"letters", "paths", "payload", "routes", "sources.common"},
+        "app": {
+            "assignment",
+            "connections",
+            "group",
+            "replica",
+            "shards",
+            "sources.aliyun",
+            "sources.emqx",
+            "sources.relay",
+            "sources.rmqtt",
+        },
         "bridge": {
             "activity",
             "books",
@@ -48,6 +58,7 @@ PARTS: dict[str, dict[str, set[str]]] = {
             "resume",
             "sources.emqx_clients",
             "state",
+            "tenure",
             "watch",
         },
     },

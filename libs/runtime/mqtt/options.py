@@ -35,7 +35,10 @@ class Options:
 
 
 def options(settings: MqttSettings, client_id: str, filters: tuple[str, ...], *, receive_max: int) -> Options:
-    """Options from the service's settings: an empty user name, password or CA file means none."""
+    """Options from the service's settings: an empty user name, password or file means none.
+
+    Raises OSError (ssl.SSLError is one) where a file is missing or not PEM.
+    """
     return Options(
         host=settings.host,
         port=settings.port,
@@ -43,6 +46,15 @@ def options(settings: MqttSettings, client_id: str, filters: tuple[str, ...], *,
         filters=filters,
         username=settings.username or None,
         password=settings.password.reveal().encode() or None,
-        tls=ssl.create_default_context(cafile=settings.tls_ca_file) if settings.tls_ca_file else None,
+        tls=_context(settings) if settings.tls_ca_file else None,
         receive_max=receive_max,
     )
+
+
+def _context(settings: MqttSettings) -> ssl.SSLContext:
+    """Verifies the broker and its host name; shows the hub's certificate where there is one."""
+    context = ssl.create_default_context(cafile=settings.tls_ca_file)
+    if settings.tls_cert_file:
+        # never ask for a passphrase on the terminal of a service
+        context.load_cert_chain(settings.tls_cert_file, settings.tls_key_file, password="")
+    return context

@@ -103,6 +103,8 @@ def _section(topic: Topic) -> str:
 def _type_links(topic: Topic) -> str:
     if topic.format == "lane-row":
         return "a lane's own binary rows, of no use to anybody else"
+    if topic.format == "none":
+        return "nothing, ever"
     return ", ".join(f"[`{kind}`](#{kind})" for kind in topic.kinds)
 
 

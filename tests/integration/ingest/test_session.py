@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from devstack.mosquitto.server import find
 from devstack.ports import HOST, free_port
@@ -54,6 +56,74 @@ def certificate(directory: Path) -> Path:
     files = ("-keyout", str(directory / "key.pem"), "-out", str(directory / "cert.pem"))
     subprocess.run((*command, *names, *files), check=True, capture_output=True, timeout=20)
     return directory / "cert.pem"
+
+
+def openssl(directory: Path, command: str) -> None:
+    subprocess.run(("openssl", *command.split()), cwd=directory, check=True, capture_output=True, timeout=20)
+
+
+def client_certificate(directory: Path, authority: Path) -> tuple[str, str]:
+    """A certificate of the user ``hub``, signed by the authority whose key is beside it, and its key."""
+    openssl(
+        directory,
+        "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout hub.key -out hub.csr -subj /CN=hub",
+    )
+    signed = f"-CA {authority} -CAkey {authority.parent}/key.pem -CAcreateserial -days 2 -out hub.pem"
+    openssl(directory, f"x509 -req -in hub.csr {signed}")
+    return str(directory / "hub.pem"), str(directory / "hub.key")
+
+
+@pytest.fixture
+def certified(tmp_path: Path) -> Iterator[MqttSettings]:
+    """A mosquitto that takes nothing but certificates of its own authority, and reads the user's name in them."""
+    authority, port, program = certificate(tmp_path), free_port(), find()
+    assert program
+    cert, key = client_certificate(tmp_path, authority)
+    (tmp_path / "acl").write_text("user hub\ntopic readwrite a/#\n")
+    (tmp_path / "mosquitto.conf").write_text(
+        f"user root\nlistener {port} {HOST}\ncertfile {authority}\nkeyfile {tmp_path}/key.pem\ncafile {authority}\n"
+        f"require_certificate true\nuse_identity_as_username true\nacl_file {tmp_path}/acl\n"
+    )
+    with subprocess.Popen((program, "-c", str(tmp_path / "mosquitto.conf")), stderr=subprocess.PIPE) as broker:
+        try:
+            yield MqttSettings(host=HOST, port=port, tls_ca_file=str(authority), tls_cert_file=cert, tls_key_file=key)
+        finally:
+            broker.terminate()
+            broker.communicate()
+
+
+async def test_a_certificate_is_all_that_a_broker_may_ask_for(certified: MqttSettings) -> None:
+    taker = Taker()
+    client, stop = Client(options(certified, "session", ("a/#",), receive_max=10), taker), asyncio.Event()
+    bare = Client(
+        options(replace(certified, tls_cert_file="", tls_key_file=""), "b", ("a/#",), receive_max=10), Taker()
+    )
+    runs = [asyncio.create_task(each.run(stop)) for each in (client, bare)]
+
+    async def subscribed() -> bool:
+        return client.subscribed
+
+    await eventually_async(subscribed, 10)
+    assert client.link
+    client.link.write(publish("a/b", b"mine", None))  # which the ACL allows to the certificate's name alone
+
+    async def came() -> bool:
+        return taker.payloads == [b"mine"]
+
+    await eventually_async(came, 10)
+    assert bare.connections == 0, "without a certificate nobody gets in"
+    stop.set()
+    await asyncio.gather(*runs)
+
+
+def test_a_certificate_without_its_key_is_refused_before_anything_is_asked(
+    certified: MqttSettings, tmp_path: Path
+) -> None:
+    openssl(tmp_path, "genpkey -algorithm RSA -out other.key")
+    with pytest.raises(ssl.SSLError):
+        options(replace(certified, tls_key_file=str(tmp_path / "other.key")), "s", ("a/#",), receive_max=10)
+    with pytest.raises(FileNotFoundError):
+        options(replace(certified, tls_cert_file="nowhere.pem"), "s", ("a/#",), receive_max=10)
 
 
 @pytest.fixture

@@ -10,14 +10,16 @@ from libs.runtime.settings import SettingsError, load
 from libs.topics import catalog, names
 from services.ingest import letters
 from services.ingest.activity import Activity
-from services.ingest.app import FILTERS, OUTPUTS, broker, start_of, watch
+from services.ingest.app import OUTPUTS, broker, sessions, start_of, watch
 from services.ingest.books import Books
 from services.ingest.connections import LOG_TOPICS
 from services.ingest.outlet import Outlet
 from services.ingest.parse import Parser
 from services.ingest.routes import ROUTES
 from services.ingest.settings import IngestSettings
+from services.ingest.shards import FILTERS
 from services.ingest.sources.relay import Relay
+from tests.support.filters import covers
 
 if TYPE_CHECKING:
     from confluent_kafka import Producer
@@ -31,16 +33,6 @@ BROKERS: tuple[tuple[dict[str, str], tuple[str, ...]], ...] = (
     ({"FLEETLOG_BROKER": "rmqtt", "FLEETLOG_NODES": "1,2"}, ("$SYS/brokers/1/clients/c/connected",)),
 )
 """Settings of each kind of broker, and topics of its connection events."""
-
-
-def covers(pattern: str, topic: str) -> bool:
-    wanted, levels = pattern.split("/"), topic.split("/")
-    for at, level in enumerate(wanted):
-        if level == "#":
-            return True
-        if at >= len(levels) or level not in {"+", levels[at]}:
-            return False
-    return len(wanted) == len(levels)
 
 
 def test_every_route_is_subscribed_to_by_exactly_one_filter() -> None:
@@ -112,5 +104,19 @@ def test_leases_are_renewed_where_somebody_knows_and_a_list_takes_the_place_of_a
     settings = load(IngestSettings, environ)
     source = broker(settings)
     outlet = Outlet(cast("Producer", None), Parser(source, 1000), Activity(), Books())
-    assert (watch(settings, source, outlet, Books()) is not None) is watched
+    assert (watch(settings, "me", source, outlet, Books()) is not None) is watched
     assert (start_of(settings, source) is not None) is starts
+
+
+def test_each_shard_is_a_session_with_a_name_of_its_own() -> None:
+    one = load(IngestSettings, {})
+    assert [session.client_id for session in sessions(one)] == ["fleetlog-ingest-0"]
+    two = load(IngestSettings, {"FLEETLOG_SHARDS": '[["a"],["b"]]', "FLEETLOG_CLIENT_ID": "hub"})
+    assert [session.client_id for session in sessions(two)] == ["hub-0", "hub-1"]
+    assert set(LOG_TOPICS) <= set(sessions(two)[0].filters)
+    assert not set(sessions(two)[0].filters) & set(sessions(two)[1].filters)
+
+
+def test_a_plan_that_cannot_be_refuses_the_start() -> None:
+    with pytest.raises(SettingsError, match="FLEETLOG_SHARDS names product 1 of shard 1 a second time"):
+        load(IngestSettings, {"FLEETLOG_SHARDS": '[["a"],["a"]]'})

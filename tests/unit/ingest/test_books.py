@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from confluent_kafka import KafkaError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,7 +43,7 @@ def test_an_entry_that_is_refused_holds_everything_behind_it() -> None:
     order = Order()
     order.add(Entry(1, Account.PRODUCED, 2))
     order.add(Entry(2, Account.PRODUCED, 0))
-    order.entries[0](object(), None)
+    order.entries[0](KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), None)
     delivered(order.entries[0])
     assert order.refused
     assert order.entries[0].left <= REFUSED

@@ -38,8 +38,8 @@ class Kafka:
     def purge(self) -> None:
         self.calls.append("purge")
 
-    def flush(self, _timeout: float) -> None:
-        self.calls.append("flush")
+    def __len__(self) -> int:
+        return 0
 
     def close(self) -> None:
         self.calls.append("close")
@@ -47,8 +47,11 @@ class Kafka:
 
 class Parts:
     def __init__(self, refusal: Refused | None = None, patience: float = 60.0) -> None:
-        self.pump = SimpleNamespace(books=Books(), in_flight=0, noted=True)
-        self.client, self.kafka = Client(refusal), Kafka()
+        self.kafka = Kafka()
+        self.pump = SimpleNamespace(
+            books=Books(), in_flight=0, noted=True, give_back=lambda: self.kafka.calls.append("give back")
+        )
+        self.client = Client(refusal)
         kafka: Any = self.kafka
         self.bridge = Bridge(kafka, cast("Any", self.pump), kafka, cast("Any", self.client), patience=patience)
 
@@ -73,7 +76,7 @@ async def test_a_kafka_beyond_repair_ends_with_70_and_leaves_nothing_open() -> N
     await asyncio.sleep(0)
     parts.bridge.kafka_error(KafkaError(KafkaError._FATAL, "fenced", True))
     assert await asyncio.wait_for(run, 5) == 70
-    assert parts.kafka.calls == ["purge", "flush", "close"]
+    assert parts.kafka.calls == ["purge", "give back", "close"]
 
 
 async def test_a_kafka_that_is_away_for_now_ends_nothing() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +16,7 @@ from libs.topics.identity import BROADCAST_KEY
 from services.ingest.books import Account
 from tests.support.mqtt_broker import publish
 from tests.support.virtual_time import in_virtual_time, pass_time
-from tests.unit.ingest.world import EVERYTHING, PARTITIONS, World
+from tests.unit.ingest.world import BUSY, EVERYTHING, PARTITIONS, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -28,6 +30,7 @@ ACTION = st.one_of(
     st.tuples(st.just("cut"), SOME),
     st.tuples(st.just("kill"), SOME, SOME),
     st.tuples(st.just("end"), SOME),
+    st.tuples(st.just("sleep"), SOME, st.integers(0, 5)),
 )
 
 
@@ -55,6 +58,23 @@ async def act(world: World, published: list[str], action: tuple[Any, ...]) -> No
             await world.life.end(arrived)
             world.broker.lose()
             await world.revive()
+        case ("sleep", handled, count):
+            world.broker.handle(handled)
+            await oversleep(world, published, count)
+            await world.revive()
+
+
+async def oversleep(world: World, published: list[str], count: int) -> None:
+    """The process is frozen past its tenure, finds messages when it wakes up, and has a successor by then."""
+    world.life.tenure.until = -math.inf
+    for _ in range(count):
+        published.append(f"m{len(published)}")
+        world.broker.publish(f"upload_data/p/d/t/{published[-1]}", b"{}")
+    sent = len(world.life.producer.requests)
+    await pass_time(0.01)
+    assert len(world.life.producer.requests) <= sent, "what it finds is not its own any more"
+    world.broker.lose()
+    await world.life.kill(arrived=0)
 
 
 def telemetry(world: World) -> list[str]:
@@ -147,12 +167,32 @@ def test_reading_stops_at_the_window_and_goes_on_below_half_of_it() -> None:
     async def story(world: World) -> None:
         for number in range(30):  # QoS 0: the broker's own window does not hold them back
             world.broker.feed(publish(f"upload_data/p/d/t/m{number}", b"{}", None))
-        await pass_time(0.01)
+        await pass_time(0.1)
         assert is_paused(world)
-        assert world.life.pump.in_flight < 30
+        read = world.life.pump.in_flight
+        for number in range(30, 40):
+            world.broker.feed(publish(f"upload_data/p/d/t/m{number}", b"{}", None))
+        await pass_time(0.1)
+        assert world.life.pump.in_flight == read
         await world.settle()
         assert not is_paused(world)
-        assert telemetry(world) == [f"m{n}" for n in range(30)]
+        assert telemetry(world) == [f"m{n}" for n in range(40)]
+
+    story_of(story)
+
+
+def test_while_busy_reading_rests_after_each_small_read_and_goes_on_by_itself() -> None:
+    async def story(world: World) -> None:
+        for number in range(BUSY):  # and the device's mark of activity
+            assert not is_paused(world)
+            world.broker.feed(publish(f"upload_data/p/d/t/m{number}", b"{}", None))
+            await asyncio.sleep(0)
+        assert is_paused(world)
+        world.broker.feed(publish("upload_data/p/d/t/next", b"{}", None))
+        assert world.life.pump.taken == BUSY
+        await pass_time(0.01)
+        assert not is_paused(world)
+        assert world.life.pump.taken == BUSY + 1, "Kafka has answered nothing, and yet it is read"
 
     story_of(story)
 
@@ -211,9 +251,54 @@ def test_a_bridge_waits_for_a_kafka_that_has_no_answer_yet() -> None:
     story_of(story)
 
 
+def test_a_record_that_waited_too_long_is_given_back_to_the_broker() -> None:
+    async def story(world: World) -> None:
+        world.life.producer.error = KafkaError(KafkaError._MSG_TIMED_OUT)
+        world.broker.publish("upload_data/p/d/t/m", b"{}")
+        world.life.producer.may_deliver = EVERYTHING
+        await pass_time(0.1)
+        assert world.life.failures == []
+        assert world.life.task.cancelled(), "its bridge is cut off"
+        world.life.pump.give_back()
+        assert world.life.books.settled[Account.RETURNED] == 1
+        assert world.life_is_balanced
+        world.broker.lose()
+        await world.revive()
+        await world.settle()
+        assert telemetry(world) == ["m"]
+
+    story_of(story)
+
+
+def test_whoever_overslept_connects_to_nothing() -> None:
+    async def story(world: World) -> None:
+        world.life.tenure.until = -math.inf
+        connects = world.broker.connects
+        world.broker.lose()
+        await pass_time(5)
+        assert world.broker.connects == connects
+        world.life.tenure.until = math.inf
+        await world.settle()
+        assert world.life.client.subscribed
+
+    story_of(story)
+
+
+def test_a_session_that_hears_no_source_tells_of_no_start() -> None:
+    async def story(world: World) -> None:
+        world.life.pump._started = None
+        told = len(broadcasts(world))
+        world.broker.session_present = False
+        world.broker.lose()
+        await world.settle()
+        assert len(broadcasts(world)) == told
+
+    story_of(story)
+
+
 def test_a_record_that_kafka_refuses_for_good_ends_the_process() -> None:
     async def story(world: World) -> None:
-        world.life.producer.error = "too large"
+        world.life.producer.error = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
         world.broker.publish("upload_data/p/d/t/m", b"{}")
         world.life.producer.may_deliver = EVERYTHING
         await pass_time(0.1)

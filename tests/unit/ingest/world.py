@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections import deque
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -26,6 +27,7 @@ from services.ingest.parse import Parser
 from services.ingest.pump import Pump
 from services.ingest.resume import Filter
 from services.ingest.state import Limits
+from services.ingest.tenure import Tenure
 from tests.support.mqtt_broker import Broker, publish
 from tests.support.virtual_time import pass_time
 
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     Watching: TypeAlias = Callable[[Outlet, Books], Watch]
 
 WINDOW = 8
+BUSY = 3
+"""Messages under way from which on reading rests."""
 PARTITIONS = 2
 EVERYTHING = 1_000_000_000
 
@@ -126,9 +130,6 @@ class KafkaNotes:
     def write(self, ends: Ends) -> None:
         self._fail()
         self._kafka.note = dict(ends)
-
-    def renew(self) -> None:
-        self.write(self.ends())
 
     def ends(self) -> Ends:
         self._fail()
@@ -221,7 +222,17 @@ class Life:
     def __init__(self, kafka: Kafka, broker: SessionBroker, watching: Watching | None) -> None:
         self.producer, self.notes, self.books = KafkaProducer(kafka), KafkaNotes(kafka), Books()
         self.failures: list[str] = []
-        limits = Limits(window=WINDOW, checkpoint=0.0, checkpoint_every=4, idle_checkpoint=0.0, quiet=0.0, stop=0.01)
+        self.tenure = Tenure(math.inf)
+        limits = Limits(
+            window=WINDOW,
+            busy=BUSY,
+            full=2,
+            checkpoint=0.0,
+            checkpoint_every=4,
+            idle_checkpoint=0.0,
+            quiet=0.0,
+            stop=0.01,
+        )
         observer, notes = Observer("mosquitto:main", PARTITIONS), cast("Notes", self.notes)
         outlet = Outlet(cast("Producer", self.producer), Parser(observer, 1000), Activity(), self.books)
         self.pump = Pump(
@@ -229,8 +240,10 @@ class Life:
             notes,
             Keeper(notes, limits),
             self.books,
+            tenure=self.tenure,
             started=observer.started,
             failed=self.failures.append,
+            given_up=self.give_up,
             limits=limits,
             watch=watching(outlet, self.books) if watching else None,
         )
@@ -238,6 +251,10 @@ class Life:
         self.stop = asyncio.Event()
         self.client = Client(options, self.pump, broker.connect)
         self.task = asyncio.get_running_loop().create_task(self.client.run(self.stop))
+
+    def give_up(self) -> None:
+        self.producer.die(0)
+        self.task.cancel()
 
     async def kill(self, arrived: int) -> None:
         self.producer.die(arrived)

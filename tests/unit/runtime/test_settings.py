@@ -86,6 +86,25 @@ def test_edges_refuse_what_cannot_be_meant(variable: str, raw: str) -> None:
         load(Edges, {variable: raw})
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"TLS_CA_FILE": "ca", "TLS_CERT_FILE": "c", "TLS_KEY_FILE": "k"}, set()),
+        ({"TLS_CERT_FILE": "c", "TLS_KEY_FILE": "k"}, {"TLS_CERT_FILE", "TLS_KEY_FILE"}),
+        ({"TLS_CA_FILE": "ca", "TLS_CERT_FILE": "c"}, {"TLS_KEY_FILE"}),
+        ({"TLS_CA_FILE": "ca", "TLS_KEY_FILE": "k"}, {"TLS_CERT_FILE"}),
+    ],
+)
+def test_a_client_certificate_needs_its_key_and_encryption(given: dict[str, str], told: set[str]) -> None:
+    environ = {f"FLEETLOG_MQTT_{name}": value for name, value in given.items()}
+    problems = set[str]()
+    try:
+        load(Edges, environ)
+    except SettingsError as error:
+        problems = {problem.variable for problem in error.problems}
+    assert problems == {f"FLEETLOG_MQTT_{name}" for name in told}
+
+
 def test_passwords_are_secrets() -> None:
     edges = load(Edges, {"FLEETLOG_MQTT_PASSWORD": "geheim", "FLEETLOG_CLICKHOUSE_PASSWORD": "geheim"})
     assert edges.mqtt.password == edges.clickhouse.password == Secret("geheim")
