@@ -30,7 +30,7 @@ BENCHES: Final = {
             "mismatched",
         ),
     ),
-    "lane-parts": Bench("bench.lane_parts", ()),
+    "lane-parts": Bench("bench.lane_parts", ("mismatched",)),
     "ingest-drain": Bench(
         "bench.ingest_drain", ("msgs_per_s", *_EXACT, "cpu_us_per_msg", "cpu_ratio_to_plain_loop", "rss_mb")
     ),

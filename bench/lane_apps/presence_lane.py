@@ -1,4 +1,4 @@
-"""The presence service's step in a lane, wired as the service wires it, under names of its own."""
+"""The presence service's step in a lane, wired as the service wires it but for ticks, under names of its own."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from libs.runtime.lane import worker
 from libs.runtime.lane.app import LaneApp
 from libs.topics.codec import Decoder
 from libs.topics.names import dead_letters
+from services.presence.forget import deadline
 from services.presence.model import Device, Sources
 from services.presence.session import terms
 from services.presence.step import Event, fold_sources, step
+from services.presence.views import tally
 
 from .fold import Settings
 
@@ -28,6 +30,8 @@ def start(settings: Settings) -> int:
         shared=Sources(),
         fold_shared=fold_sources,
         terms=terms,
+        deadline=deadline,
+        tally=tally,
     )
     return worker.run(app, settings)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -103,7 +104,7 @@ def test_leases_are_renewed_where_somebody_knows_and_a_list_takes_the_place_of_a
 ) -> None:
     settings = load(IngestSettings, environ)
     source = broker(settings)
-    outlet = Outlet(cast("Producer", None), Parser(source, 1000), Activity(), Books())
+    outlet = Outlet(cast("Producer", SimpleNamespace(produce=None)), Parser(source, 1000), Activity(), Books())
     assert (watch(settings, "me", source, outlet, Books()) is not None) is watched
     assert (start_of(settings, source) is not None) is starts
 
