@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from devstack.stack import SERVICES
-from tests.e2e.faults.scene import Scene, published
+from tests.e2e.faults.scene import PATIENCE, Scene, published
 from tests.support.polling import eventually
 
 if TYPE_CHECKING:
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from fleet.audit import Audit
 
 KILLS = 5
-COUNT = 60_000
+COUNT = 100_000
+"""So many that the load outlasts the five restarts."""
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -29,8 +30,8 @@ async def test_killed_five_times_nothing_is_lost_or_doubled_and_every_state_is_e
     def kill_again_and_again(load: Load) -> None:
         for turn in range(1, KILLS + 1):
             published(load, turn * COUNT // (KILLS + 1))
-            eventually(lambda: stack.pid(service) is not None, describe=f"{service} started again")
+            eventually(lambda: stack.is_ready(service), PATIENCE, describe=f"{service} at work again")
             stack.kill(service, signal.SIGKILL)
 
-    await Scene(stack, audit, COUNT, seconds=12).play(kill_again_and_again)
+    await Scene(stack, audit, COUNT, seconds=20).play(kill_again_and_again)
     assert stack.restarts(service) == before + KILLS

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from tests.e2e.faults.scene import PATIENCE, assert_presence_equals_its_replay, flood, published
+from devstack.ports import HOST
+from fleet import dataset
+from fleet.fleet import Fleet
+from fleet.link import Endpoint
+from fleet.plan import plan
+from tests.e2e.faults.scene import COMERS, PATIENCE, assert_presence_equals_its_replay, flood, published
 from tests.support.names import unique
 from tests.support.polling import eventually
 from tests.support.uplink import (
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
 
     from bench.support.mqtt_load import Load
     from devstack.stack import Stack
+    from fleet.audit import Audit
 
 FIRST, SECOND = 40_000, 10_000
 """Messages before and after."""
@@ -40,17 +47,30 @@ def end_the_broker(stack: Stack, load: Load, number: signal.Signals) -> int:
     return load.acknowledged
 
 
-def test_a_broker_that_ends_in_order_loses_nothing_that_it_had_acknowledged(stack: Stack) -> None:
+async def test_a_broker_that_ends_in_order_loses_nothing_that_it_had_acknowledged(stack: Stack, audit: Audit) -> None:
+    """Every device is cut off by it, comes again, and presence tells both."""
+    scripts = plan(3, COMERS, 15, rate=2, prefix=unique("comers"))
+    async with Fleet(scripts, Endpoint(HOST, stack.mqtt_port), unique("run"), dataset.load()) as fleet:
+        playing = asyncio.create_task(fleet.play())
+        await asyncio.to_thread(end_in_order, stack)
+        await playing
+        verdict = await audit.settle(fleet.truth, PATIENCE)
+    assert verdict.findings == []
+    assert verdict.causes is not None
+    assert verdict.causes["source_restarted"] > 0
+
+
+def end_in_order(stack: Stack) -> None:
     product = unique("sigterm")
     with flood(stack, product, FIRST) as load:
         acknowledged = end_the_broker(stack, load, signal.SIGTERM)
     stack.wait_ready()
-    found = await_stored(stack, product, acknowledged, PATIENCE)
+    await_second_flood(stack)  # it has gone the same way behind what is left of the first
     eventually(lambda: is_balanced(stack), PATIENCE)
-    arrived = sum(map(len, stored(stack, product).values()))
+    found = stored(stack, product)
+    arrived = sum(map(len, found.values()))
     assert_exact(found, arrived)
     assert acknowledged <= arrived <= acknowledged + load.ahead
-    await_second_flood(stack)
     assert_clickhouse_equals_kafka(stack, product, PATIENCE)
     assert_presence_equals_its_replay(stack, product)
 

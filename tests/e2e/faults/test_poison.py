@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import mqtt5
 
 from devstack.ports import HOST
 from libs.topics import names
+from tests.e2e.faults.scene import assert_presence_equals_its_replay
 from tests.support import clickhouse
 from tests.support.devices import publish
 from tests.support.names import unique
@@ -58,14 +59,17 @@ def test_poison_is_kept_byte_for_byte_and_stops_nobody(stack: Stack) -> None:
 
     records = await_records(stack.kafka, names.DEVICE_TELEMETRY, len(POISON), key=device.encode())
     assert {event.message_id: sent(event) for event in (decode(record.value) for record in records)} == POISON
-    letters = [r.message for r in read_all(stack.kafka, names.dead_letters("ingest")) if product in r.message["origin"]]
+    everything = len(POISON) + NEIGHBOURS
+    eventually(lambda: len(in_kafka(stack, product)) == everything, describe=f"{everything} records")
+    eventually(lambda: letters_of(stack, product), describe="a dead letter")
+    letters = letters_of(stack, product)
     assert [(letter["reason"], base64.b64decode(letter["payload"])) for letter in letters] == [
         ("payload_too_large", OVERSIZE)
     ]
-    assert len(in_kafka(stack, product)) == len(POISON) + NEIGHBOURS
-    eventually(lambda: rows(stack, product) == len(POISON) + NEIGHBOURS, 60, describe="a row for each of them")
+    eventually(lambda: rows(stack, product) == everything, 60, describe="a row for each of them")
     assert values(stack, product) == {("duplicate-keys", "a"): 2.0, ("25-digits", "n"): 1.2345678901234568e24}
     assert {service: stack.pid(service) for service in pids} == pids
+    assert_presence_equals_its_replay(stack, product)
 
 
 def test_a_topic_that_nobody_may_publish_to_ends_the_connection_and_reaches_nothing(stack: Stack) -> None:
@@ -81,7 +85,9 @@ def test_a_topic_that_nobody_may_publish_to_ends_the_connection_and_reaches_noth
     publish(stack.mqtt_port, f"{product}/d", [(f"upload_data/{product}/d/t/m", b"1")])
     await_records(stack.kafka, names.DEVICE_TELEMETRY, 1, key=f"{product}/d".encode())
     everywhere = [*read_all(stack.kafka, names.DEVICE_TELEMETRY), *read_all(stack.kafka, names.dead_letters("ingest"))]
+    inside = base64.b64encode(product.encode())  # a payload that is no JSON, in records and in letters
     assert sum(product.encode() in (record.value or b"") for record in everywhere) == 1
+    assert not any(inside in (record.value or b"") for record in everywhere)
 
 
 def packet(topic: bytes, payload: bytes) -> bytes:
@@ -95,6 +101,11 @@ def sent(event: DataUploaded) -> bytes:
     """The device's own bytes in a record."""
     payload = bytes(event.payload)
     return payload if event.encoding == "json" else base64.b64decode(payload)
+
+
+def letters_of(stack: Stack, product: str) -> list[dict[str, Any]]:
+    found = [record.message for record in read_all(stack.kafka, names.dead_letters("ingest"))]
+    return [letter for letter in found if product in letter["origin"]]
 
 
 def rows(stack: Stack, product: str) -> int:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Self
 
 from devstack.kafka.jars import java
 from devstack.mosquitto.server import answers, find
@@ -27,10 +27,10 @@ START, FETCH = 90.0, 600.0
 
 
 class Broker:
-    """A broker on a port of its own. As a context manager: started, and ended at the end."""
+    """A broker on a port of its own, which keeps its sessions over a restart.
 
-    keeps_sessions: ClassVar[bool]
-    """Over its own restart."""
+    As a context manager: started, and ended at the end.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory, self.port = directory, free_port()
@@ -63,8 +63,6 @@ class Broker:
 
 
 class Mosquitto(Broker):
-    keeps_sessions = True
-
     def command(self) -> tuple[str, ...]:
         program = find()
         assert program is not None
@@ -77,8 +75,6 @@ class Mosquitto(Broker):
 
 
 class HiveMQ(Broker):
-    keeps_sessions = True
-
     def command(self) -> tuple[str, ...]:
         conf = self.directory / "conf"
         conf.mkdir(exist_ok=True)

@@ -168,7 +168,7 @@ async def test_a_broker_that_restarts_is_found_again(broker: Broker) -> None:
         await session.subscribed(connections=2)
         await say(broker, payloads(5, 10))
         await session.received(10)
-    assert taker.sessions == [False, broker.keeps_sessions]
+    assert taker.sessions == [False, True]
     assert taker.payloads == payloads(0, 10)
 
 
