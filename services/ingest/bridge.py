@@ -46,8 +46,8 @@ class Bridge:
         now, pump = time.monotonic(), self._pump
         if now - self._beat > self._patience:
             return Verdict(ok=False, reason="the event loop stands still")
-        moving = self._progress.observe(pump.in_flight, sum(pump.books.settled), now)
-        return Verdict(moving, "" if moving else f"{pump.in_flight} messages in flight, and none gets through")
+        moving = self._progress.observe(pump.waiting, sum(pump.books.settled), now)
+        return Verdict(moving, "" if moving else f"{pump.waiting} messages in flight, and none gets through")
 
     def ready(self) -> Verdict:
         if not self._client.subscribed:
@@ -121,4 +121,5 @@ class Bridge:
         while True:
             self._beat = time.monotonic()
             self._show()
+            self._pump.turn()  # an idle producer has errors and log lines to tell, too
             await asyncio.sleep(PUBLISH_EVERY)

@@ -98,7 +98,7 @@ class Observer:
             return self._closed(found, time, packet_id, now)
         return _other(text, topic, payload, packet_id, now)
 
-    def started(self, time: int, packet_id: int, now: int) -> Parsed:
+    def started(self, time: int, packet_id: int, now: int) -> tuple[Record, ...]:
         """Tells every partition that the connections from before ``time`` are gone."""
         return started((self.source,), self._partitions, time, packet_id, now)
 

@@ -6,6 +6,7 @@ Where a broker has a list of its clients, a source whose events may have been mi
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from libs.topics.codec import encode
@@ -35,6 +36,7 @@ class Standing:
         self._listed = listed
         self._speaking = frozenset[str]() if listed else frozenset(self.sources)
         self._owed = set[str]()
+        self._doubts = Counter[str]()
         self._starts: dict[str, int] = {}
         self._listings: dict[str, int] = {}
         self.missed()
@@ -42,7 +44,7 @@ class Standing:
     def missed(self) -> None:
         """Events of every source may be lost: a process that begins, or a session without its queue."""
         if self._listed:
-            self._owed.update(self.sources)
+            self._owe(*self.sources)
 
     def seen(self, uptimes: Mapping[str, int | None], now: int) -> None:
         """The broker's own word: running sources, with their uptimes in ms where it tells them.
@@ -55,7 +57,7 @@ class Standing:
             start = None if uptime is None else now - uptime
             before = self._starts.get(source)
             if source not in uptimes or (start is not None and before is not None and start > before + SLACK):
-                self._owed.add(source)
+                self._owe(source)
             if start is not None:
                 self._starts[source] = start
 
@@ -63,13 +65,23 @@ class Standing:
         """Sources to be listed: what is owed, and with ``every`` above 0 whose listing is as many ms old."""
         return tuple(source for source in self.sources if source in self._speaking and self._is_due(source, now, every))
 
-    def listed(self, source: str, now: int) -> None:
-        self._owed.discard(source)
+    def doubts(self, source: str) -> int:
+        """How often it was found that the source must be listed."""
+        return self._doubts[source]
+
+    def listed(self, source: str, now: int, doubts: int) -> None:
+        """``doubts``: from before the list was read; a doubt that came since is not settled by it."""
+        if doubts == self._doubts[source]:
+            self._owed.discard(source)
         self._listings[source] = now
 
     @property
     def renewable(self) -> tuple[str, ...]:
         return tuple(source for source in self.sources if source in self._speaking and source not in self._owed)
+
+    def _owe(self, *sources: str) -> None:
+        self._owed.update(sources)
+        self._doubts.update(sources)
 
     def _is_due(self, source: str, now: int, every: int) -> bool:
         return self._listed and (source in self._owed or 0 < every <= now - self._listings.get(source, now))

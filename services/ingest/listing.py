@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
@@ -10,18 +11,20 @@ from typing import TYPE_CHECKING, Final, Protocol
 import aiohttp
 import msgspec
 
+from libs.topics.messages.presence import ConnectionObserved
+
 from .sources import emqx_clients
 from .sources.common import MILLIS, Unfit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from libs.topics.messages.presence import ConnectionObserved
-
     from .settings import BrokerApiSettings
 
 ROWS: Final = 5_000
 """Clients in one answer at most; EMQX allows 10,000. A row has about 1.3 kB."""
+CHUNK: Final = 500
+"""Rows that are turned into messages at once."""
 MAX_BODY: Final = 64 * 1024 * 1024
 """Bytes of an answer at most."""
 TIMEOUT: Final = 30.0
@@ -85,9 +88,13 @@ class EmqxRoll:
                     else:
                         middle = emqx_clients.middle(page.data, low, high)
                         ranges += [(low, middle), (middle + 1, high)]
-        with _unlisted():
-            connects = [emqx_clients.observed(row, node, listing, now) for row in found]
-        return [connect for connect in connects if connect is not None]
+        connects = list[ConnectionObserved]()
+        for at in range(0, len(found), CHUNK):
+            await asyncio.sleep(0)  # others' turn
+            with _unlisted():
+                rows = [emqx_clients.observed(row, node, listing, now) for row in found[at : at + CHUNK]]
+            connects += [connect for connect in rows if connect is not None]
+        return connects
 
     def _question(self, node: str, low: int, high: int) -> dict[str, str]:
         return {

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
+    KafkaError,
     KafkaException,
     Message,
     TopicPartition,
@@ -32,6 +33,10 @@ Ends = dict[tuple[str, int], int]
 TIMEOUT = 10.0
 """Seconds for one request to Kafka."""
 BATCH = 5000
+OPENING: Final = "opening"
+"""In the metadata of a note: the broker lost the session, and what follows from that is not told yet."""
+STALLED: Final = 30.0
+"""Seconds without a record of a tail that is there, after which its reading is given up."""
 _TAIL = {
     "enable.auto.commit": False,
     "enable.partition.eof": False,
@@ -57,6 +62,8 @@ class Notes:
         self._admin = AdminClient(kafka)
         self._topics, self._limit, self._lock = tuple(topics), limit, threading.RLock()
         self._partitions: list[tuple[str, int]] = []
+        self.opening = False
+        """Whether the note that was read last is marked as `OPENING`."""
 
     def read(self) -> Ends | None:
         """Return the note, None when there is none yet. A partition that is not in it counts from its beginning."""
@@ -65,13 +72,15 @@ class Notes:
             asked = [TopicPartition(topic, number) for topic, number in self._partitions]
             found = self._consumer.committed(asked, timeout=TIMEOUT)
         _raise_first(found)
+        self.opening = any(at.metadata == OPENING for at in found)
         if all(at.offset < 0 for at in found):
             return None
         return {(at.topic, at.partition): max(0, at.offset) for at in found}
 
-    def write(self, ends: Ends) -> None:
-        """Move the note. One OffsetCommit request: all partitions or none."""
-        note = [TopicPartition(topic, number, offset) for (topic, number), offset in ends.items()]
+    def write(self, ends: Ends, *, opening: bool = False) -> None:
+        """Move the note, and mark it as `OPENING` or not. One OffsetCommit request: all partitions or none."""
+        mark = OPENING if opening else ""
+        note = [TopicPartition(topic, number, offset, mark) for (topic, number), offset in ends.items()]
         with self._lock:
             done = self._consumer.commit(offsets=note, asynchronous=False)
         _raise_first(done or [])
@@ -81,7 +90,10 @@ class Notes:
         return self._offsets(OffsetSpec.latest())
 
     def tail(self, quiet: float) -> Filter:
-        """Fingerprint all records from the note to the end, once the end has stood still for ``quiet`` s."""
+        """Fingerprint all records from the note to the end, once the end has stood still for ``quiet`` s.
+
+        Raises KafkaException, also where Kafka has no more to give for `STALLED` s.
+        """
         with self._lock:
             return self._tail(quiet)
 
@@ -119,9 +131,13 @@ class Notes:
         todo = self._bounded({at: (start, end) for at, (start, end) in ranges.items() if start < end})
         self._consumer.assign([TopicPartition(*at, start) for at, (start, _) in todo.items()])
         try:
-            left = {at: end for at, (_, end) in todo.items()}
+            left, read, moved = {at: end for at, (_, end) in todo.items()}, -1, began
             while left:
                 found.add(_values(self._consumer.consume(BATCH, 0.2)))
+                if found.size != read:
+                    read, moved = found.size, time.monotonic()
+                elif time.monotonic() - moved > STALLED:
+                    raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the tail cannot be read"))  # noqa: SLF001
                 for at in self._consumer.position([TopicPartition(*at) for at in left]):
                     if at.offset != OFFSET_BEGINNING and at.offset >= left[at.topic, at.partition]:
                         del left[at.topic, at.partition]

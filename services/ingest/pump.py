@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from mqtt5 import PublishPacket
 
     from .keeper import Keeper
-    from .model import Parsed
+    from .model import Record
     from .notes import Ends, Notes
     from .tenure import Tenure
     from .watch import Watch
@@ -65,7 +65,7 @@ class Pump:
         books: Books,
         *,
         tenure: Tenure,
-        started: Callable[[int, int, int], Parsed] | None,
+        started: Callable[[int, int, int], tuple[Record, ...]] | None,
         failed: Callable[[str], None],
         given_up: Callable[[], None],
         limits: Limits,
@@ -81,6 +81,8 @@ class Pump:
         self._barrier: tuple[int, asyncio.Future[None]] | None = None
         self._link: Link | None = None
         self._ends: Ends = {}  # before this connection began
+        self._note: Ends = {}  # as it was then
+        self._owes = False  # what a lost session means is not told yet
         self._leaving = False  # nothing more is taken
         self._filter = Filter()
         self._held: list[PublishPacket] = []
@@ -98,6 +100,11 @@ class Pump:
         return len(self._order) + len(self._orphans)
 
     @property
+    def waiting(self) -> int:
+        """`in_flight`, and what is held back until the tail is read."""
+        return self.in_flight + len(self._held)
+
+    @property
     def holds_back(self) -> bool:
         """Whether messages came, or may have come, that are not with the producer."""
         return self.state is State.LOADING or self._leaving or self._tenure.over()
@@ -111,25 +118,25 @@ class Pump:
             await asyncio.sleep(0.01)
         self.give_back()
         self._ends = ends = await self._ask(self._notes.ends)
-        if await self._ask(self._notes.read) is None:
+        note = await self._ask(self._notes.read)
+        if note is None:
             await self._ask(lambda: self._notes.write(ends))
+        self._note, self._owes = note or ends, self._owes or self._notes.opening
         self._refuse_if_over()
         self.noted = True
 
     async def opened(self, link: Link, *, session_present: bool) -> None:
         self._refuse_if_over()
-        if not session_present:  # nothing can come again, and what the source said in between is lost
-            ends = self._ends
-            await self._ask(lambda: self._notes.write(ends))
-            if self._started:
-                await self._begin_source(self._started)
+        self._owes |= not session_present
+        if self._owes:
+            await self._begin_anew(now_ms(), noted=session_present and self._notes.opening)
         self._link, self._filter = link, Filter()
         self.state = State.UNDECIDED if session_present else State.LIVE
         self.taken, self._acked, self._leaving = 0, 0, False
         self._reads.clear()
         self._spawn(self._keeper.keep(link, self))
         if self._watch:
-            self._spawn(self._watch.watch(link, self, session_present=session_present))
+            self._spawn(self._watch.watch(link, self))
 
     def receive(self, packets: list[PublishPacket]) -> None:
         if self._leaving:
@@ -302,16 +309,33 @@ class Pump:
             self._leaving = True
             self._given_up()
 
-    async def _begin_source(self, started: Callable[[int, int, int], Parsed]) -> None:
-        """The broker knows no session: it lost it, and what it said since. Its second may be the one before ours."""
-        now = now_ms()
-        entry = self._outlet.send(0, started((now // 1000 - 1) * 1000, 0, now), now)
+    async def _begin_anew(self, now: int, *, noted: bool) -> None:
+        """The broker lost the session: nothing can come again, and what the sources said in between is lost.
+
+        From CONNACK on it knows the next session, and will not say so a second time. So this is owed until all of it
+        is done, whatever breaks it off; for the next process, should this one be killed, the note says so. ``now``: of
+        the last CONNACK, since nothing is subscribed to before this is done. ``noted``: the note was moved already.
+        """
+        if self._watch:
+            self._watch.missed()
+        note, started = self._note if noted else self._ends, self._started
+        if not noted:
+            await self._ask(lambda: self._notes.write(note, opening=started is not None))
+        if started:
+            self._refuse_if_over()
+            await self._begin_source(started((now // 1000 - 1) * 1000, 0, now), now)  # its second may be the one before
+        if started or noted:
+            await self._ask(lambda: self._notes.write(note))
+        self._owes = False
+
+    async def _begin_source(self, records: tuple[Record, ...], now: int) -> None:
+        entry = self._outlet.send(0, records, now)
+        self.books.extra += len(records)
         while entry.left > 0:
             self._outlet.producer.poll(0)
             await asyncio.sleep(0.005)
         if entry.left < 0:
             raise Lost("Kafka did not take the start of the source")
-        self.books.extra += 1
 
     @staticmethod
     async def _ask(call: Callable[[], T]) -> T:

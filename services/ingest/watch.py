@@ -5,12 +5,16 @@ for the session when the PINGREQ arrived. A broker that holds messages back, bec
 would answer before them; hence the proof counts only if fewer than the window can have been unacknowledged then. What
 was taken by then is with the producer already, and its order is the inbox's. So a backlog gets no lease until it is
 drained.
+
+Listings run beside the renewals: a long one, or one that fails, costs no source its lease but those that it is owed to.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Final, Protocol
 
 from libs.runtime import logs
@@ -22,13 +26,13 @@ from .listing import Unlisted
 from .outlet import now_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable
 
     from libs.runtime.mqtt.session import Link
 
     from .books import Books
     from .leases import Standing
-    from .listing import Roll
+    from .listing import Roll, Sight
     from .model import Record
     from .outlet import Outlet
 
@@ -84,24 +88,33 @@ class Watch:
         self._outlet, self._books, self._standing, self._terms = outlet, books, standing, terms
         self._roll, self._clock = roll, clock
         self._renewal = Entry(0, Account.PRODUCED, 0)
+        self._settled = asyncio.Event()  # a listing that a lease waits for is complete
 
-    async def watch(self, link: Link, flow: Flow, *, session_present: bool) -> None:
+    def missed(self) -> None:
+        """Events of every source may be lost."""
+        self._standing.missed()
+
+    async def watch(self, link: Link, flow: Flow) -> None:
         """Until cancelled."""
-        if not session_present:
-            self._standing.missed()
         await asyncio.wait([link.suback])  # before it, what the sources say may not reach the session
-        while True:
-            began = self._clock()
-            if not await self._heard_all(link, flow):
-                await asyncio.sleep(LOOK_EVERY)
-                continue
-            try:
-                await self._list(flow)
-                self._renew(flow, began)
-            except Unlisted as error:
-                metrics.LISTINGS.labels("failed").inc()
-                log.warning("broker_not_listed", error=str(error))
-            await asyncio.sleep(self._terms.lease / 3)
+        listing: asyncio.Task[None] | None = None
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                began = self._clock()
+                if not await self._heard_all(link, flow):
+                    await asyncio.sleep(LOOK_EVERY)
+                    continue
+                self._settled.clear()
+                try:
+                    sight = await self._look()
+                except Unlisted as error:
+                    _failed(error)
+                else:
+                    self._renew(flow, began)
+                    if self._roll and sight and (listing is None or listing.done()):
+                        listing = tasks.create_task(self._list(flow, self._roll, sight))
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._settled.wait(), self._terms.lease / 3)
 
     async def _heard_all(self, link: Link, flow: Flow) -> bool:
         """Whether all that the sources had said when this was called is with the producer."""
@@ -119,35 +132,49 @@ class Watch:
             for source in sources:
                 metrics.LEASE_SECONDS.labels(source).set(now / 1000)
 
-    async def _list(self, flow: Flow) -> None:
-        """List what is due. Raises `Unlisted`; a listing that it breaks off has no end."""
+    async def _look(self) -> Sight | None:
+        """Ask the broker which sources run, if it has an answer. Raises `Unlisted`."""
         if self._roll is None:
-            return
-        sight, now = await self._roll.sight(), self._clock()
-        self._standing.seen(sight.uptimes, now)
-        for source in self._standing.due(now, int(self._terms.listing * 1000)):
-            await self._list_source(flow, self._roll, source, sight.time)
+            return None
+        sight = await self._roll.sight()
+        self._standing.seen(sight.uptimes, self._clock())
+        return sight
+
+    async def _list(self, flow: Flow, roll: Roll, sight: Sight) -> None:
+        """List what is due, each for itself. A listing that is broken off has no end."""
+        for source in self._standing.due(self._clock(), int(self._terms.listing * 1000)):
+            try:
+                await self._list_source(flow, roll, source, sight.time)
+            except Unlisted as error:
+                _failed(error)
 
     async def _list_source(self, flow: Flow, roll: Roll, source: str, time: int) -> None:
-        """All of the list is read before any of it is written, and all of it is in Kafka before its end is written."""
+        """All of the list is read before any of it is written, and all of it is in Kafka before its end is written.
+
+        Raises `Unlisted`.
+        """
         now, partitions = self._clock(), self._terms.partitions
-        listing = f"{self._terms.holder}-{now}"
+        listing, doubts = f"{self._terms.holder}-{now}", self._standing.doubts(source)
+        waited_for = source not in self._standing.renewable
         connections = await roll.connections(source, listing, now)
         await self._deliver(flow, leases.listed(source, listing, time, partitions, now))
-        await self._deliver(flow, [leases.connection(each) for each in connections])
+        await self._deliver(flow, map(leases.connection, connections))
         await self._deliver(flow, leases.ended(source, listing, time, partitions, self._clock()))
-        self._standing.listed(source, self._clock())
+        self._standing.listed(source, self._clock(), doubts)
+        if waited_for:
+            self._settled.set()
         metrics.LISTINGS.labels("complete").inc()
         log.info("source_listed", source=source, listing=listing, connections=len(connections))
 
-    async def _deliver(self, flow: Flow, records: Sequence[Record]) -> None:
+    async def _deliver(self, flow: Flow, records: Iterable[Record]) -> None:
         """Returns when Kafka has all of them. Raises `Unlisted` when it does not take one."""
-        entries = list[Entry]()
-        for at in range(0, len(records), CHUNK):
+        entries, coming = list[Entry](), iter(records)
+        while chunk := tuple(islice(coming, CHUNK)):
+            await asyncio.sleep(0)  # the session's turn
             await self._while(flow, lambda: len(self._outlet) > self._terms.window // 2)
             if flow.holds_back:
                 raise Unlisted("the session did not stay open for the whole listing")
-            entries.append(self._write(flow, tuple(records[at : at + CHUNK])))
+            entries.append(self._write(flow, chunk))
         await self._while(flow, lambda: any(entry.left > 0 for entry in entries))
         if any(entry.left < 0 for entry in entries):
             raise Unlisted("Kafka did not take all of the listing")
@@ -163,3 +190,8 @@ class Watch:
         self._books.extra += len(records)
         flow.turn()
         return entry
+
+
+def _failed(error: Unlisted) -> None:
+    metrics.LISTINGS.labels("failed").inc()
+    log.warning("broker_not_listed", error=str(error))

@@ -57,12 +57,12 @@ class Broker(Source, Protocol):
         """Its sources: itself, or each of its nodes."""
         ...
 
-    def started(self, time: int, packet_id: int, now: int) -> Parsed:
+    def started(self, time: int, packet_id: int, now: int) -> tuple[Record, ...]:
         """Tells every partition that the connections from before ``time`` are gone."""
         ...
 
 
-def started(sources: Iterable[str], partitions: int, time: int, packet_id: int, now: int) -> Parsed:
+def started(sources: Iterable[str], partitions: int, time: int, packet_id: int, now: int) -> tuple[Record, ...]:
     """The start of each source, in every partition of the inbox."""
     return tuple(
         Record(PRESENCE_INBOX, BROADCAST_KEY, encode(SourceStarted(source, time, packet_id, partition, now)), partition)

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from libs.topics.messages.presence import ConnectionObserved
-from services.ingest.model import Dropped, Parsed
+from services.ingest.model import Dropped, Parsed, Record
 
 from .common import (
     MAX_TEXT,
@@ -71,7 +71,7 @@ class Rmqtt:
     def __call__(self, topic: str, payload: bytes, packet_id: int, now: int) -> Parsed:
         return observe(lambda: _system(topic, payload, packet_id, now), topic, payload, packet_id, now)
 
-    def started(self, time: int, packet_id: int, now: int) -> Parsed:
+    def started(self, time: int, packet_id: int, now: int) -> tuple[Record, ...]:
         return started(self.names, self._partitions, time, packet_id, now)
 
 

@@ -49,11 +49,20 @@ class Parts:
     def __init__(self, refusal: Refused | None = None, patience: float = 60.0) -> None:
         self.kafka = Kafka()
         self.pump = SimpleNamespace(
-            books=Books(), in_flight=0, noted=True, give_back=lambda: self.kafka.calls.append("give back")
+            books=Books(),
+            in_flight=0,
+            waiting=0,
+            noted=True,
+            give_back=lambda: self.kafka.calls.append("give back"),
+            turn=self.turn,
         )
+        self.turns = 0
         self.client = Client(refusal)
         kafka: Any = self.kafka
         self.bridge = Bridge(kafka, cast("Any", self.pump), kafka, cast("Any", self.client), patience=patience)
+
+    def turn(self) -> None:
+        self.turns += 1
 
 
 @pytest.mark.parametrize(
@@ -79,6 +88,16 @@ async def test_a_kafka_beyond_repair_ends_with_70_and_leaves_nothing_open() -> N
     assert parts.kafka.calls == ["purge", "give back", "close"]
 
 
+async def test_an_idle_producer_is_polled() -> None:
+    parts = Parts()
+    run = asyncio.create_task(parts.bridge.run())
+    for _ in range(3):  # it begins, and so does what it begins
+        await asyncio.sleep(0)
+    assert parts.turns > 0
+    parts.bridge.end()
+    assert await asyncio.wait_for(run, 5) == 0
+
+
 async def test_a_kafka_that_is_away_for_now_ends_nothing() -> None:
     parts = Parts()
     run = asyncio.create_task(parts.bridge.run())
@@ -102,12 +121,12 @@ def test_it_is_ready_once_subscribed_with_a_note() -> None:
 def test_it_is_alive_while_messages_get_through_or_none_are_under_way() -> None:
     parts = Parts()
     parts.bridge._progress.patience = 0.0
-    parts.pump.in_flight = 5
+    parts.pump.waiting = 5
     assert parts.bridge.live()
     assert "none gets through" in parts.bridge.live().reason
     parts.pump.books.settled[Account.PRODUCED] += 1
     assert parts.bridge.live()
-    parts.pump.in_flight = 0
+    parts.pump.waiting = 0
     assert parts.bridge.live()
 
 

@@ -18,12 +18,16 @@ NOW = 1_795_260_069_500
 A, B = "emqx:a", "emqx:b"
 
 
+def complete(standing: Standing, source: str, now: int = NOW) -> None:
+    standing.listed(source, now, standing.doubts(source))
+
+
 def cluster() -> Standing:
     """Two nodes, both running and listed."""
     standing = Standing((A, B), listed=True)
     standing.seen({A: 1000, B: 1000}, NOW)
-    standing.listed(A, NOW)
-    standing.listed(B, NOW)
+    complete(standing, A)
+    complete(standing, B)
     return standing
 
 
@@ -39,7 +43,7 @@ def test_a_new_process_lists_every_running_node_before_it_renews_a_lease() -> No
     assert (standing.due(NOW, 0), standing.renewable) == ((), ())
     standing.seen({A: 1000}, NOW)
     assert (standing.due(NOW, 0), standing.renewable) == ((A,), ())
-    standing.listed(A, NOW)
+    complete(standing, A)
     assert (standing.due(NOW, 0), standing.renewable) == ((), (A,))
 
 
@@ -72,6 +76,17 @@ def test_an_answer_that_is_late_is_no_start(answers: list[tuple[int, int]]) -> N
     assert standing.renewable == (A, B)
 
 
+def test_a_node_that_begins_anew_while_it_is_listed_is_listed_again() -> None:
+    standing = Standing((A, B), listed=True)
+    standing.seen({A: 1000, B: 1000}, NOW)
+    doubts = standing.doubts(A)
+    standing.seen({A: 2000, B: 11_000}, NOW + 10_000)
+    standing.listed(A, NOW + 11_000, doubts)
+    assert standing.due(NOW + 11_000, 0) == (A, B)
+    complete(standing, A)
+    assert standing.renewable == (A,)
+
+
 def test_a_node_that_does_not_tell_its_uptime_is_trusted_to_run_on() -> None:
     standing = cluster()
     standing.seen({A: None, B: None}, NOW + 60_000)
@@ -89,7 +104,7 @@ def test_an_interval_makes_a_listing_due_that_is_not_owed() -> None:
     assert standing.due(NOW + 59_999, 60_000) == ()
     assert standing.due(NOW + 60_000, 60_000) == (A, B)
     assert standing.renewable == (A, B)
-    standing.listed(A, NOW + 60_000)
+    complete(standing, A, NOW + 60_000)
     assert standing.due(NOW + 60_001, 60_000) == (B,)
 
 

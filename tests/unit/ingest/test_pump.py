@@ -21,6 +21,10 @@ from tests.unit.ingest.world import BUSY, EVERYTHING, PARTITIONS, World
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    import pytest
+
+    from services.ingest.resume import Filter
+
 SOME = st.sampled_from([0, 0, 1, 3, 100])
 """How many: often none or all, since the interesting moments lie between "stored" and "acknowledged"."""
 ACTION = st.one_of(
@@ -159,6 +163,28 @@ def test_a_broker_without_the_session_is_a_start_of_the_source() -> None:
         world.broker.lose()
         await world.settle()
         assert len(broadcasts(world)) == 2 * PARTITIONS
+
+    story_of(story)
+
+
+def test_what_is_held_back_for_the_tail_counts_as_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(world: World) -> None:
+        for number in range(3):
+            world.broker.publish(f"upload_data/p/d/t/m{number}", b"{}")
+        await world.life.kill(arrived=0)
+        world.broker.lose()
+        await world.revive()
+        waiting = list[int]()
+        tail = world.life.notes.tail
+
+        def look(quiet: float) -> Filter:
+            waiting.append(world.life.pump.waiting)
+            return tail(quiet)
+
+        monkeypatch.setattr(world.life.notes, "tail", look)
+        await world.settle()
+        assert waiting == [3]
+        assert world.life.pump.waiting == 0
 
     story_of(story)
 

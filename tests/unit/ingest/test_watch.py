@@ -7,7 +7,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from confluent_kafka import KafkaError
+import pytest
+from confluent_kafka import KafkaError, KafkaException
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +21,7 @@ from services.ingest.watch import Terms, Watch
 from tests.support.mqtt_broker import publish
 from tests.support.virtual_time import in_virtual_time, pass_time
 from tests.unit.ingest.test_pump import ACTION, act, telemetry
+from tests.unit.ingest.test_source_start import BEFORE_CONNECT, lose_the_session
 from tests.unit.ingest.world import EVERYTHING, PARTITIONS, WINDOW, World
 
 if TYPE_CHECKING:
@@ -31,19 +33,22 @@ if TYPE_CHECKING:
 
 BEGIN = 1_795_260_069_500
 LEASE = 3.0
-NODE = "emqx:emqx@a"
+NODE, OTHER = "emqx:emqx@a", "emqx:emqx@b"
 
 
 def clock() -> int:
     return BEGIN + int(asyncio.get_running_loop().time() * 1000)
 
 
-def watching(roll: Roll | None = None, *, listing: float = 0.0) -> Callable[[Outlet, Books], Watch]:
-    source = "mosquitto:main" if roll is None else NODE
+def watching(
+    roll: Roll | None = None, *, listing: float = 0.0, sources: tuple[str, ...] = (NODE,)
+) -> Callable[[Outlet, Books], Watch]:
+    if roll is None:
+        sources = ("mosquitto:main",)
     terms = Terms(holder="me", partitions=PARTITIONS, lease=LEASE, listing=listing, window=WINDOW)
 
     def make(outlet: Outlet, books: Books) -> Watch:
-        return Watch(outlet, books, Standing((source,), listed=roll is not None), terms, roll, clock=clock)
+        return Watch(outlet, books, Standing(sources, listed=roll is not None), terms, roll, clock=clock)
 
     return make
 
@@ -224,13 +229,18 @@ class Listed:
         self.faults = 0
         self.uptime: int | None = None
         self.running = True
+        self.others: dict[str, asyncio.Event] = {}
+        """More nodes, whose listing takes until then, and fails."""
 
     async def sight(self) -> Sight:
         await asyncio.sleep(0)
-        return Sight(clock() - 5000, {NODE: self.uptime} if self.running else {})
+        return Sight(clock() - 5000, dict.fromkeys((NODE, *self.others), self.uptime) if self.running else {})
 
     async def connections(self, source: str, listing: str, now: int) -> list[ConnectionObserved]:
         await asyncio.sleep(0)
+        if source in self.others:
+            await self.others[source].wait()
+            raise Unlisted("list_too_long")
         if self.faults:
             self.faults -= 1
             raise Unlisted("status 500")
@@ -293,6 +303,17 @@ def test_a_connection_that_was_lost_with_its_queue_is_no_reason_to_list_and_a_lo
     story_of(story, Listed())
 
 
+def test_a_lost_session_is_listed_although_kafka_is_away_at_connack() -> None:
+    async def story(world: World) -> None:
+        await run_freely(world, LEASE)
+        await lose_the_session(world)
+        world.life.notes.faults = [*BEFORE_CONNECT, KafkaException("away")]
+        await run_freely(world, 2 * LEASE)
+        assert kinds(world).count("source_listed") == kinds(world).count("source_listing_ended") == 2
+
+    story_of(story, Listed())
+
+
 def test_a_node_that_stops_loses_its_lease_and_is_listed_when_it_is_back() -> None:
     roll = Listed()
 
@@ -308,6 +329,30 @@ def test_a_node_that_stops_loses_its_lease_and_is_listed_when_it_is_back() -> No
         assert [kind for kind in kinds(world) if kind != "source_started"] == [*LISTING, "lease_renewed"] * 2
 
     story_of(story, roll)
+
+
+@pytest.mark.parametrize(
+    ("sources", "slow"),
+    [((NODE, OTHER), False), ((OTHER, NODE), False), ((NODE, OTHER), True)],
+    ids=["fails", "fails before the other's turn", "takes long"],
+)
+def test_a_node_that_cannot_be_listed_costs_the_others_no_lease(sources: tuple[str, ...], slow: bool) -> None:
+    async def story() -> None:
+        roll = Listed()
+        roll.others[OTHER] = asyncio.Event()
+        if not slow:
+            roll.others[OTHER].set()
+        world = World(watching(roll, sources=sources))
+        await run_freely(world, 5 * LEASE)
+        found = renewals(world)
+        assert {message["source"] for message in found} == {NODE}
+        assert len(found) // PARTITIONS >= 12
+        roll.others[OTHER].set()
+        await run_freely(world, 5 * LEASE)
+        assert {message["source"] for message in renewals(world)} == {NODE}
+        assert {message["source"] for message in inbox(world, "source_listing_ended")} == {NODE}
+
+    in_virtual_time(story())
 
 
 def test_a_long_list_waits_for_kafka_and_has_no_end_until_it_is_taken() -> None:

@@ -54,6 +54,8 @@ class Kafka:
     def __init__(self) -> None:
         self.topics: dict[str, list[tuple[bytes | None, bytes, int]]] = {}
         self.note: Ends | None = None
+        self.opening = False
+        """The note's mark."""
         self.arrivals: list[bytes] = []
         """The values of all topics, in the order in which they were produced."""
 
@@ -121,15 +123,18 @@ class KafkaNotes:
 
     def __init__(self, kafka: Kafka) -> None:
         self._kafka = kafka
-        self.faults: list[Exception] = []
+        self.faults: list[Exception | None] = []
+        """What becomes of the next calls; None: it works."""
+        self.opening = False
 
     def read(self) -> Ends | None:
         self._fail()
+        self.opening = self._kafka.opening
         return self._kafka.note
 
-    def write(self, ends: Ends) -> None:
+    def write(self, ends: Ends, *, opening: bool = False) -> None:
         self._fail()
-        self._kafka.note = dict(ends)
+        self._kafka.note, self._kafka.opening = dict(ends), opening
 
     def ends(self) -> Ends:
         self._fail()
@@ -142,8 +147,8 @@ class KafkaNotes:
         return found
 
     def _fail(self) -> None:
-        if self.faults:
-            raise self.faults.pop(0)
+        if self.faults and (fault := self.faults.pop(0)):
+            raise fault
 
 
 class SessionBroker(Broker):
@@ -156,13 +161,16 @@ class SessionBroker(Broker):
         self.in_flight: dict[int, tuple[str, bytes]] = {}
         self.unhandled: deque[mqtt5.Packet] = deque()
         self.handles_all = False
+        self.subscribed = False
         self._packet_id = 0
         self._open = False
 
     def _answer(self, packet: mqtt5.Packet) -> None:
         if isinstance(packet, mqtt5.ConnectPacket):
             self._open = True
+            self.subscribed &= self.session_present
             super()._answer(packet)
+            self.session_present = True  # from CONNACK on, whatever becomes of the connection
             for packet_id, (topic, payload) in self.in_flight.items():
                 self.feed(publish(topic, payload, packet_id, duplicate=True))
             self.send()
@@ -185,11 +193,11 @@ class SessionBroker(Broker):
                 self.send()
             else:
                 if isinstance(packet, mqtt5.SubscribePacket):
-                    self.session_present = True
+                    self.subscribed = True
                 super()._answer(packet)
 
     def publish(self, topic: str, payload: bytes) -> None:
-        assert self.session_present, "nobody subscribed yet"
+        assert self.subscribed, "nobody subscribed yet"
         self.queue.append((topic, payload))
         self.send()
 
