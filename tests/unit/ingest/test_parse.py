@@ -319,6 +319,15 @@ def test_the_largest_dead_letter_fits_a_kafka_record() -> None:
     assert len(record.value) < 1_000_000
 
 
+@pytest.mark.parametrize(("topic", "whole"), [("\x01" * 65_535, False), ("\x01" * 21_845, True), ("é" * 32_767, True)])
+def test_a_topic_that_json_makes_too_long_is_cut_in_its_dead_letter(topic: str, whole: bool) -> None:
+    record = one(topic, b"\xff" * (512 * 1024 - len(topic.encode())))
+    assert len(record.value) < 1_000_000
+    origin = msgspec.json.decode(record.value)["origin"]
+    assert (origin == f"mqtt:{topic}") is whole
+    assert whole or origin.endswith("\x01 [43690 characters cut off]")
+
+
 def test_a_route_that_does_not_fill_its_message_is_refused_at_import() -> None:
     kind = ROUTES[0].kind
     with pytest.raises(TypeError, match="does not fill"):
