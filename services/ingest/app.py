@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from confluent_kafka import KafkaError, Producer
 
 from libs.runtime import logs
-from libs.runtime.kafka import DURABLE, KEYED, client_config
+from libs.runtime.kafka import DURABLE, KEYED, QUIET, client_config
 from libs.runtime.main import EXIT_CONFIG
 from libs.runtime.mqtt.client import Client
 from libs.runtime.mqtt.options import options
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from libs.runtime.mqtt.options import Options
 
-    from .model import Parsed
+    from .model import Record
     from .settings import IngestSettings
     from .sources.common import Broker, Source
 
@@ -74,9 +74,14 @@ def broker(settings: IngestSettings) -> Broker:
             return Rmqtt(settings.nodes, partitions)
 
 
+def roll_of(settings: IngestSettings) -> EmqxRoll | None:
+    """The broker's list of its clients, where it has one. Raises OSError where a file for TLS is missing or not PEM."""
+    return EmqxRoll(settings.broker_api) if settings.broker_api.url else None
+
+
 def watch(settings: IngestSettings, holder: str, source: Broker, outlet: Outlet, books: Books) -> Watch | None:
     """Who renews the leases; None where nobody can: of a cluster only its REST interface knows which nodes run."""
-    roll = EmqxRoll(settings.broker_api) if settings.broker_api.url else None
+    roll = roll_of(settings)
     if roll is None and settings.broker != "mosquitto":
         return None
     terms = Terms(
@@ -89,7 +94,7 @@ def watch(settings: IngestSettings, holder: str, source: Broker, outlet: Outlet,
     return Watch(outlet, books, Standing(source.names, listed=roll is not None), terms, roll)
 
 
-def start_of(settings: IngestSettings, source: Broker) -> Callable[[int, int, int], Parsed] | None:
+def start_of(settings: IngestSettings, source: Broker) -> Callable[[int, int, int], tuple[Record, ...]] | None:
     """What a session without its queue tells: nothing where the broker's list will tell who is still connected."""
     return None if settings.broker_api.url else source.started
 
@@ -129,7 +134,7 @@ def build(settings: IngestSettings, shard: int, session: Options, tenure: Tenure
     )
     books, limits = Books(str(shard)), Limits(window=settings.window, stop=settings.stop)
     source, *more = sources(settings)
-    notes = Notes(client_config(kafka), f"note-{session.client_id}", OUTPUTS, settings.tail_limit)
+    notes = Notes(client_config(kafka, **QUIET), f"note-{session.client_id}", OUTPUTS, settings.tail_limit)
     outlet = Outlet(producer, Parser(source, settings.max_payload, *more), Activity(settings.activity * 1000), books)
     pump = Pump(
         outlet,
@@ -165,7 +170,8 @@ def sessions(settings: IngestSettings) -> list[Options]:
 
 
 def compose(settings: IngestSettings) -> Replica:
-    """The whole process. Raises OSError as `sessions` does."""
+    """The whole process. Raises OSError as `sessions` and `roll_of` do."""
+    roll_of(settings)  # a file that is missing must be found now, not when the first shard comes here
     tenure, all_sessions, takeover = Tenure(), sessions(settings), settings.takeover
     member_ = member(client_config(settings.kafka), settings.client_id, settings.instance_id, takeover)
     holder = settings.instance_id or f"{socket.gethostname()}:{os.getpid()}"
@@ -183,7 +189,7 @@ def start(settings: IngestSettings) -> int:
     try:
         replica = compose(settings)
     except OSError as error:
-        log.critical("mqtt_tls_files", error=str(error))
+        log.critical("tls_files", error=str(error))
         return EXIT_CONFIG
     ops = Ops(settings.ops, replica.live, replica.ready)
     ops.start()

@@ -79,6 +79,7 @@ class Group:
         self._held: Shards = frozenset()
         self._proofs, self._next = 0, 0.0
         self._asked: tuple[int, float] | None = None
+        self._refusal = ""
         self.joined = False
         """Whether the group has a place for this replica, be it without a shard."""
         self.beat = time.monotonic()
@@ -165,9 +166,12 @@ class Group:
             return  # of an assignment that is no more
         (_, asked), self._asked = self._asked, None
         if found := error or next((at.error for at in partitions if at.error), None):
-            log.info("proof_refused", error=str(found))
+            if str(found) != self._refusal:  # it may be refused five times a second, for as long as the group changes
+                self._refusal = str(found)
+                log.info("proof_refused", error=self._refusal)
             self._next = time.monotonic() + RETRY
             return
+        self._refusal = ""
         self._next = asked + min(LONGEST_PROOF, self._takeover * tenure.PROOF)
         self._tenure.until = asked + self._takeover * tenure.HELD
         self._ear.tell(Proved(self._held))
@@ -187,21 +191,26 @@ class Group:
         self._change(self._held - shards)
         released: Future[None] = Future()
         self._ear.tell(Revoked(shards), released)
-        until = time.monotonic() + REBALANCE
-        while not wait([released], POLL).done:
-            if time.monotonic() > until:
-                raise TimeoutError("a shard's session does not end")
-            if self._held and time.monotonic() >= self._next:  # the shards that stay go on meanwhile
-                self._prove(consumer, at_once=True)
+        self._wait(consumer, released)
 
-    def _lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         shards = frozenset(at.partition for at in partitions)
         self.joined = False
         self._tenure.until = -math.inf
         self._change(frozenset())
         released: Future[None] = Future()
         self._ear.tell(Lost(shards), released)
-        released.result(REBALANCE)
+        self._wait(consumer, released)
+
+    def _wait(self, consumer: Consumer, released: Future[None]) -> None:
+        """Until the sessions of shards that go have ended. Raises TimeoutError."""
+        until = time.monotonic() + REBALANCE
+        while not wait([released], POLL).done:
+            self.beat = time.monotonic()
+            if self.beat > until:
+                raise TimeoutError("a shard's session does not end")
+            if self._held and self.beat >= self._next:  # the shards that stay go on meanwhile
+                self._prove(consumer, at_once=True)
 
     def _change(self, held: Shards) -> None:
         """Answers to proofs of before do not count, and a proof is due."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from libs.runtime.kafka import QUIET
 from libs.runtime.settings import SettingsError, load
 from libs.topics import catalog, names
-from services.ingest import letters
+from services.ingest import app, letters
 from services.ingest.activity import Activity
-from services.ingest.app import OUTPUTS, broker, sessions, start_of, watch
+from services.ingest.app import OUTPUTS, broker, build, compose, sessions, start_of, watch
 from services.ingest.books import Books
 from services.ingest.connections import LOG_TOPICS
 from services.ingest.outlet import Outlet
@@ -20,9 +21,12 @@ from services.ingest.routes import ROUTES
 from services.ingest.settings import IngestSettings
 from services.ingest.shards import FILTERS
 from services.ingest.sources.relay import Relay
+from services.ingest.tenure import Tenure
 from tests.support.filters import covers
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from confluent_kafka import Producer
 
 BROKERS: tuple[tuple[dict[str, str], tuple[str, ...]], ...] = (
@@ -107,6 +111,28 @@ def test_leases_are_renewed_where_somebody_knows_and_a_list_takes_the_place_of_a
     outlet = Outlet(cast("Producer", SimpleNamespace(produce=None)), Parser(source, 1000), Activity(), Books())
     assert (watch(settings, "me", source, outlet, Books()) is not None) is watched
     assert (start_of(settings, source) is not None) is starts
+
+
+def test_a_missing_file_of_the_brokers_rest_interface_refuses_the_start(tmp_path: Path) -> None:
+    told = BROKERS[1][0] | {
+        "FLEETLOG_BROKER_API_URL": "https://emqx:18083",
+        "FLEETLOG_BROKER_API_TLS_CA_FILE": str(tmp_path / "missing.pem"),
+    }
+    with pytest.raises(FileNotFoundError):
+        compose(load(IngestSettings, told))
+
+
+def test_a_client_of_kafka_that_is_never_polled_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = list[dict[str, Any]]()
+
+    def notes(kafka: dict[str, Any], *_: object) -> Any:
+        told.append(kafka)
+
+    monkeypatch.setattr(app, "Notes", notes)
+    monkeypatch.setattr(app, "Producer", lambda _: SimpleNamespace(produce=None))
+    settings = load(IngestSettings, {})
+    build(settings, 0, sessions(settings)[0], Tenure())
+    assert QUIET.items() <= told[0].items()
 
 
 def test_each_shard_is_a_session_with_a_name_of_its_own() -> None:

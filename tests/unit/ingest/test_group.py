@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import Future
+from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from structlog.testing import capture_logs
 
 from libs.topics.names import INGEST_SHARDS
 from services.ingest import tenure
 from services.ingest.assignment import Assigned, Event, Lost, Proved, Revoked
 from services.ingest.group import Group, member
 from services.ingest.tenure import Tenure
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
 
 TAKEOVER = 10.0
 
@@ -89,6 +89,28 @@ def test_one_proof_is_under_way_at_a_time_and_the_next_is_not_asked_at_once() ->
     member_.answer(0)
     member_.turn()
     assert len(member_.consumer.commits) == 1
+
+
+def test_a_proof_that_is_refused_again_and_again_is_told_once() -> None:
+    member_ = Member()
+    member_.group._assigned(member_.consumer, partitions(0))
+    codes = [KafkaError.REBALANCE_IN_PROGRESS] * 3 + [KafkaError.ILLEGAL_GENERATION]
+    with capture_logs() as told:
+        for number, code in enumerate(codes):
+            member_.group._next = 0.0
+            member_.turn()
+            member_.answer(number, KafkaError(code))
+    assert [line["event"] for line in told] == ["proof_refused"] * 2
+
+
+def test_whoever_waits_for_a_sessions_end_is_alive() -> None:
+    member_ = Member()
+    member_.group._held = frozenset({0})
+    member_.group.beat = 0.0
+    released: Future[None] = Future()
+    threading.Timer(0.15, released.set_result, (None,)).start()
+    member_.group._wait(member_.consumer, released)
+    assert member_.group.beat > 0.0
 
 
 def test_a_refused_proof_extends_nothing() -> None:
