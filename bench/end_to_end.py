@@ -1,8 +1,9 @@
-"""How long it takes from a device's send until its row is there to be queried, through the whole hub at a steady rate.
+"""How long it takes from when a device's message is due until its row can be queried, through the whole hub.
 
-device → mosquitto → ingest → Kafka → timeseries → ClickHouse. A query asks every `PROBE` seconds how far each partition
-has come in the last of the tables that an event goes to; an event counts as queryable when the first such query that
-shows it has answered. So what is reported is never less than the truth, and up to `PROBE` and a query more.
+device → mosquitto → ingest → Kafka → timeseries → ClickHouse, at a steady rate. A query asks every `PROBE` seconds how
+far each partition has come in the last of the tables that an event goes to; an event counts as queryable when the first
+such query that shows it has answered, and as lost when none has. So what is reported is never less than the truth, and
+up to `PROBE` and a query more.
 """
 
 from __future__ import annotations
@@ -71,10 +72,11 @@ class Probes(threading.Thread):
                 offsets.append(offset)
                 moments.append(now)
 
-    def moment(self, partition: int, offset: int) -> float:
-        """When a record was first seen, in seconds since 1970. Raises LookupError where it never was."""
-        offsets, moments = self.seen[partition]
-        return moments[bisect.bisect_left(offsets, offset)]
+    def moment(self, partition: int, offset: int) -> float | None:
+        """When a record was first seen, in seconds since 1970; None where it never was."""
+        offsets, moments = self.seen.get(partition, ([], []))
+        at = bisect.bisect_left(offsets, offset)
+        return moments[at] if at < len(offsets) else None
 
 
 def message(number: int, now: int) -> tuple[str, bytes]:
@@ -107,19 +109,20 @@ def run(quick: bool) -> dict[str, Any]:
             others = foreign.cores()
             stored = _stored(client)
     events = [(msgspec.json.decode(payload, type=Event), partition, offset) for partition, offset, payload in stored]
-    delays = sorted(
-        1000 * probes.moment(partition, offset) - event.sent / 1000
+    seen = [
+        (event, moment)
         for event, partition, offset in events
-        if event.n >= RATE * warm_up
-    )
-    different = len({event.n for event, _, _ in events})
+        if (moment := probes.moment(partition, offset)) is not None
+    ]
+    delays = sorted(1000 * moment - event.sent / 1000 for event, moment in seen if event.n >= RATE * warm_up)
+    different = len({event.n for event, _ in seen})
     return {
         "rate": round(rate),
         "p50_ms": round(percentile(delays, 0.5)),
         "p99_ms": round(percentile(delays, 0.99)),
         "max_ms": round(delays[-1]),
         "lost": count - different,
-        "duplicated": len(events) - different,
+        "duplicated": len(seen) - different,
         "foreign_cpus": round(others, 2),
         "probe_ms": round(1000 * PROBE),
         "messages": count,
@@ -127,11 +130,9 @@ def run(quick: bool) -> dict[str, Any]:
 
 
 def _await_rows(client: Client, count: int) -> None:
-    """Wait for the last of the tables to have a row of each event. Raises TimeoutError."""
+    """Wait for the last of the tables to have a row of each event. What is not there at the deadline counts as lost."""
     deadline, pause = time.monotonic() + TIMEOUT, threading.Event()
-    while (found := client.query("SELECT count() FROM metric_strings").result_rows[0][0]) < count:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{found} of {count} events are in ClickHouse")
+    while client.query("SELECT count() FROM metric_strings").result_rows[0][0] < count and time.monotonic() < deadline:
         pause.wait(PROBE)
 
 

@@ -75,7 +75,9 @@ class Load(threading.Thread):
                 if self._pause:
                     pause.wait(self._pause)
             if waiting or sent > self.acknowledged:
-                unread += connection.recv(65_536)
+                if not (data := connection.recv(65_536)):
+                    raise ConnectionError("closed by the broker")
+                unread += data
                 waiting = self._read(unread) and waiting
 
     def _packets(self, sent: int) -> Iterable[bytes]:
