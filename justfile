@@ -17,6 +17,10 @@ demo *args: programs
 # all checks and all tests, as CI runs them
 test: check unit integration
 
+# the tests of faults in full length: ClickHouse away for 10 minutes, inserts of 10 s, Kafka away for a minute
+faults-long *args: programs
+    @LONG_FAULTS=1 .venv/bin/pytest tests/e2e/faults tests/integration/timeseries/test_clickhouse_faults.py "$@"
+
 # start everything and leave it running; prints the URLs (options: --foreground)
 up *args: programs
     @{{ python }} -m devstack up "$@"

@@ -27,6 +27,7 @@ SLOW_SECONDS = 10.0 if LONG else 0.8
 DOWN_SECONDS = 600.0 if LONG else 1.0
 """After the partitions have been paused."""
 PATIENCE = 120.0
+pytestmark = pytest.mark.timeout(DOWN_SECONDS + 6 * PATIENCE)
 TOPIC = "device.telemetry"
 COUNT = 6_000
 """Events: ten times the buffer below, so that it stays full while a few slow blocks pass."""
