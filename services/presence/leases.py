@@ -27,7 +27,7 @@ DEAF = 24 * 60 * 60 * 1000
 """Milliseconds for which a gap is remembered: longer than any lease runs."""
 
 GAPS = 32
-"""Gaps that are remembered, the newest of them."""
+"""Gaps that are remembered, the newest of them. A lease that ran through more of them lapses the earlier for it."""
 
 
 def tick(sources: Sources, event: TimePassed) -> Sources:
@@ -48,13 +48,20 @@ def renew(sources: Sources, event: LeaseRenewed) -> Sources:
     lease, known = Lease(event.expires_at, event.ingested_at), sources.leases.get(event.source)
     if known is not None and lease <= known:
         return sources
-    return _judged(replace(sources, leases={**sources.leases, event.source: lease}))
+    doubts = {source: at for source, at in sources.doubts.items() if source != event.source}
+    return _judged(replace(sources, leases={**sources.leases, event.source: lease}, doubts=doubts))
 
 
 def _judged(sources: Sources) -> Sources:
-    """Say of which sources nobody knows now."""
-    doubts = {}
+    """Say of which sources nobody knows now.
+
+    A lapse stands until a newer lease: no later gap extends what had lapsed before it, and those that had extended it
+    may be forgotten by now.
+    """
+    doubts = dict(sources.doubts)
     for source, lease in sources.leases.items():
+        if source in doubts:
+            continue
         end = end_of(lease, sources.gaps)
         if end < sources.now:
             doubts[source] = end

@@ -58,12 +58,12 @@ def state(device: Device, carried_by: Opened | None) -> SessionState:
 def session(device: Device) -> Session:
     """Online since the oldest of the channels that are open and not in doubt, else offline since the last one ended.
 
-    Unknown since the last of the sources lapsed that had vouched for the device; where none had, as every channel was
-    opened after its source's lapse, since the oldest of them was.
+    Unknown since the last moment at which it is known to have been connected, or when that ended: the newest among the
+    lapses of the sources, the connects in doubt, and the ends of channels.
     """
     found = opened(device)
     if not found:
-        return Session("offline", _offline_since(device))
+        return Session("offline", _last_end(device))
     channels = tuple(
         [
             OpenChannel(client_id, one.id, one.opened_at, one.source, one.client_ip, one.protocol, one.keepalive)
@@ -76,8 +76,9 @@ def session(device: Device) -> Session:
     vouched = [one.opened_at for _, one in found if one.source not in lapsed]
     if vouched:
         return Session("online", vouched[0], channels)
-    ends = [lapsed[one.source] for _, one in found if one.opened_at < lapsed[one.source]]
-    return Session("unknown", max(ends, default=channels[0].opened_at), channels)
+    moments = [max(one.opened_at, lapsed[one.source]) for _, one in found]
+    ended = _last_end(device)
+    return Session("unknown", max(moments if ended is None else [*moments, ended]), channels)
 
 
 def doubted(device: Device, doubts: Mapping[str, Millis]) -> Device:
@@ -89,7 +90,7 @@ def doubted(device: Device, doubts: Mapping[str, Millis]) -> Device:
     return device if found == device.doubts else replace(device, doubts=found)
 
 
-def _offline_since(device: Device) -> Millis | None:
+def _last_end(device: Device) -> Millis | None:
     since = device.ended_at
     for client in device.clients:
         end = client.newest.end if client.newest is not None else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from libs.topics.messages.hub import LeaseRenewed
 from libs.topics.messages.presence import ConnectionObserved, PresenceChanged
 
-from .session import end_of, opened, state
+from .session import end_of, opened, session, state
 
 if TYPE_CHECKING:
     from libs.runtime.lane.model import At
@@ -35,7 +35,8 @@ def transition(
     since = shown.session.since
     story = _connect(event, after, was, now)
     if story is not None:
-        since = story[2] if since is None else min(since, story[2])  # in doubt from its beginning, if it is
+        if shown.session.state == "unknown" and was is None:  # of the time up to a lapse nothing else is told
+            since = _first_doubt(story[2], before)
     else:
         assert was is not None, "without a connect something must have changed for the channel that carried the session"
         story = _doubt(event, before, after, was, now) if was in opened(after) else _end(after, was)
@@ -56,6 +57,12 @@ def transition(
         observed_at=at.timestamp,
         since=since,
     )
+
+
+def _first_doubt(connected: Millis, before: Device) -> Millis:
+    """From when on a device that was offline is in doubt: its connect, even if the source's lease ran on after it."""
+    ended = session(before).since
+    return connected if ended is None else max(connected, ended)
 
 
 def _connect(event: Message, after: Device, was: Opened | None, now: Opened | None) -> Story | None:

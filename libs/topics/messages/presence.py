@@ -142,7 +142,7 @@ class Session(msgspec.Struct, frozen=True):
     state: SessionState
     """``unknown``: there are open channels, and nobody watches any of their sources."""
     since: Millis | None
-    """When the state began; None for a device that was never connected."""
+    """When the state began; ``unknown``: the last moment of which something is known. None: never connected."""
     channels: tuple[OpenChannel, ...] = ()
     """All that are open as far as is known, oldest first."""
 

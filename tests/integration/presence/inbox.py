@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from contextlib import closing
+from contextlib import closing, contextmanager
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,16 +18,18 @@ from libs.runtime.settings import KafkaSettings
 from libs.topics import catalog, names
 from libs.topics.codec import Decoder, encode
 from libs.topics.identity import BROADCAST_KEY, device_key
-from libs.topics.messages.presence import PresenceDocument
+from libs.topics.messages.presence import ConnectionObserved, PresenceDocument
 from services.presence import app
 from services.presence.settings import PresenceSettings
 from services.presence.step import Broadcast, Event
+from tests.support.names import unique
 from tests.support.polling import eventually
 from tests.support.presence.hub import Hub
+from tests.support.presence.world import T0
 from tests.support.records import Record, read_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from libs.runtime.lane.rows import Codec
 
@@ -64,24 +67,50 @@ class Inbox:
     def flush(self) -> None:
         assert self._producer.flush(30) == 0
 
-    def write_slowly(self, events: Iterable[Event], per_second: int) -> threading.Thread:
-        """Write in the background, at a steady rate; join the thread to know the end."""
-        batches: list[list[Event]] = [[]]
-        for event in events:
-            if len(batches[-1]) == per_second // 50:
-                batches.append([])
-            batches[-1].append(event)
-        tick = threading.Event()
+    @contextmanager
+    def load(self, events: Sequence[Event], per_second: int) -> Iterator[threading.Thread]:
+        """Write in the background at a steady rate: the events, then others until the block ends, whenever it does.
+
+        All of ``events`` are written when the block is left, unless it fails.
+        """
+        wanted, over, failed = iter(events), threading.Event(), threading.Event()
+        others = reconnects(unique("load"))
 
         def run() -> None:
-            for batch in batches:
-                self.write(batch)
-                tick.wait(0.02)
+            while not failed.is_set():
+                batch = list(islice(wanted, per_second // 50))
+                if not batch and over.is_set():
+                    break
+                self.write(batch or islice(others, per_second // 50))
+                failed.wait(0.02)
             self.flush()
 
         thread = threading.Thread(target=run)
         thread.start()
-        return thread
+        try:
+            yield thread
+        except BaseException:
+            failed.set()
+            raise
+        finally:
+            over.set()
+            thread.join()
+
+
+def reconnects(product: str) -> Iterator[Event]:
+    """200 devices that connect anew for ever: each event is a transition."""
+    for number in count():
+        device, channel = f"d{number % 200}", f"{product}-{number}"
+        yield ConnectionObserved(
+            product, device, "c1", channel, "connect", T0 + number, product, number % 1000, ingested_at=T0 + number
+        )
+
+
+def await_work(bootstrap: str, load: threading.Thread) -> None:
+    """Return while presence publishes what comes of a load that is under way."""
+    seen = written(bootstrap, names.PRESENCE_TRANSITIONS)
+    eventually(lambda: written(bootstrap, names.PRESENCE_TRANSITIONS) > seen + 500, describe="presence at work")
+    assert load.is_alive(), "the load has ended"
 
 
 def written(bootstrap: str, topic: str) -> int:

@@ -15,11 +15,11 @@ from libs.topics.messages.hub import TimePassed
 from tests.integration.presence.inbox import (
     Inbox,
     await_folded,
+    await_work,
     current,
     published,
     replayed,
     unlike_the_replay,
-    written,
 )
 from tests.integration.presence.owner import ask, owner
 from tests.support.names import unique
@@ -28,6 +28,8 @@ from tests.support.presence.world import Broker, World
 from tests.support.records import await_records
 
 if TYPE_CHECKING:
+    import threading
+
     from devstack.stack import Stack
     from services.presence.step import Event
 
@@ -200,23 +202,20 @@ def watch(world: World, broker: Broker, chance: random.Random) -> None:
             world.renew(broker, 10_000)
 
 
-def kill_at_work(stack: Stack) -> None:
+def kill_at_work(stack: Stack, load: threading.Thread) -> None:
     """Wait until presence publishes, kill it, wait until it was started again."""
-    seen, before = written(stack.kafka, names.PRESENCE_TRANSITIONS), stack.restarts("presence")
-    eventually(lambda: written(stack.kafka, names.PRESENCE_TRANSITIONS) > seen + 500, describe="presence at work")
+    before = stack.restarts("presence")
+    await_work(stack.kafka, load)
     stack.kill("presence", signal.SIGKILL)
     eventually(lambda: stack.restarts("presence") > before, describe="presence started again")
 
 
 def test_killed_three_times_under_load_presence_is_exact(stack: Stack, inbox: Inbox) -> None:
     world, events = lived(unique("presence"), seed=7, steps=24_000)
-    third = -(-len(events) // 3)
-    for first in range(0, len(events), third):
-        writing = inbox.write_slowly(events[first : first + third], per_second=1200)
-        kill_at_work(stack)
-        assert writing.is_alive(), "the load ended before the kill"
-        writing.join()
-        stack.wait_ready()
+    with inbox.load(events, per_second=1200) as load:
+        for _ in range(3):
+            kill_at_work(stack, load)
+            stack.wait_ready()
 
     def is_true() -> bool:
         return current(stack.kafka, world.product) == world.truth()

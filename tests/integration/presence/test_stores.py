@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.lane.owners import overlaps, shared
 from tests.integration.lane.process import Worker
-from tests.integration.presence.inbox import Inbox, await_folded, current, unlike_the_replay
+from tests.integration.presence.inbox import Inbox, await_folded, await_work, current, unlike_the_replay
 from tests.integration.presence.test_presence import lived
 from tests.support.names import unique
 from tests.support.polling import eventually
@@ -56,17 +56,17 @@ def test_presence_is_exact_with_its_rows_in_either_store(
         eventually(lambda: shared(*workers, tables=TABLES, partitions=brokers.partitions), 60, describe="owners")
 
     world, events = lived(unique("presence"), seed=11, steps=5000)
-    writing = Inbox(brokers.kafka, brokers.partitions).write_slowly(events, per_second=800)
-    killed = start("a", lane_store=store, lane_instance_id="a")
-    settle(killed)
-    killed.kill()
-    first = start("a", lane_store=store, lane_instance_id="a")
-    settle(first)
-    second = start("b", lane_store=store)
-    settle(first, second)
-    assert second.stop() == 0
-    settle(first)
-    writing.join()
+    with Inbox(brokers.kafka, brokers.partitions).load(events, per_second=800) as load:
+        killed = start("a", lane_store=store, lane_instance_id="a")
+        settle(killed)
+        await_work(brokers.kafka, load)
+        killed.kill()
+        first = start("a", lane_store=store, lane_instance_id="a")
+        settle(first)
+        second = start("b", lane_store=store)
+        settle(first, second)
+        assert second.stop() == 0
+        settle(first)
     await_folded(brokers.kafka, brokers.partitions, 60)
     assert first.stop() == 0
     assert overlaps([killed, first, second]) == []

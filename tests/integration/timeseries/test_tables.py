@@ -13,12 +13,13 @@ from libs.runtime.clickhouse import connect, migrate
 from libs.runtime.settings import ClickHouseSettings
 from services.timeseries.tables import PRESENCE_TRANSITIONS, RAW_EVENTS, TABLES, TIME, Columns, Table
 from tests.support.names import unique
+from tests.support.polling import eventually
 from tests.support.presence.hub import Hub
 from tests.support.presence.observations import observed, renewed, tick
 from tests.support.presence.world import T0
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from clickhouse_connect.driver.client import Client
 
@@ -143,7 +144,8 @@ def test_the_past_is_told_as_it_is_known_now(client: Client) -> None:
         observed("tcpclean", 25, "lost", client="c2"),
     ):
         hub.apply(event)
-    assert states(client, hub, product, base) == {
+    store(client, hub, product, base)
+    assert states(client, product, (-1, 0, 7, 29, 31, 90)) == {
         -1: None,
         0: ("online", "stays"),
         7: ("online", "lost"),
@@ -153,7 +155,8 @@ def test_the_past_is_told_as_it_is_known_now(client: Client) -> None:
     }
     for event in (observed("tcpclean", 40, "stays"), observed("connect", 50, "new"), renewed(105, 120)):
         hub.apply(event)
-    assert states(client, hub, product, base) == {
+    store(client, hub, product, base)
+    assert states(client, product, (-1, 0, 7, 29, 31, 90)) == {
         -1: None,
         0: ("online", "stays"),
         7: ("online", "lost"),
@@ -163,8 +166,48 @@ def test_the_past_is_told_as_it_is_known_now(client: Client) -> None:
     }
 
 
-def states(client: Client, hub: Hub, product: str, base: int) -> dict[int, tuple[str, str] | None]:
-    """Store what a hub said under another product and time, and ask for some seconds."""
+def test_doubt_leaves_a_time_as_it_was_at_which_another_channel_was_open(client: Client) -> None:
+    """Source a lapses at 30 s for good; by source b the device is online from 50 to 60 s."""
+    product, hub = unique("p"), Hub()
+    for event in (
+        observed("connect", 0, "ch1", source="a"),
+        renewed(20, 30, source="a"),
+        tick(28),
+        tick(32),
+        observed("connect", 50, "ch2", client="c2", source="b"),
+        observed("tcpclean", 60, "ch2", client="c2", source="b"),
+    ):
+        hub.apply(event)
+    store(client, hub, product, millis(NOW))
+    assert states(client, product, (29, 31, 55, 61)) == {
+        29: ("online", "ch1"),
+        31: ("unknown", "ch1"),
+        55: ("online", "ch2"),
+        61: ("unknown", "ch1"),
+    }
+
+
+def test_a_topic_that_was_made_anew_goes_on_where_the_old_one_ended(client: Client) -> None:
+    """Its offsets begin at 0 again."""
+    product = unique("p")
+
+    def insert_one(second: int, new: str, offset: int) -> None:
+        at = millis(NOW + timedelta(seconds=second))
+        row = {"product_id": product, "device_id": "d1", "at": at, "new": new, "channel_id": new, "offset": offset}
+        insert(client, PRESENCE_TRANSITIONS, [row])
+
+    def a_millisecond_is_over() -> bool:
+        found = client.query("SELECT max(stored_at) < now64(3) FROM presence_transitions").result_rows
+        return bool(found[0][0])
+
+    insert_one(0, "unknown", 1000)
+    eventually(a_millisecond_is_over)
+    insert_one(10, "online", 0)
+    assert states(client, product, (9, 10)) == {9: ("unknown", "unknown"), 10: ("online", "online")}
+
+
+def store(client: Client, hub: Hub, product: str, base: int) -> None:
+    """Store what a hub said under another product and time."""
     moved = [
         {
             **{name: getattr(one, name) or "" for name in ("old", "new", "cause", "channel_id", "previous_channel_id")},
@@ -177,4 +220,8 @@ def states(client: Client, hub: Hub, product: str, base: int) -> dict[int, tuple
         for offset, one in enumerate(hub.transitions)
     ]
     insert(client, PRESENCE_TRANSITIONS, moved)
-    return {second: at(client, product, NOW + timedelta(seconds=second)).get("d1") for second in (-1, 0, 7, 29, 31, 90)}
+
+
+def states(client: Client, product: str, seconds: Sequence[int]) -> dict[int, tuple[str, str] | None]:
+    """State and channel of the one device at some seconds."""
+    return {second: at(client, product, NOW + timedelta(seconds=second)).get("d1") for second in seconds}

@@ -263,11 +263,11 @@ class World:
         )
         ended = [connection.ended_at for connection in mine if connection.ended_at is not None]
         watched = [one for one in opened if one.source not in lapsed]
-        vouched = [lapsed[one.source] for one in opened if one.source in lapsed and one.opened_at < lapsed[one.source]]
         if watched:
             shown = Session("online", watched[0].opened_at, channels)
         elif opened:
-            shown = Session("unknown", max(vouched, default=opened[0].opened_at), channels)
+            heard = [*ended, *(one.opened_at for one in opened), *(lapsed[one.source] for one in opened)]
+            shown = Session("unknown", max(heard), channels)
         else:
             shown = Session("offline", max(ended, default=None), channels)
         return PresenceDocument(self.product, device, shown, self.traffic.get(device), 0, self._last_probe(device))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,6 +76,25 @@ def test_gaps_are_forgotten_after_a_day_and_are_bounded() -> None:
     assert sources.gaps == ((T0 + 10_000, T0 + 10_000 + 24 * 3_600_000),)
     sources, _ = after(*(tick(10 * n) for n in range(100)))
     assert sources.gaps == tuple((T0 + 10_000 * n, T0 + 10_000 * (n + 1)) for n in range(99 - leases.GAPS, 99))
+
+
+@pytest.mark.parametrize(("limit", "value"), [("DEAF", 20_000), ("GAPS", 1)])
+def test_a_lapse_stands_though_the_gap_is_forgotten_that_had_put_it_off(
+    monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    monkeypatch.setattr(leases, limit, value)
+    until_lapsed: list[Event] = [renewed(0, 5), tick(4), tick(10), tick(12)]
+    later: list[TimePassed] = [*(tick(12 + 4 * n) for n in range(1, 6)), tick(40)]
+    sources, swept = after(*until_lapsed, *later)
+    assert (T0 + 4000, T0 + 10_000) not in sources.gaps
+    assert sources.doubts == {SOURCE: T0 + 11_000}
+    assert swept[4:] == [Due(one.at) for one in later], "nothing is new about the source"
+
+
+def test_a_newer_lease_ends_the_doubt_or_moves_it() -> None:
+    lapsed: list[Event] = [renewed(0, 5), renewed(0, 6, source="other"), tick(4), tick(8)]
+    assert after(*lapsed, renewed(6, 7))[0].doubts == {SOURCE: T0 + 7000, "other": T0 + 6000}
+    assert after(*lapsed, renewed(6, 8))[0].doubts == {"other": T0 + 6000}
 
 
 MOMENTS = st.lists(st.integers(0, 60_000), max_size=12, unique=True).map(sorted)

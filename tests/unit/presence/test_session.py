@@ -75,7 +75,8 @@ def test_an_open_channel_has_no_end() -> None:
         end_of(device(observed("connect", 0, "ch1")), "c1")
 
 
-def test_unknown_while_all_open_channels_are_in_doubt_each_for_its_own_time() -> None:
+def test_unknown_while_all_open_channels_are_in_doubt_since_the_last_that_is_known() -> None:
+    """Which is the connect of ch3, after the end of its source's lease."""
     row = device(
         observed("connect", 0, "ch1", source="a"),
         observed("connect", 1, "ch2", client="c2", source="b"),
@@ -85,8 +86,57 @@ def test_unknown_while_all_open_channels_are_in_doubt_each_for_its_own_time() ->
         tick(10),
     )
     shown = session(row)
-    assert (shown.state, shown.since) == ("unknown", T0 + 7000)
+    assert (shown.state, shown.since) == ("unknown", T0 + 9000)
     assert (row.doubts, state(row, carrier(row))) == ((("a", T0 + 7000), ("b", T0 + 5000)), "unknown")
+
+
+def test_unknown_since_the_end_of_a_channel_that_had_vouched_after_the_lapse() -> None:
+    hub = Hub()
+    for event in (
+        observed("connect", 0, "ch1", source="a"),
+        renewed(1, 30, source="a"),
+        tick(29),
+        tick(31),
+        observed("connect", 50, "ch2", client="c2", source="b"),
+        observed("tcpclean", 60, "ch2", client="c2", source="b"),
+    ):
+        hub.apply(event)
+    assert (session(hub.rows[KEY]).state, session(hub.rows[KEY]).since) == ("unknown", T0 + 60_000)
+    told = [(one.new, one.since) for one in hub.transitions]
+    seconds = [("online", 0), ("unknown", 30), ("online", 50), ("unknown", 60)]
+    assert told == [(state, T0 + 1000 * second) for state, second in seconds]
+
+
+def test_a_connect_in_doubt_leaves_the_time_before_it_as_it_was() -> None:
+    """The client was online by a watched channel until it connected anew."""
+    hub = Hub()
+    for event in (
+        observed("connect", 0, "ch1", client="c1", source="a"),
+        renewed(1, 30, source="a"),
+        tick(29),
+        tick(31),
+        observed("connect", 50, "ch2", client="c2", source="b"),
+        observed("connect", 60, "ch3", client="c2", source="a"),
+    ):
+        hub.apply(event)
+    last = hub.transitions[-1]
+    assert (last.cause, last.new, last.since) == ("taken_over", "unknown", T0 + 60_000)
+    assert session(hub.rows[KEY]).since == T0 + 60_000
+
+
+def test_a_late_connect_in_doubt_does_not_cover_the_time_of_a_channel_that_has_ended() -> None:
+    hub = Hub()
+    for event in (
+        renewed(1, 30, source="a"),
+        tick(29),
+        tick(31),
+        observed("connect", 10, "ch2", client="c2", source="b"),
+        observed("tcpclean", 25, "ch2", client="c2", source="b"),
+        observed("connect", 20, "ch1", client="c1", source="a"),
+    ):
+        hub.apply(event)
+    last = hub.transitions[-1]
+    assert (last.cause, last.new, last.since) == ("connected", "unknown", T0 + 25_000)
 
 
 def test_a_row_notes_no_doubt_that_is_not_its_own() -> None:
