@@ -1,9 +1,9 @@
 """What a worker says about itself on ``hub.owners``.
 
-Unlike any other record that is not delivered, an announcement does not end the process: it is a state and no event. No
-row depends on it, the reads themselves refuse what is not owned, and a newer announcement says all that an older one
-did. So it is repeated, as it is then, until Kafka takes it; otherwise all idle workers would end at once whenever
-Kafka is away for longer than a delivery may take.
+Unlike an output or a row that is not delivered, an announcement does not end the process: it is a state and no event.
+No row depends on it, the reads themselves refuse what is not owned, and a newer announcement says all that an older one
+did. So it is repeated, as it is then, until Kafka takes it; otherwise all idle workers would end at once whenever Kafka
+is away for longer than a delivery may take.
 """
 
 from __future__ import annotations

@@ -25,9 +25,9 @@ from mode.utils.queues import FlowControlEvent
 
 from libs.runtime.kafka import QUIET, client_config, faust_config
 from libs.topics.identity import is_name
-from libs.topics.names import HUB_OWNERS
+from libs.topics.names import API_REPLIES, HUB_OWNERS
 
-from . import checks
+from . import answers, checks
 from .consumer import SliceConsumer
 from .fail import EXIT_CONFIG, die
 from .health import Health
@@ -195,6 +195,8 @@ class LaneApp(faust.App):
             found += checks.problems(lane, self.conf.topic_partitions, counts, policy)
         if self.serving.needed and HUB_OWNERS not in counts:
             found.append(f"topic {HUB_OWNERS}, on which owners of rows are announced, does not exist")
+        if (replies := counts.get(API_REPLIES, answers.PARTITIONS)) < answers.PARTITIONS:
+            found.append(f"topic {API_REPLIES} has {replies} partitions, steps answer to {answers.PARTITIONS}")
         return found
 
     async def identify(self, lane: Lane) -> None:

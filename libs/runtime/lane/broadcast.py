@@ -74,9 +74,10 @@ def _fold(work: Work, lane: Lane, record: Record, event: Any) -> list[bytes] | N
     try:
         found = lane.fold_shared(lane.reference(part), event, _at(lane, part, record))
         folded = found if isinstance(found, Folded) else Folded(*found)
-        size = len(lane.codec.encode((folded.state, folded.targets)))
-        if size > lane.max_shared:
-            raise RowTooLarge(size, lane.max_shared)  # noqa: TRY301 - refused like what the fold raises
+        encoded = lane.codec.encode((folded.state, folded.targets))
+        if len(encoded) > lane.max_shared:
+            raise RowTooLarge(len(encoded), lane.max_shared)  # noqa: TRY301 - refused like what the fold raises
+        lane.codec.decision(encoded)  # what no recovery could read is refused now
         decided = cells.decided(lane, part, folded.cells)
     except Exception as error:  # noqa: BLE001 - dead-lettered
         work.refuse(record, record.key, error)

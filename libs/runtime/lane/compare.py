@@ -1,13 +1,16 @@
 """What a lane left behind, held against the replay of its inbox: rows and logs byte for byte.
 
 A crash makes a lane say again what it had said, with the same bytes, and never out of order for a key. So a log equals
-its replay when, of each key, the messages without repetitions are the same in the same order. Rows equal it when they
-encode to the same bytes, the recorded offset included; only revisions depend on what the workers went through.
+its replay when, of each key, the messages without repetitions are the same in the same order, a repetition goes on from
+where it began, and the last message is the same, which is what a compacted topic keeps. Rows equal it when they encode
+to the same bytes, the recorded offset included; only revisions depend on what the workers went through.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections import defaultdict
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -22,9 +25,6 @@ if TYPE_CHECKING:
     from .part import Record
     from .replay import Replayed
     from .rows import Cell
-
-Said: TypeAlias = dict[bytes | None, dict[str | bytes, bytes]]
-"""By key: messages by identity, in order."""
 
 
 class _Identified(msgspec.Struct):
@@ -103,33 +103,54 @@ def _same_shared(replayed: Replayed, live: SharedRow[object] | None, wanted: Sha
 def _log(
     topic: str, outputs: Sequence[Output], records: Iterable[Record], only: Callable[[bytes | None], bool]
 ) -> Iterator[str]:
-    wanted: Said = {}
-    found: Said = {}
+    wanted: defaultdict[bytes | None, _Said] = defaultdict(_Said)
+    found: defaultdict[bytes | None, _Said] = defaultdict(_Said)
     for key, value in ((output[1], output[2]) for output in outputs):
-        if only(key) and not _add(wanted, key, value):
+        if only(key) and not wanted[key].add(value):
             yield f"the replay says two things to {topic} under {identity(value)!r}"
     for record in records:
-        if only(record.key) and not _add(found, record.key, record.value or b""):
+        if only(record.key) and not found[record.key].add(record.value or b""):
             yield f"{topic} has two contents under {identity(record.value or b'')!r}"
     for key in wanted.keys() | found.keys():
-        yield from _key_differences(topic, key, wanted.get(key, {}), found.get(key, {}))
+        yield from _key_differences(topic, key, wanted[key], found[key])
 
 
-def _add(said: Said, key: bytes | None, value: bytes) -> bool:
-    """Add a message, unless it is a repetition; False: one of this identity was another."""
-    return said.setdefault(key, {}).setdefault(identity(value), value) == value
+class _Said:
+    """What was said under one key."""
+
+    def __init__(self) -> None:
+        self.messages: dict[str | bytes, bytes] = {}  # by identity, without repetitions
+        self.order: list[str | bytes] = []  # with them
+
+    def add(self, value: bytes) -> bool:
+        """Add a message; False: one of this identity was another."""
+        name = identity(value)
+        self.order.append(name)
+        return self.messages.setdefault(name, value) == value
+
+    def goes_back_and_on(self) -> bool:
+        """Tell that whatever was repeated went on from there, one message after the other.
+
+        Only where all have ids: other messages may be alike without being the same.
+        """
+        place = {name: number for number, name in enumerate(self.messages)}
+        steps = pairwise(place[name] for name in self.order)
+        return not all(isinstance(name, str) for name in place) or all(new <= old + 1 for old, new in steps)
 
 
-def _key_differences(
-    topic: str, key: bytes | None, wanted: dict[str | bytes, bytes], found: dict[str | bytes, bytes]
-) -> Iterator[str]:
-    for each in wanted.keys() - found.keys():
-        yield f"{topic} lacks {wanted[each]!r} of {key!r}"
-    for each in found.keys() - wanted.keys():
-        yield f"{topic} has {found[each]!r} of {key!r}, which no replay says"
-    for each in wanted.keys() & found.keys():
-        if wanted[each] != found[each]:
-            yield f"{topic} has {found[each]!r} of {key!r}, replayed it is {wanted[each]!r}"
+def _key_differences(topic: str, key: bytes | None, wanted: _Said, found: _Said) -> Iterator[str]:
+    said, there = wanted.messages, found.messages
+    for each in said.keys() - there.keys():
+        yield f"{topic} lacks {said[each]!r} of {key!r}"
+    for each in there.keys() - said.keys():
+        yield f"{topic} has {there[each]!r} of {key!r}, which no replay says"
+    for each in said.keys() & there.keys():
+        if said[each] != there[each]:
+            yield f"{topic} has {there[each]!r} of {key!r}, replayed it is {said[each]!r}"
     one_partition = key is not None and key[:1] > b"\0"  # reserved keys are in all, and nobody orders these
-    if one_partition and wanted.keys() == found.keys() and list(wanted) != list(found):
+    if not one_partition or said.keys() != there.keys():
+        return
+    if list(said) != list(there) or not found.goes_back_and_on():
         yield f"{topic} has the messages of {key!r} in another order than the replay"
+    elif wanted.order[-1] != found.order[-1]:
+        yield f"{topic} ends with {there[found.order[-1]]!r} of {key!r}, the replay with {said[wanted.order[-1]]!r}"

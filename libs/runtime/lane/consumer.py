@@ -50,6 +50,7 @@ class SliceConsumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self.ranges = Ranges()
         self._continuity = Continuity()
+        self._holes: list[tuple[TP, int, int]] = []  # passed over, not looked into: from an offset to the next one
         self.cycles = 0  # completed fetches: everything handed out before was applied or delivered
 
     # -- fetch
@@ -63,6 +64,7 @@ class SliceConsumer(driver.Consumer):
 
     async def _slices(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109 - passed on
         await self._room()
+        await self._tell_lost()
         assignment = self.assignment()
         self._continuity.begin(assignment)
         await self._seek_again(assignment)
@@ -110,7 +112,37 @@ class SliceConsumer(driver.Consumer):
         wanted = self._wanted_next(tp)
         if wanted is None or records[-1].offset < wanted:
             return False
-        return self._continuity.follows(tp, records[0].offset, wanted, sparse=tp.topic not in self.app.inboxes)
+        inbox, first = tp.topic in self.app.inboxes, records[0].offset
+        follows = self._continuity.follows(tp, first, wanted, sparse=not inbox)
+        if follows and inbox and first > wanted:
+            self._holes.append((tp, wanted, first))
+        return follows
+
+    async def _tell_lost(self) -> None:
+        """Look into holes that were passed over: what lies before the log's beginning was deleted before it was folded.
+
+        Other holes are a transaction's markers.
+        """
+        while self._holes:
+            tp, wanted, first = self._holes[0]
+            try:
+                beginnings = await self.earliest_offsets(tp)
+            except SEEK_ERRORS as error:
+                log.warning("cannot ask for the beginning of %s-%d: %r", tp.topic, tp.partition, error)
+                return
+            self._holes.pop(0)
+            lost = min(beginnings[tp], first) - wanted
+            if lost > 0:
+                log.error(
+                    "LOST: records %d to %d of %s-%d were deleted before they were folded: its retention is too short",
+                    wanted,
+                    wanted + lost - 1,
+                    tp.topic,
+                    tp.partition,
+                )
+                for lane in self.app.lanes.values():
+                    if lane.inbox == tp.topic:
+                        lane.counters.lost += lost
 
     async def _seek_again(self, assignment: set[TP]) -> None:
         """Seek back where something was fetched and not taken."""
@@ -136,7 +168,7 @@ class SliceConsumer(driver.Consumer):
         for fetched_tp, records in fetched.items():
             tp = ensure_TP(fetched_tp)
             if active is None or tp in active or tp in self._buffered_partitions:
-                self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+                self.app.monitor.track_tp_end_offset(tp, self.known_highwater(tp))
                 yield tp, records
 
     def _slice(self, tp: TP, records: list[Record], generation: int) -> SliceMessage:
@@ -232,7 +264,7 @@ class SliceConsumer(driver.Consumer):
         """Return a partition's end as of its last fetch; 0: not known."""
         try:
             return self.highwater(TP(*tp)) or 0
-        except AssertionError:  # a rebalance is under way in the consumer's thread
+        except (AssertionError, AttributeError):  # a rebalance in the consumer's thread takes the assignment away
             return 0
 
     # -- commit

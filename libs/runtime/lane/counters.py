@@ -24,6 +24,7 @@ class Counters(msgspec.Struct):
     purged: int = 0
     ticks: int = 0
     ticks_lost: int = 0
+    lost: int = 0
 
 
 MEANINGS = {
@@ -39,6 +40,7 @@ MEANINGS = {
     "purged": "tombstones of deleted rows dropped from the table",
     "ticks": "ticks written into the inbox by this worker",
     "ticks_lost": "ticks that Kafka did not take; the next one stands for them",
+    "lost": "records of the inbox that retention deleted before they were folded",
 }
 
 

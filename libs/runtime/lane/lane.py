@@ -15,8 +15,8 @@ from .fail import EXIT_CONFIG, die, log
 from .index import Index
 from .model import Shared
 from .passage import passage
-from .pipeline import Batch, Pipeline
-from .rows import SHARED_KEY, Codec, Dead, Row, SharedRow
+from .pipeline import Batch, Pipeline, weight
+from .rows import SHARED_KEY, Codec, Dead, Row, SharedRow, is_dead
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -174,6 +174,7 @@ class Lane:
         batch = Batch(event, work.part, work.revision, changed)
         for (topic, partition), messages in work.outputs.items():
             counters.outputs += len(messages)
+            batch.size += weight(messages)
             producer.send(topic, messages, batch.outputs, partition)
         self.pipeline.put(batch)
         producer.poll()
@@ -245,7 +246,7 @@ class Lane:
             graves.popleft()
             part.load([key])
             row = part.rows.get(key)
-            if isinstance(row, bytes):
+            if isinstance(row, bytes) and is_dead(row):  # one that lives again may be a cell, which is no row to thaw
                 row = part.rows[key] = self.codec.thaw(row)
             if isinstance(row, Dead) and row.revision == dead.revision:
                 changed.append({"key": key, "value": None})

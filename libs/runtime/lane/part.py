@@ -115,6 +115,9 @@ class Part:
             self.rows[SHARED_KEY] = changed[0]["value"]
         self.offset = offset
 
+    def complete(self, at: int) -> None:
+        """Take note that recovery has brought everything that the changelog had ``at`` (Unix milliseconds)."""
+
     def _forget(self, key: bytes, revision: int) -> None:
         row = self.rows.get(key)
         if row is not None and is_dead(row) and revision_of(row) <= revision:
@@ -140,10 +143,10 @@ class Part:
         if highest:
             self.revision = max(self.revision, revision_of(highest))
         self.built, self.shared, self._building = False, None, None
-        self.store(fresh, records[-1].offset)
+        self.store(fresh, records[-1].offset, records[-1].timestamp)
 
-    def store(self, fresh: dict[bytes, bytes | None], offset: int) -> None:
-        """Keep applied frames; None deletes."""
+    def store(self, fresh: dict[bytes, bytes | None], offset: int, at: int) -> None:  # noqa: ARG002 - for rows on disk
+        """Keep applied frames; None deletes. ``at``: when the changelog ended there."""
         self.rows.update(fresh)
         for key in [key for key, value in fresh.items() if value is None]:
             del self.rows[key]

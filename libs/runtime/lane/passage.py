@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .broadcast import broadcast
+from .producer import HEAVY
 from .work import Work
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def passage(lane: Lane, part: Part, event: Any, records: Sequence[Record]) -> It
         if n < end:
             yield from broadcast(lane, part, generation, records[n])
             n += 1
+        elif lane.pipeline.size > HEAVY:
+            yield
 
 
 def _name_inbox(lane: Lane, part: Part, work: Work) -> None:

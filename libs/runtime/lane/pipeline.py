@@ -18,30 +18,43 @@ from typing import TYPE_CHECKING, Any
 from .producer import Deliveries, LaneProducer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .part import Change, Part
 
 
 class Batch:
-    """One slice's deliveries. ``event`` is acknowledged with it; None: more of the same event follows."""
+    """One slice's deliveries. ``event`` is acknowledged with it; None: more of the same event follows.
 
-    __slots__ = ("changed", "changelog", "event", "outputs", "part", "purge", "revision")
+    ``size``: bytes of its values, outputs and rows.
+    """
+
+    __slots__ = ("changed", "changelog", "event", "outputs", "part", "purge", "revision", "size")
 
     def __init__(
         self, event: Any | None, part: Part, revision: int, changed: list[Change], *, purge: bool = False
     ) -> None:
         self.event, self.part, self.revision, self.changed, self.purge = event, part, revision, changed, purge
         self.outputs, self.changelog = Deliveries(), Deliveries()
+        self.size = 0 if purge else weight(changed)
+
+
+def weight(messages: Sequence[Change]) -> int:
+    """Count the bytes of the messages' values."""
+    return sum([len(message["value"]) for message in messages])  # a list: a third faster than a generator
 
 
 class Pipeline:
     def __init__(self, changelog: str) -> None:
         self.changelog = changelog
+        self.size = 0  # bytes of what is in flight
         self._sending: deque[Batch] = deque()
         self._logging: deque[Batch] = deque()
 
     def put(self, batch: Batch) -> None:
         """Take a batch whose outputs were handed to the producer."""
         self._sending.append(batch)
+        self.size += batch.size
 
     def __len__(self) -> int:
         return len(self._sending) + len(self._logging)
@@ -58,6 +71,7 @@ class Pipeline:
             batch = logging.popleft()
             last = batch.changelog.last
             batch.part.settle(batch.changed, None if last is None else last.offset(), batch.revision, purge=batch.purge)
+            self.size -= batch.size
             if batch.event is not None:
                 batch.event.ack()
         return bool(sending or logging)

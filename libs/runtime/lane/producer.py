@@ -30,6 +30,13 @@ MAX_MESSAGE = 2 * 1024 * 1024
 QUEUE = 1_000_000
 """Records that librdkafka may hold; `LaneProducer.room` keeps to half of it."""
 
+QUEUE_KB = 1_048_576
+"""And KiB of them."""
+
+HEAVY = 64 * 1024 * 1024
+"""Bytes of a worker's outputs and rows in flight beyond which nothing more is folded. The rest of the queue is for what
+is folded at once: a chunk of `passage.CHUNK` events, or a slice of a sweep."""
+
 DEFAULTS: Mapping[str, Any] = {
     "enable.idempotence": True,
     "acks": "all",
@@ -38,7 +45,7 @@ DEFAULTS: Mapping[str, Any] = {
     "batch.size": 262_144,
     "message.max.bytes": MAX_MESSAGE,
     "queue.buffering.max.messages": QUEUE,
-    "queue.buffering.max.kbytes": 1_048_576,
+    "queue.buffering.max.kbytes": QUEUE_KB,
 }
 
 
@@ -96,10 +103,17 @@ class LaneProducer(Service):
         return any(in_flight)
 
     async def room(self, limit: int = QUEUE // 2) -> None:
-        """Wait until at most ``limit`` records are queued."""
-        while len(self.client) > limit:
+        """Wait until at most ``limit`` records are queued, and not more than `HEAVY` bytes are in flight."""
+        while len(self.client) > limit or self.heavy():
             self.poll()
             await asyncio.sleep(0.001)
+
+    def heavy(self) -> bool:
+        """Tell that enough bytes are in flight."""
+        size = 0
+        for lane in self.app.lanes.values():
+            size += lane.pipeline.size
+        return size > HEAVY
 
     async def drain(self) -> None:
         """Wait until nothing is in flight."""

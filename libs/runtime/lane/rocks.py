@@ -1,10 +1,18 @@
-"""The rows of one partition on disk, with a bounded cache in memory."""
+"""The rows of one partition on disk, with a bounded cache in memory.
+
+A directory stays when its partition goes to another worker, and recovery goes on where it ended when the partition
+comes back. Kafka tells of a deletion for ``delete.retention.ms`` only; so what is stored bears the time up to which it
+is whole, and is dropped when deletions since then may be gone.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, Final
 
 import rocksdict
+
+from libs.topics.topic import ROWS
 
 from .part import Change, Part
 from .rows import is_dead
@@ -15,9 +23,25 @@ if TYPE_CHECKING:
     from .index import Index
     from .rows import Stored
 
+MAX_AGE: Final = int(ROWS["delete.retention.ms"]) // 2
+"""Milliseconds after which stored rows are not recovered from; the other half is for the recovery, and for clocks."""
+
+
+def now() -> int:
+    """Return Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def outdated(db: Any, meta_key: bytes, at: int) -> bool:
+    """Tell that deletions may be missing in what is stored. ``at``: now, in Unix milliseconds."""
+    stored = db.get(meta_key)
+    if stored is None:  # fresh; or written by a version that stored it elsewhere
+        return any(True for _ in db.keys())  # noqa: SIM118 - a database is no dict
+    return abs(at - int(stored.split()[2])) > MAX_AGE
+
 
 class RocksPart(Part):
-    """Rows as frames in rocksdict; changelog offset and revision are written in one batch with them."""
+    """Rows as frames in rocksdict; changelog offset, revision and time are written in one batch with them."""
 
     loads = True
 
@@ -27,8 +51,7 @@ class RocksPart(Part):
         self.db, self.meta_key, self.cache = db, meta_key, cache
         stored = db.get(meta_key)
         if stored is not None:
-            offset, revision = stored.split()
-            self.offset, self.revision = int(offset), int(revision)
+            self.offset, self.revision, _ = map(int, stored.split())
 
     def load(self, keys: Iterable[bytes]) -> None:
         rows = self.rows
@@ -56,7 +79,7 @@ class RocksPart(Part):
     def settle(self, changed: Sequence[Change], offset: int | None, revision: int, *, purge: bool) -> None:
         if offset is None:
             return
-        self._write(((change["key"], change["value"]) for change in changed), offset)
+        self._write(((change["key"], change["value"]) for change in changed), offset, now())
         rows = self.rows
         if purge:
             for change in changed:
@@ -72,17 +95,21 @@ class RocksPart(Part):
             if row is not None and (isinstance(row, bytes) or row.revision <= revision):
                 del rows[key]
 
-    def store(self, fresh: dict[bytes, bytes | None], offset: int) -> None:
-        self._write(fresh.items(), offset)
+    def complete(self, at: int) -> None:
+        if self.offset is not None:
+            self._write((), self.offset, at)
+
+    def store(self, fresh: dict[bytes, bytes | None], offset: int, at: int) -> None:
+        self._write(fresh.items(), offset, at)
         self.rows.clear()  # recovery runs with nothing in flight
 
-    def _write(self, changes: Iterable[tuple[bytes, bytes | None]], offset: int) -> None:
+    def _write(self, changes: Iterable[tuple[bytes, bytes | None]], offset: int, at: int) -> None:
         batch = rocksdict.WriteBatch(raw_mode=True)
         for key, value in changes:
             if value is None:
                 batch.delete(key)
             else:
                 batch.put(key, value)
-        batch.put(self.meta_key, b"%d %d" % (offset, self.revision))
+        batch.put(self.meta_key, b"%d %d %d" % (offset, self.revision, at))
         self.db.write(batch)
         self.offset = offset

@@ -101,6 +101,7 @@ class Codec:
         self._live: Callable[[memoryview], Row] = msgspec.msgpack.Decoder(row_type).decode
         self._dead: Callable[[memoryview], Row] = msgspec.msgpack.Decoder(Dead).decode
         self._shared: Callable[[memoryview], SharedRow[Any]] = msgspec.msgpack.Decoder(SharedRow[shared_type]).decode
+        self.decision: Callable[[bytes], Any] = msgspec.msgpack.Decoder(tuple[shared_type, Targets | None]).decode
         self._cell: Callable[[memoryview], Cell[Any]] = msgspec.msgpack.Decoder(Cell[cell_type]).decode
         self.cell_state: Callable[[msgspec.Raw], Any] = msgspec.msgpack.Decoder(cell_type | None).decode
         self.encode: Callable[[Any], bytes] = msgspec.msgpack.Encoder().encode

@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import faust
 from faust.stores import memory, rocksdb
 
+from .fail import die, log
 from .part import Part
-from .rocks import RocksPart
+from .rocks import RocksPart, now, outdated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,13 +67,23 @@ class PartStore:
         await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)  # type: ignore[misc] # a mixin
 
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:  # noqa: ARG002 - Faust passes it
-        """Actives are complete: derive what is derived before the first event."""
+        """Actives are complete: derive what is derived before the first event.
+
+        Whatever goes wrong here ends the process: Faust waits for this call and never asks how it ended.
+        """
         lane: Lane = self.table.lane
-        parts = [self.part(tp.partition) for tp in active_tps]
+        try:
+            await self._complete(lane, [self.part(tp.partition) for tp in active_tps])
+        except Exception:  # noqa: BLE001 - ends the process
+            log.exception("lane %s", self.table.name)
+            die("lane %s cannot read its rows", self.table.name)
+
+    async def _complete(self, lane: Lane, parts: list[Part]) -> None:
         if parts:
             await self.app.identify(lane)
         for part in parts:
             lane.recognise(part)
+            part.complete(now())
             if not part.built:
                 await part.build(lane.codec)
 
@@ -98,13 +110,21 @@ class MemoryStore(PartStore, memory.Store):
 
 
 class RocksStore(PartStore, rocksdb.Store):
+    offset_key = b"\0offset"  # reserved, as Faust's own is not: no inbox makes a row of this key
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._parts = {}
 
     def _new_part(self, number: int) -> Part:
-        index, db = self.table.lane.new_index(), self._db_for_partition(number)
-        return RocksPart(number, index, db, self.offset_key, self.table.cache_rows)
+        db = self._db_for_partition(number)
+        if outdated(db, self.offset_key, now()):
+            log.warning("rows of %s, partition %d, are too old on disk: recovered anew", self.table.name, number)
+            del self._dbs[number]
+            db.close()
+            shutil.rmtree(self.partition_path(number))
+            db = self._db_for_partition(number)
+        return RocksPart(number, self.table.lane.new_index(), db, self.offset_key, self.table.cache_rows)
 
     async def stop(self) -> None:
         self._parts.clear()  # rocksdict closes a database when it is collected: drop every reference

@@ -1,9 +1,10 @@
 """Ticks: how folds learn that time passes.
 
 The worker that serves a partition tells it the time, by a broadcast in its inbox; so a replay meets the same moments at
-the same places. A tick that Kafka does not take is counted and forgotten, where any other record that is not delivered
-ends the process: it is no consequence of an event, nobody waits for it, and the next one says more than it did. The
-idle workers of a fleet would otherwise end, all at once, whenever Kafka is away for longer than a delivery may take.
+the same places. A tick that Kafka does not take is counted and forgotten, where an output or a row that is not
+delivered ends the process: it is no consequence of an event, nobody waits for it, and the next one says more than it
+did. The idle workers of a fleet would otherwise end, all at once, whenever Kafka is away for longer than a delivery may
+take.
 """
 
 # mypy: allow-subclassing-any, allow-untyped-decorators, no-warn-return-any

@@ -23,6 +23,7 @@ from libs.runtime import metrics
 from libs.topics.codec import encode
 from libs.topics.identity import InvalidName, device_key, split_key
 
+from .fail import log
 from .reads import NotOwned
 
 if TYPE_CHECKING:
@@ -144,9 +145,9 @@ class _Answers:
     async def refuse(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """Turn refusals, aiohttp's own included, into problem documents, and count every answer."""
+        """Turn refusals and failures, aiohttp's own included, into problem documents, and count every answer."""
         try:
-            response = await handler(request)
+            response = await _attempt(request, handler)
         except Refusal as refusal:
             response = _problem(refusal.status, refusal.code, refusal.detail)
         except web.HTTPException as refusal:
@@ -173,6 +174,19 @@ class _Answers:
         if view is None:
             raise Refusal(HTTPStatus.NOT_FOUND, "unknown_view", f"views of this table: {', '.join(lane.views)}")
         return lane, view
+
+
+async def _attempt(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Answer, or raise `Refusal` also for what nobody foresaw, such as a view that fails; the log says what it was."""
+    try:
+        return await handler(request)
+    except (Refusal, web.HTTPException):
+        raise
+    except Exception as error:
+        log.exception("cannot answer %s", request.path)
+        raise Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "the answer could not be made") from error
 
 
 def _keys(body: bytes) -> dict[str, bytes]:

@@ -67,7 +67,11 @@ class RequestsSettings(Settings, frozen=True, kw_only=True):
 
 
 class NotAsked(RuntimeError):
-    """Nothing was sent: too many requests are open, no partition is dealt to this process, or it ends."""
+    """Nothing was sent.
+
+    Too many requests are open, no partition is dealt to this process, the request is too large, the producer has
+    failed, or this process ends.
+    """
 
 
 class NoAnswer(RuntimeError):
@@ -96,9 +100,15 @@ class Requests:
         self._dealt = asyncio.Event()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
+        self._fatal: KafkaException | None = None  # what ended the producer
         self._decode = Decoder[Answer](Answer)
         self._producer = Producer(
-            client_config(kafka, **KEYED, **DURABLE, **{"linger.ms": 1, "delivery.timeout.ms": DELIVERY_MS})
+            client_config(
+                kafka,
+                **KEYED,
+                **DURABLE,
+                **{"linger.ms": 1, "delivery.timeout.ms": DELIVERY_MS, "error_cb": self._on_error},
+            )
         )
         # Offsets are not committed: what nobody waits for need not be read.
         self._consumer = Consumer(client_config(kafka, **{"group.id": settings.group, "enable.auto.commit": False}))
@@ -118,7 +128,9 @@ class Requests:
             await self._task
 
     def check(self) -> None:
-        """Raise what ended the receiving of answers, KafkaException for one."""
+        """Raise what ended the receiving of answers or the sending of requests, KafkaException for one."""
+        if self._fatal is not None and not self._stopping:
+            raise self._fatal
         if self._task is not None and self._task.done() and not self._stopping:
             self._task.result()
 
@@ -181,6 +193,13 @@ class Requests:
             self._producer.produce(inbox, value, key, on_delivery=delivered)
         except BufferError as full:
             raise NotAsked("the queue of requests that Kafka has not taken is full") from full
+        except KafkaException as error:  # too large, or the producer has ended: see `check`
+            raise NotAsked(f"the request cannot be sent: {error}") from error
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.fatal():
+            self._fatal = KafkaException(error)
+        log.warning("producer of requests", error=str(error), fatal=error.fatal())
 
     # -- answers
     async def _receive(self) -> None:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import gc
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import rocksdict
 
-from libs.runtime.lane.rocks import RocksPart
+from libs.runtime.lane.app import LaneApp
+from libs.runtime.lane.rocks import MAX_AGE, RocksPart, now, outdated
 from libs.runtime.lane.rows import cell_key
+from libs.runtime.lane.settings import LaneSettings
+from libs.runtime.lane.store import RocksStore
+from libs.runtime.settings import KafkaSettings
 from tests.unit.runtime.lane.celled import CELLED, Note
-from tests.unit.runtime.lane.lab import Lab, broadcast, event
+from tests.unit.runtime.lane.lab import Lab, Record, broadcast, event
+from tests.unit.runtime.lane.test_app import declare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-META, CACHE = b"\0offset", 4
+META, CACHE = RocksStore.offset_key, 4
 
 
 class Disk:
@@ -120,3 +125,69 @@ def test_a_changelog_recovers_the_same_rows_on_disk_and_in_memory(disk: Disk) ->
         source.feed(event(b"k%d" % (n % 7), n, "delete" if n % 5 == 0 else "add"))
         changelog += source.deliver()
     assert Lab(changelog, part=disk.open()).rows() == Lab(changelog).rows() == source.rows()
+
+
+def test_no_key_of_an_inbox_is_where_the_store_keeps_its_offset(disk: Disk) -> None:
+    lab = Lab(part=disk.open())
+    lab.feed(event(b"__faust\0offset__", 0), event(META, 1))
+    lab.deliver()
+    assert lab.reasons() == ["bad_key"]
+    lab.part = None  # type: ignore[assignment] # so that the database closes
+    lab.lane.pipeline._sending.clear()
+    del lab
+
+    again = Lab(part=disk.open())
+    assert (again.counts(), again.part.offset) == ({b"__faust\0offset__": 1}, 1)
+
+
+def test_stored_rows_are_as_old_as_what_they_were_recovered_from(disk: Disk) -> None:
+    part, old = disk.open(), now() - MAX_AGE - 60_000
+    assert not outdated(part.db, META, now()), "fresh"
+    part.apply([Record(b"a", bytes(8), 5, timestamp=old)])
+    assert outdated(part.db, META, now()), "deletions that followed may be gone before recovery goes on"
+    part.complete(now())
+    assert not outdated(part.db, META, now())
+    assert outdated(part.db, META, now() + MAX_AGE + 60_000)
+    part.apply([Record(b"a", bytes(8), 5, timestamp=old)])
+    part.settle([{"key": b"b", "value": bytes(8)}], 6, 1, purge=False)
+    assert not outdated(part.db, META, now())
+
+
+class Table:
+    """The store of a worker that loses partition 0 and gets it again."""
+
+    def __init__(self, directory: Path) -> None:
+        settings = LaneSettings(store="rocksdb://", data_dir=str(directory))
+        self._store: Any = declare(LaneApp("ledger", kafka=KafkaSettings(), lane=settings)).parts
+
+    def again(self) -> RocksPart:
+        self._store._parts.clear()
+        self._store._dbs.clear()
+        gc.collect()
+        part: RocksPart = self._store.part(0)
+        return part
+
+
+def test_a_partition_that_was_away_for_too_long_is_recovered_from_its_beginning(tmp_path: Path) -> None:
+    table = Table(tmp_path)
+    table.again().store({b"a": bytes(8)}, 5, now())
+    kept = table.again()
+    assert (kept.offset, kept.peek(b"a")) == (5, bytes(8))
+    kept.store({}, 6, now() - MAX_AGE - 60_000)
+    del kept
+    dropped = table.again()
+    assert (dropped.offset, dropped.peek(b"a")) == (None, None)
+    dropped.store({b"b": bytes(8)}, 7, now())
+    del dropped
+    assert table.again().offset == 7
+
+
+def test_rows_whose_offset_an_earlier_version_stored_elsewhere_are_recovered_from_their_beginning(
+    tmp_path: Path,
+) -> None:
+    table = Table(tmp_path)
+    part = table.again()
+    part.db.put(b"__faust\0offset__", b"5 1")
+    part.db.put(b"a", bytes(8))
+    del part
+    assert list(table.again().everything()) == []

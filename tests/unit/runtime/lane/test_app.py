@@ -9,9 +9,11 @@ import faust
 import pytest
 
 from libs.runtime.lane import app as app_module
+from libs.runtime.lane.answers import PARTITIONS
 from libs.runtime.lane.app import LaneApp
 from libs.runtime.lane.settings import LaneSettings
 from libs.runtime.settings import KafkaSettings, SettingsError, load
+from libs.topics.names import API_REPLIES
 from tests.unit.runtime.lane.lab import INBOX, LETTERS, Thing, decode, step
 
 if TYPE_CHECKING:
@@ -66,6 +68,18 @@ def test_views_need_the_topic_on_which_owners_are_announced(monkeypatch: pytest.
     declare(shown, views={"state": lambda *_: None})
     assert plain._topic_problems() == []
     assert shown._topic_problems() == ["topic hub.owners, on which owners of rows are announced, does not exist"]
+
+
+def test_fewer_partitions_of_replies_than_steps_answer_to_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = {INBOX: 6, "ledger-things-changelog": 6, LETTERS: 6}
+    monkeypatch.setattr("libs.runtime.lane.checks.cleanup_policy", lambda *_: "compact")
+    app = LaneApp("ledger", kafka=KafkaSettings(partitions=6))
+    declare(app)
+    for replies, problems in ((PARTITIONS, 0), (PARTITIONS - 1, 1)):
+        monkeypatch.setattr("libs.runtime.lane.checks.partition_counts", lambda _, n=replies: there | {API_REPLIES: n})
+        found = app._topic_problems()
+        assert len(found) == problems
+        assert all(problem.startswith(f"topic api.replies has {replies} partitions") for problem in found)
 
 
 def test_settings_reach_faust_and_the_producer(tmp_path: Path) -> None:

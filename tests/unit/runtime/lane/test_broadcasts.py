@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from libs.runtime.lane.model import Due, Everything
@@ -144,3 +146,12 @@ def test_other_partitions_get_a_turn_after_every_slice_of_a_sweep() -> None:
     lab.lane.sweep_slice = 10
     records = [*FIFTY, broadcast(50, "everything")]
     assert len(list(passage(lab.lane, lab.part, lab.slice(records), records))) == 4
+
+
+def test_a_state_that_no_recovery_could_read_is_refused_with_its_broadcast() -> None:
+    unreadable: Any = World(broadcasts="many")  # type: ignore[arg-type] # a bug in a fold
+    lab = Lab(fold_shared=lambda *_: (unreadable, None))
+    lab.feed(broadcast(0, "none"))
+    assert lab.reasons() == ["poison"]
+    again = Lab(lab.deliver())
+    assert (world(again), again.lane.shared_of(again.part).offset) == (World(), 0)

@@ -182,3 +182,14 @@ def test_a_shared_row_of_before_there_were_cells_is_read() -> None:
     again = Lab([Record(SHARED_KEY, framed, 0)], **CELLED)
     assert again.lane.shared_of(again.part).state == World(3)
     assert (again.part.cells, lab.part.cells) == ({}, {})
+
+
+def test_a_cell_that_lives_again_survives_the_purge_of_its_tombstone_also_as_it_comes_from_disk() -> None:
+    lab = Lab(**CELLED)
+    for n, text in enumerate(("red", None, "blue")):
+        lab.feed(broadcast(n, "none", cells={"x": text}))
+    *_, cell = lab.deliver()
+    lab.part.rows[cell_key("x")] = cell.value  # as a store loads it after an eviction
+    lab.lane.purge(lab.part, 9)
+    assert lab.deliver() == []
+    assert lab.part.cells["x"].text == "blue"

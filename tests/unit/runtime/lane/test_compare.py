@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.runtime.lane.compare import compare, identity
+from libs.runtime.lane.model import send
 from libs.runtime.lane.replay import replay
 from libs.runtime.lane.rows import PREFIX
 from tests.unit.runtime.lane.celled import CELLED, celled_inboxes
@@ -129,3 +130,36 @@ def test_a_message_is_told_by_its_id_or_by_all_of_it() -> None:
     assert identity(b'{"type":"x","id":"presence.inbox-0-7-0"}') == "presence.inbox-0-7-0"
     assert identity(b'{"type":"x"}') == b'{"type":"x"}'
     assert identity(b"\xff") == b"\xff"
+
+
+NUMBERS = [event(b"a", n) for n in range(3)]
+
+
+def told_of(order: list[int], contents: list[bytes]) -> list[str]:
+    """Compare a log that has these of the contents, in that order, with a replay that says each once."""
+    lab = Lab()
+    lab.feed(*NUMBERS)
+    replayed = replay(lab.lane, [(0, NUMBERS)])
+    replayed.outputs[OUT] = [send(OUT, b"a", value) for value in contents]
+    return compare(replayed, {0: lab.deliver()}, {OUT: [Record(b"a", contents[n], 0) for n in order]})
+
+
+WITH_IDS, WITHOUT = ([b'{"%s":"%d"}' % (name, n) for n in range(3)] for name in (b"id", b"n"))
+
+
+@pytest.mark.parametrize("contents", [WITH_IDS, WITHOUT])
+@pytest.mark.parametrize("order", [[0, 1, 2], [0, 1, 0, 1, 2], [0, 0, 1, 1, 2, 2], [0, 1, 2, 1, 2], [0, 1, 1, 0, 1, 2]])
+def test_a_repetition_may_stand_where_a_crash_leaves_one(order: list[int], contents: list[bytes]) -> None:
+    assert told_of(order, contents) == []
+
+
+def test_a_log_ends_as_its_replay(changelog: list[Record], sent: list[Sent]) -> None:
+    assert told_of([0, 1, 2, 1], WITHOUT) == [f"{OUT} ends with {WITHOUT[1]!r} of b'a', the replay with {WITHOUT[2]!r}"]
+    assert told_of([0, 1, 2, 0], WITH_IDS) == [
+        f"{OUT} ends with {WITH_IDS[0]!r} of b'a', the replay with {WITH_IDS[2]!r}"
+    ]
+    assert differences(INBOX, changelog, [*sent, sent[0]]) != []
+
+
+def test_a_repetition_that_does_not_go_on_from_where_it_began_is_told() -> None:
+    assert told_of([0, 1, 0, 2], WITH_IDS) == [f"{OUT} has the messages of b'a' in another order than the replay"]

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from libs.runtime.lane.part import Part
+from libs.runtime.lane.passage import CHUNK, passage
 from libs.runtime.lane.pipeline import Batch, Pipeline
 from libs.runtime.lane.producer import Deliveries
+from tests.unit.runtime.lane.lab import Lab, event
 
 
 class Exit(BaseException):
@@ -107,3 +109,37 @@ def test_a_failed_delivery_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> 
     error: Any = "timed out"
     with pytest.raises(Exit, match=r"delivery to out\[3\] failed: timed out"):
         Deliveries()(error, failed)
+
+
+def test_bytes_count_until_all_of_a_slice_is_acknowledged() -> None:
+    world = World()
+    batch = world.batch(1, b"a", b"b", outputs=1)
+    world.batch(2, b"c", outputs=0)
+    assert world.pipeline.size == 24
+    report(batch.outputs, 1)
+    world.advance()
+    assert world.pipeline.size == 24, "the rows are under way"
+    report(batch.changelog, 2)
+    world.advance()
+    assert world.pipeline.size == 8
+
+
+def test_outputs_count_with_the_rows_and_tombstones_do_not() -> None:
+    lab = Lab()
+    lab.feed(event(b"a", 0, "delete"))
+    sent, [row] = lab.producer.sent, [batch.changed[0] for batch in lab.lane.pipeline._sending]
+    assert lab.lane.pipeline.size == sum(len(one.value) for one in sent) + len(row["value"])
+    before = lab.lane.pipeline.size
+    lab.lane.purge(lab.part, 9)
+    assert lab.lane.pipeline.size == before
+
+
+def test_a_slice_whose_outputs_are_heavy_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = [event(b"a", n) for n in range(3 * CHUNK)]
+    lab = Lab()
+    assert list(passage(lab.lane, lab.part, lab.slice(records), records)) == []
+    monkeypatch.setattr("libs.runtime.lane.passage.HEAVY", 1)
+    lab = Lab()
+    assert len(list(passage(lab.lane, lab.part, lab.slice(records), records))) == 2
+    lab.deliver()
+    assert (lab.counts(), lab.acknowledged) == ({b"a": len(records)}, [len(records)])

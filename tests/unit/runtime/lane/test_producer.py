@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from libs.runtime.lane import producer as module
-from libs.runtime.lane.producer import DEFAULTS, Deliveries, LaneProducer
+from libs.runtime.lane.producer import DEFAULTS, HEAVY, Deliveries, LaneProducer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,6 +97,19 @@ async def test_room_waits_for_the_queue_to_empty(make: Callable[..., Any]) -> No
     producer.client.queued = 100
     await producer.room(50)
     assert producer.client.queued <= 50
+
+
+async def test_room_waits_while_what_is_in_flight_is_heavy(make: Callable[..., Any]) -> None:
+    producer, left = make(), [HEAVY, HEAVY + 1, 2 * HEAVY]
+    pipeline = SimpleNamespace(size=left[-1])
+
+    def advance() -> bool:
+        pipeline.size = left.pop()
+        return True
+
+    producer.app.lanes["things"] = SimpleNamespace(pipeline=pipeline, advance=advance)
+    await producer.room()
+    assert left == []
 
 
 async def test_a_process_that_stalled_longer_than_its_session_allows_ends(

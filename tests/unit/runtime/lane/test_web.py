@@ -142,9 +142,14 @@ async def test_nothing_is_served_after_the_goodbye(worker: Worker) -> None:
     assert await worker.ask("/things/things/tally") == (200, {"partitions": {}})
 
 
-async def test_a_view_that_fails_ends_its_request_only(worker: Worker) -> None:
-    async with worker.client.get("/things/things/fails/p/a") as answer:
-        assert answer.status == 500
+async def test_a_view_that_fails_ends_its_request_only(worker: Worker, caplog: pytest.LogCaptureFixture) -> None:
+    labels = {"service": "things", "table": "things", "status": "500"}
+    before = metrics.registry.get_sample_value("fleetlog_lane_reads_total", labels) or 0.0
+    status, problem = await worker.ask("/things/things/fails/p/a")
+    assert (status, problem["code"]) == (500, "internal_error")
+    assert "a bug in a view" not in problem["detail"], "what failed is for the log"
+    assert "a bug in a view" in caplog.text
+    assert metrics.registry.get_sample_value("fleetlog_lane_reads_total", labels) == before + 1
     assert (await worker.ask(f"{COUNT}/p/a"))[0] == 200
 
 
