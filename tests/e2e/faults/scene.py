@@ -41,16 +41,18 @@ def flood(stack: Stack, product: str, count: int, start: int = 0) -> Load:
 
 
 class Scene:
-    """One fault under load. ``seconds``: of the devices that come and go."""
+    """One fault under load. ``seconds``: of the devices that come and go; not ``restless``: that stay."""
 
-    def __init__(self, stack: Stack, audit: Audit, count: int, seconds: int) -> None:
+    def __init__(self, stack: Stack, audit: Audit, count: int, seconds: int, *, restless: bool = True) -> None:
         self.stack, self.audit, self.count = stack, audit, count
         self.flood, self.comers = unique("flood"), unique("comers")
-        self._seconds = seconds
+        self._seconds, self._restless = seconds, restless
 
     async def play(self, fault: Callable[[Load], None]) -> None:
         """Play the load with ``fault`` in it, which runs in a thread; then hold the books against each other."""
         scripts = plan(3, COMERS, self._seconds, rate=2, prefix=self.comers)
+        if not self._restless:
+            scripts = tuple(script for script in scripts if script.behaviour == "steady")
         async with Fleet(scripts, Endpoint(HOST, self.stack.mqtt_port), unique("run"), dataset.load()) as fleet:
             playing = asyncio.create_task(fleet.play())
             await asyncio.to_thread(self._endure, fault)
