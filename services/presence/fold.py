@@ -15,14 +15,14 @@ from msgspec.structs import replace
 from libs.topics.codec import InvalidMessage
 
 from .forget import TIES, newest_moments, newest_notes, with_client
-from .model import Cause, Channel, Client, Device, End, Listing, Moment, Note, Probe, Start
+from .model import Channel, Client, Device, End, Listing, Moment, Note, Probe, Start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from libs.topics.messages.base import Millis
     from libs.topics.messages.command_events import ProbeConcluded
-    from libs.topics.messages.presence import ConnectionObserved, SourceStarted, TrafficSeen
+    from libs.topics.messages.presence import Cause, ConnectionObserved, SourceStarted, TrafficSeen
 
 
 class NamelessConnect(InvalidMessage):

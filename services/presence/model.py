@@ -6,23 +6,13 @@ Arrival order within a source is the order in which events are folded, hence no 
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import msgspec
 
 from libs.runtime.lane.rows import Row
 from libs.topics.messages.base import Millis
-
-Cause: TypeAlias = Literal[
-    "connected",
-    "taken_over",
-    "disconnected",
-    "connection_lost",
-    "source_restarted",
-    "lease_lapsed",
-    "lease_renewed",
-    "reconciled",
-]
+from libs.topics.messages.presence import Cause
 
 
 class End(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -12,9 +12,9 @@ from .session import end_of, opened, session, state
 if TYPE_CHECKING:
     from libs.runtime.lane.model import At
     from libs.topics.messages.base import Message, Millis
-    from libs.topics.messages.presence import PresenceDocument
+    from libs.topics.messages.presence import Cause, PresenceDocument
 
-    from .model import Cause, Device
+    from .model import Device
     from .session import Opened
 
 Story: TypeAlias = "tuple[str, str, Millis, Cause, str | None]"

@@ -10,6 +10,18 @@ from .base import Message, Millis
 
 SessionState: TypeAlias = Literal["online", "offline", "unknown"]
 
+Cause: TypeAlias = Literal[
+    "connected",
+    "taken_over",
+    "disconnected",
+    "connection_lost",
+    "source_restarted",
+    "lease_lapsed",
+    "lease_renewed",
+    "reconciled",
+]
+"""Why a device's session, or the channel that carries it, changed."""
+
 
 class ConnectionObserved(Message, frozen=True, tag="connection_observed"):
     """A source saw a connection open or close (the canonical event of the device protocol)."""
@@ -100,16 +112,7 @@ class PresenceChanged(Message, frozen=True, tag="presence_changed"):
     device_id: str
     old: SessionState
     new: SessionState
-    cause: Literal[
-        "connected",
-        "taken_over",
-        "disconnected",
-        "connection_lost",
-        "source_restarted",
-        "lease_lapsed",
-        "lease_renewed",
-        "reconciled",
-    ]
+    cause: Cause
     """``lease_lapsed``: nobody watches the source, so the state is unknown. ``lease_renewed``: it is watched again, and
     nothing has closed the channel. ``reconciled``: the broker's list of clients does not name the channel any more."""
     reason: str | None

@@ -11,7 +11,7 @@ import pytest
 import services.presence
 from libs.topics import catalog, names
 from libs.topics.codec import Decoder, InvalidMessage, encode
-from services.presence.model import Cause
+from libs.topics.messages.presence import Cause
 from services.presence.step import Event
 from tests.support.presence.hub import Hub
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -26,7 +27,7 @@ START, FETCH = 90.0, 600.0
 """Seconds; a busy machine starts a JVM in 20."""
 
 
-class Broker:
+class Broker(ABC):
     """A broker on a port of its own, which keeps its sessions over a restart.
 
     As a context manager: started, and ended at the end.
@@ -38,8 +39,9 @@ class Broker:
         """Client id of the session under test, and first level of its topics."""
         self._process: subprocess.Popen[bytes] | None = None
 
+    @abstractmethod
     def command(self) -> tuple[str, ...]:
-        raise NotImplementedError
+        """Write the configuration; returns what runs the broker."""
 
     def __enter__(self) -> Self:
         self.start()
