@@ -24,6 +24,15 @@ class ReplyTo(msgspec.Struct, frozen=True, gc=False):
     correlation_id: str
 
 
+class Idempotency(msgspec.Struct, frozen=True, gc=False):
+    """What makes a repeated request known: asked again with the same key it is answered as before, and does nothing."""
+
+    key: str
+    """Unique among all that ask: it holds the asking side's name besides the key that this side chose."""
+    fingerprint: str
+    """Of all that was asked: the same key with another one is refused with ``idempotency_key_reused``."""
+
+
 class Request(Message, frozen=True, kw_only=True):
     """What somebody asks of a service, in the imperative. Its common fields come after its own."""
 
@@ -33,6 +42,8 @@ class Request(Message, frozen=True, kw_only=True):
     """When it was asked, by the asking side's clock."""
     reply_to: ReplyTo | None = None
     """None: nobody waits for an answer."""
+    idempotency: Idempotency | None = None
+    """None: asked again, it is done again."""
 
 
 class DeviceRequest(Request, frozen=True):

@@ -1,16 +1,22 @@
-"""``registry.events``, ``registry.devices`` and ``registry.products``: who may speak at all."""
+"""``registry.events`` and the documents that follow from them: who may speak at all."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
+
+import msgspec
 
 from .base import DeviceEvent, Message, Millis
+from .registry import Origin, ProductDefaults, Scope
 
 
 class DeviceRegistered(DeviceEvent, frozen=True, tag="device_registered"):
     """A device exists now."""
 
-    origin: Literal["application", "bulk", "first_contact"]
+    version: int
+    """Of the device's document; in every event of a device the one that it leads to."""
+    origin: Origin
+    credential_id: str
     tags: tuple[str, ...]
     tags_version: int
     attributes: dict[str, Any]
@@ -21,6 +27,7 @@ class DeviceRegistered(DeviceEvent, frozen=True, tag="device_registered"):
 class DeviceDeleted(DeviceEvent, frozen=True, tag="device_deleted"):
     """A device exists no more; what other services hold about it goes too."""
 
+    version: int
     by: str
     at: Millis
 
@@ -28,6 +35,7 @@ class DeviceDeleted(DeviceEvent, frozen=True, tag="device_deleted"):
 class DeviceEnabled(DeviceEvent, frozen=True, tag="device_enabled"):
     """A disabled device is let in again."""
 
+    version: int
     by: str
     at: Millis
 
@@ -35,21 +43,35 @@ class DeviceEnabled(DeviceEvent, frozen=True, tag="device_enabled"):
 class DeviceDisabled(DeviceEvent, frozen=True, tag="device_disabled"):
     """A device's credentials are refused from now on."""
 
+    version: int
     by: str
     at: Millis
 
 
 class SecretRotated(DeviceEvent, frozen=True, tag="secret_rotated"):
-    """A device has a new secret; the old one is refused."""
+    """A device has a new secret."""
 
+    version: int
+    credential_id: str
+    old_valid_until: Millis | None
+    """How long the old one is valid besides; None: it is refused from now on."""
     by: str
     at: Millis
 
 
-class TagsChanged(DeviceEvent, frozen=True, tag="tags_changed"):
-    """A device's tags were set; each time raises ``tags_version`` by one."""
+class OldSecretExpired(DeviceEvent, frozen=True, tag="old_secret_expired"):
+    """The grace of a rotated secret is over: the old one is refused from now on."""
 
+    version: int
+    at: Millis
+
+
+class TagsChanged(DeviceEvent, frozen=True, tag="tags_changed"):
+    """A device's tags changed; each time raises ``tags_version`` by one."""
+
+    version: int
     tags: tuple[str, ...]
+    """All of them, in order of the alphabet."""
     tags_version: int
     by: str
     at: Millis
@@ -58,32 +80,68 @@ class TagsChanged(DeviceEvent, frozen=True, tag="tags_changed"):
 class AttributesChanged(DeviceEvent, frozen=True, tag="attributes_changed"):
     """A device's free attributes were set."""
 
+    version: int
     attributes: dict[str, Any]
     by: str
     at: Millis
 
 
 class ProductChanged(Message, frozen=True, tag="product_changed"):
-    """A product was created or its defaults changed."""
+    """A product was created or changed. A broadcast in inboxes, so that every partition knows of it."""
 
     id: str
     product_id: str
     version: int
-    shadow_template: dict[str, Any] | None
-    command_ttl: int | None
-    """In ms; None: the hub's default."""
-    dynamic_registration: bool
+    defaults: ProductDefaults
     by: str
+    at: Millis
+
+
+class ProductClosing(Message, frozen=True, tag="product_closing"):
+    """``registry.inbox``: a product is about to be deleted; nothing registers meanwhile. A broadcast."""
+
+    product_id: str
+    version: int
     at: Millis
 
 
 class ProductDeleted(Message, frozen=True, tag="product_deleted"):
-    """A product exists no more."""
+    """A product exists no more. A broadcast in inboxes."""
 
     id: str
     product_id: str
+    version: int
     by: str
     at: Millis
+
+
+class ApiKeyIssued(Message, frozen=True, tag="api_key_issued"):
+    """An application is let in."""
+
+    id: str
+    key_id: str
+    name: str
+    scopes: tuple[Scope, ...]
+    products: tuple[str, ...] | None
+    expires_at: Millis | None
+    by: str
+    at: Millis
+
+
+class ApiKeyRevoked(Message, frozen=True, tag="api_key_revoked"):
+    """An application is let in no more."""
+
+    id: str
+    key_id: str
+    by: str
+    at: Millis
+
+
+class OldSecret(msgspec.Struct, frozen=True, gc=False):
+    """The secret before the current one, during its grace."""
+
+    hash: str
+    valid_until: Millis
 
 
 class DeviceDocument(Message, frozen=True, tag="device_document"):
@@ -91,11 +149,17 @@ class DeviceDocument(Message, frozen=True, tag="device_document"):
 
     product_id: str
     device_id: str
+    version: int
+    """Raised by one with every change of this document."""
     enabled: bool
+    credential_id: str
     secret_hash: str
+    old_secret: OldSecret | None
     tags: tuple[str, ...]
+    """In order of the alphabet."""
     tags_version: int
     attributes: dict[str, Any]
+    origin: Origin
     created_at: Millis
     updated_at: Millis
 
@@ -105,10 +169,22 @@ class ProductDocument(Message, frozen=True, tag="product_document"):
 
     product_id: str
     version: int
-    shadow_template: dict[str, Any] | None
-    command_ttl: int | None
-    """In ms; None: the hub's default."""
-    dynamic_registration: bool
+    defaults: ProductDefaults
+    credential_id: str | None
+    """Of the product's secret; None: it has none."""
     secret_hash: str | None
     created_at: Millis
     updated_at: Millis
+
+
+class ApiKeyDocument(Message, frozen=True, tag="api_key_document"):
+    """``registry.api-keys``: an application that is let in, and as what."""
+
+    key_id: str
+    name: str
+    scopes: tuple[Scope, ...]
+    products: tuple[str, ...] | None
+    """The products that it may know of; None: all."""
+    hash: str
+    created_at: Millis
+    expires_at: Millis | None
