@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import msgspec
 
-from .identity import NAME
+from .identity import NAME, is_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -113,6 +113,12 @@ def may_join(action: Action, topic: str, product_id: str) -> bool:
     """
     head = next(rule.topic for rule in JOINING if rule.action == action)
     return is_topic(topic) and _matches(filled(head, product_id, "").split("/"), topic.split("/"))
+
+
+def joining_product(username: str) -> str | None:
+    """Return the product of a device that joins with its product's secret, by its user name; None: it is no such."""
+    product_id, slash, rest = username.partition("/")
+    return product_id if slash and rest == REGISTER and is_name(product_id) else None
 
 
 def is_topic(text: str) -> bool:

@@ -132,6 +132,10 @@ def test_a_start_of_the_broker_is_told_to_every_partition() -> None:
         ("E", "Client fleetlog-ingest already connected, closing old connection.", "internal_client"),
         ("N", "Client <unknown> closed its connection.", "internal_client"),
         ("N", "Client <unknown> disconnected due to protocol error.", "internal_client"),
+        ("N", "New client connected from ::1:1 as p/$register (p5, c1, k30, u'p/$register').", "internal_client"),
+        ("N", "Client p/$register closed its connection.", "internal_client"),
+        ("E", "Client p/$register already connected, closing old connection.", "internal_client"),
+        ("N", "Bad socket read/write on client p/$register: Unknown error.", "internal_client"),
     ],
 )
 def test_other_lines_are_counted_and_dropped(kind: str, text: str, reason: str) -> None:
@@ -165,6 +169,12 @@ FORGED = [
     "Client prod/d\u0661 disconnected.",
     "Client prod/d1/x disconnected.",
     "Client /d1 disconnected.",
+    # not the form of a joining client
+    "Client /$register disconnected.",
+    "Client p/$register/x disconnected.",
+    "Client p/$registered disconnected.",
+    "Client x p/$register disconnected.",
+    "Client p/$register prod/d1 disconnected.",
     f"Client prod/{'d' * 65} disconnected.",
     # id and user name differ: not the device listener
     "New client connected from 1.2.3.4:5 as prod/d1 (p2, c1, k10).",
