@@ -23,6 +23,8 @@ Condition: TypeAlias = Literal["device_to_device", "tag"]
 
 REGISTER: Final = "$register"
 """In place of the device in the user name (and client id) of one that has its product's secret only."""
+CREDENTIAL: Final = "credential"
+"""EMQX's client attribute that says under which credential id a session was let in."""
 MAX_LEVELS: Final = 16
 """Of the topic of an extra rule."""
 HUB_ONLY: Final = ("fleetlog", "register", "registered")
