@@ -21,14 +21,14 @@ from .asking import asker_of
 from .gate import Api, check_media_type, within
 from .limits import BODY, Buckets
 from .problems import HANDLERS
-from .routes import health
+from .routes import broker, health, joining, uplink
 
 if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler
 
     from .hub import Hub
 
-ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (health.router,)
+ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (health.router, broker.router, joining.router, uplink.router)
 """One file of `routes` each; those of ``/v1`` say so in their own paths."""
 
 
@@ -47,7 +47,7 @@ def build(hub: Hub) -> Api:
             "caller": Provide(caller_of, sync_to_thread=False),
             "asker": Provide(asker_of),
         },
-        state=State({"gatekeeper": Gatekeeper(hub, buckets)}),
+        state=State({"gatekeeper": Gatekeeper(hub, buckets), "hook_secret": hub.settings.broker_hook.secret}),
         middleware=[within(http.deadline_s)],
         before_request=check_media_type,
         exception_handlers=HANDLERS,

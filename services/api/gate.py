@@ -29,6 +29,8 @@ STREAM: Final = "stream"
 """Option of a route whose answer goes on for ever: it has no deadline."""
 CONSUMES: Final = "consumes"
 """Option of a route that takes other media types than `JSON`: a tuple of them."""
+ANYTHING: Final = "*/*"
+"""In such a tuple: the media type says nothing about the body, and need not be given."""
 
 REQUESTS = metrics.counter(
     "api_requests", "Requests by route, as the OpenAPI document writes it, and status.", ("method", "route", "status")
@@ -118,5 +120,5 @@ async def check_media_type(request: Request[Any, Any, Any]) -> None:
         return
     allowed: tuple[str, ...] = request.route_handler.opt.get(CONSUMES, JSON)
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if given not in allowed:
+    if ANYTHING not in allowed and given not in allowed:
         raise Problem("unsupported_media_type", f"this call takes {' or '.join(allowed)}, not {given or 'nothing'}")

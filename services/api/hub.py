@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from libs.runtime.activity import Activity
+
+from .joining import Joining
+from .refusals import Refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -57,6 +63,16 @@ class Followed(Protocol[T_co]):
         """Return when ``holds()``. Raises TimeoutError."""
 
 
+class Sends(Protocol):
+    """As `services.api.uplink.Uplink`."""
+
+    async def send(self, topic: str, key: bytes, value: bytes) -> None:
+        """Raises `NotDelivered`."""
+
+    def mark(self, topic: str, key: bytes, value: bytes) -> None:
+        """Nobody waits for it."""
+
+
 class Hub:
     """``clock``: milliseconds since 1970. ``parts``: what `start` starts, in this order."""
 
@@ -68,16 +84,24 @@ class Hub:
         reads: Reads,
         products: Followed[ProductDocument],
         keys: Followed[ApiKeyDocument],
+        uplink: Sends,
         clock: Callable[[], int],
         parts: Sequence[Part] = (),
     ) -> None:
         self.settings = settings
         self.requests, self.reads, self.products, self.keys = requests, reads, products, keys
+        self.uplink, self.activity = uplink, Activity(settings.activity * 1000)
+        self.refusals = Refusals(time.monotonic)
         self.clock = clock
+        self.joining = Joining(self)
         self.stopping = asyncio.Event()
         """Set when the process is told to end: a stream then ends at once, other requests are finished."""
-        self._parts = tuple(parts)
+        self._parts = list(parts)
         self._started: list[Part] = []
+
+    def add(self, part: Part) -> None:
+        """Take a part that needs the hub itself: it is started after the others."""
+        self._parts.append(part)
 
     async def start(self) -> None:
         """Return when every part works. Raises what a part raises; `stop` is due then, too."""

@@ -37,7 +37,7 @@ PARTS: dict[str, dict[str, set[str]]] = {
         "__main__": {"connect", "server"},
     },
     "ingest": {
-        "parse": {"letters", "paths", "payload", "routes", "sources.common"},
+        "parse": {"letters", "paths", "routes", "sources.common"},
         "app": {
             "assignment",
             "connections",
@@ -50,7 +50,6 @@ PARTS: dict[str, dict[str, set[str]]] = {
             "sources.rmqtt",
         },
         "bridge": {
-            "activity",
             "books",
             "entries",
             "keeper",

@@ -103,6 +103,23 @@ class FakeFollowed(Generic[T]):
             raise TimeoutError
 
 
+class FakeUplink:
+    """``sent``: records that somebody waited for, as (topic, key, value); ``marked``: the others."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, bytes, bytes]] = []
+        self.marked: list[tuple[str, bytes, bytes]] = []
+        self.failure: Exception | None = None
+
+    async def send(self, topic: str, key: bytes, value: bytes) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.sent.append((topic, key, value))
+
+    def mark(self, topic: str, key: bytes, value: bytes) -> None:
+        self.marked.append((topic, key, value))
+
+
 class World:
     """The fakes, the hub that they make, and keys to call it with."""
 
@@ -110,12 +127,14 @@ class World:
         self.now = NOW
         self.requests, self.reads = FakeRequests(), FakeReads()
         self.products, self.keys = FakeFollowed[ProductDocument](), FakeFollowed[ApiKeyDocument]()
+        self.uplink = FakeUplink()
         self.hub = Hub(
             settings,
             requests=self.requests,
             reads=self.reads,
             products=self.products,
             keys=self.keys,
+            uplink=self.uplink,
             clock=lambda: self.now,
         )
         self.app = build(self.hub)
