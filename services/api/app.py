@@ -22,7 +22,7 @@ from .asking import asker_of
 from .gate import Api, within
 from .limits import BODY, Buckets
 from .problems import HANDLERS
-from .routes import bulk, devices, health, products, tags
+from .routes import bulk, devices, docs, health, products, tags
 
 if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .hub import Hub
 
 ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
+    docs.router,
     health.router,
     products.router,
     devices.router,

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import Counter
 from typing import TYPE_CHECKING, Final
-
-import msgspec
 
 from libs.runtime.requests.client import NoAnswer, NotAsked, Refused
 from libs.topics.codec import encode
-from libs.topics.identity import InvalidName, is_name
+from libs.topics.identity import is_name
 from libs.topics.messages.base import Idempotency
 
 from .asking import Asker
 from .devices import register
-from .documents import BulkAnswer, BulkDevice, BulkOutcome
-from .problems import busy
+from .documents import BulkAnswer, BulkDevice, BulkOutcome, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,12 +43,16 @@ class Run:
             for _ in range(min(WORKERS, len(self._outcomes))):
                 group.create_task(self._work())
         results = [outcome for outcome in self._outcomes if outcome is not None]
-        counts = {kind: 0 for kind in ("created", "exists", "refused", "unanswered")}
-        for outcome in results:
-            counts[outcome.outcome] += 1
+        counts = Counter(outcome.outcome for outcome in results)
         if self._silent is not None and not counts["created"] + counts["exists"]:
             raise self._silent
-        return BulkAnswer(results=results, **counts)
+        return BulkAnswer(
+            results=results,
+            created=counts["created"],
+            exists=counts["exists"],
+            refused=counts["refused"],
+            unanswered=counts["unanswered"],
+        )
 
     def _named(self, devices: tuple[BulkDevice, ...]) -> Iterator[tuple[int, str, BulkDevice]]:
         """Yield (place, id, device), and settle at once what need not be asked about."""
@@ -79,10 +81,12 @@ class Run:
             )
         asker = _asker_for(self._asker, device_id, device)
         try:
-            made = await register(asker, self._product_id, device_id, device.tags, device.attributes, "bulk")
+            made = await register(
+                asker, self._product_id, device_id, tags=device.tags, attributes=device.attributes, origin="bulk"
+            )
         except Refused as refused:
             answer = refused.answer
-            outcome = "exists" if answer.code == "device_exists" else "refused"
+            outcome: Outcome = "exists" if answer.code == "device_exists" else "refused"
             return BulkOutcome(device_id=device_id, outcome=outcome, code=answer.code, detail=answer.detail)
         except (NoAnswer, NotAsked) as silent:
             self._silent = silent

@@ -80,7 +80,6 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
         "deadline_exceeded": Code(
             503, "It took too long", "Ask again with the same Idempotency-Key after as long as Retry-After says."
         ),
-        "stopping": Code(503, "This replica ends", "Ask again: another one answers."),
     }
 )
 

@@ -1,4 +1,4 @@
-"""Versions in HTTP: ``ETag``, ``If-Match``, ``If-None-Match``, and cursors of lists. Pure but for the response class."""
+"""Versions in HTTP (``ETag``, ``If-Match``, ``If-None-Match``), and cursors of lists."""
 
 from __future__ import annotations
 

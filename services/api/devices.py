@@ -47,7 +47,13 @@ async def ask(asker: Asker, request: DeviceRequest) -> msgspec.Raw:
 
 
 async def register(
-    asker: Asker, product_id: str, device_id: str, tags: tuple[str, ...], attributes: dict[str, Any], origin: Origin
+    asker: Asker,
+    product_id: str,
+    device_id: str,
+    *,
+    tags: tuple[str, ...],
+    attributes: dict[str, Any],
+    origin: Origin,
 ) -> DeviceWithSecret:
     """Register a device under a new secret, or under the same one where the request is a repetition."""
     credential, secret = credentials.for_device(asker, product_id, device_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -14,6 +14,7 @@ from libs.topics.messages.registry import AclRule, Origin
 from .params import NAME
 
 T = TypeVar("T")
+Outcome: TypeAlias = Literal["created", "exists", "refused", "unanswered"]
 
 Name = Annotated[str, Meta(pattern=NAME, description="1 to 64 of A-Z a-z 0-9 _ -.")]
 Tags = Annotated[tuple[Name, ...], Meta(max_length=64, description="Names; order and repetition do not matter.")]
@@ -60,11 +61,11 @@ class NewProduct(ProductBody, frozen=True, forbid_unknown_fields=True, kw_only=T
 class ProductPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A merge patch (RFC 7396): what is given is changed, null is the default."""
 
-    shadow_template: dict[str, Any] | None | UnsetType = UNSET
-    command_ttl_s: Seconds | None | UnsetType = UNSET
-    acl: Annotated[tuple[AclRule, ...], Meta(max_length=32)] | None | UnsetType = UNSET
-    device_to_device: bool | None | UnsetType = UNSET
-    dynamic_registration: bool | None | UnsetType = UNSET
+    shadow_template: dict[str, Any] | UnsetType | None = UNSET
+    command_ttl_s: Seconds | UnsetType | None = UNSET
+    acl: Annotated[tuple[AclRule, ...], Meta(max_length=32)] | UnsetType | None = UNSET
+    device_to_device: bool | UnsetType | None = UNSET
+    dynamic_registration: bool | UnsetType | None = UNSET
 
 
 class Product(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,7 +145,8 @@ class DeviceWithSecret(Device, frozen=True, kw_only=True):
     secret: Annotated[
         str | None,
         Meta(
-            description="The password at the broker, shown only here. null: a repeated request, whose secret has been replaced since."
+            description="The password at the broker, shown only here. null: the request is a repetition, and another "
+            "secret is in force since."
         ),
     ]
     mqtt: MqttAddress
@@ -200,7 +202,7 @@ class BulkOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
     device_id: str
     outcome: Annotated[
-        Literal["created", "exists", "refused", "unanswered"],
+        Outcome,
         Meta(
             description="`refused`: nothing was done, `code` says why. `unanswered`: the hub could not say in time; "
             "send the same request again."

@@ -50,6 +50,7 @@ PARTS: dict[str, dict[str, set[str]]] = {
             "idempotency",
             "limits",
             "openapi",
+            "page",
             "params",
             "problems",
             "products",

@@ -41,8 +41,9 @@ Tag = Annotated[
 Online = Annotated[
     bool | None,
     QueryParameter(
+        name="online",
         description="Only devices that are online, or only those that are not. A page may then hold fewer items than "
-        "`limit`, even none, and yet not be the last one."
+        "`limit`, even none, and yet not be the last one.",
     ),
 ]
 
@@ -64,7 +65,9 @@ async def register_device(
 ) -> Response[DeviceWithSecret]:
     """Register a device. Its secret is in this answer and in no other; the hub keeps a hash of it."""
     device_id = data.device_id or asker.device_id(product_id)
-    device = await register(asker, product_id, device_id, data.tags, data.attributes, "application")
+    device = await register(
+        asker, product_id, device_id, tags=data.tags, attributes=data.attributes, origin="application"
+    )
     return versioned(device, device.version, 201)
 
 

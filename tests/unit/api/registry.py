@@ -1,4 +1,4 @@
-"""What the registry decides, as far as the API sees it: the fake passes the suite of the real one (`tests/support/api`)."""
+"""What the registry decides, as far as the API sees it. It passes the suite of the real one (`tests/support/api`)."""
 
 from __future__ import annotations
 
@@ -62,13 +62,11 @@ class FakeRegistry:
             raise refused(409, "version_conflict")
         if old is None and request.expected_version != 0:
             raise refused(404, "unknown_product")
-        secret = request.credential
         document = ProductDocument(
             request.product_id,
             self._version(request.product_id),
             request.defaults,
-            secret.id if secret is not None else old and old.credential_id,
-            secret.hash if secret is not None else old and old.secret_hash,
+            *_secret(request, old),
             NOW if old is None else old.created_at,
             NOW,
         )
@@ -147,23 +145,28 @@ class FakeRegistry:
 
 
 def _changes(request: DeviceRequest, old: Device) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
     match request:
-        case asked.EnableDevice():
-            return {"enabled": True}
-        case asked.DisableDevice():
-            return {"enabled": False}
+        case asked.EnableDevice() | asked.DisableDevice():
+            changes["enabled"] = isinstance(request, asked.EnableDevice)
         case asked.SetAttributes():
-            return {"attributes": request.attributes}
+            changes["attributes"] = request.attributes
         case asked.RotateSecret():
-            until = NOW + request.grace if request.grace else None
-            return {"credential_id": request.credential.id, "old_secret_valid_until": until}
+            changes["credential_id"] = request.credential.id
+            changes["old_secret_valid_until"] = NOW + request.grace if request.grace else None
         case asked.SetTags():
-            return {"tags": tuple(sorted(set(request.tags)))}
+            changes["tags"] = tuple(sorted(set(request.tags)))
         case asked.AddTags():
-            return {"tags": tuple(sorted({*old.tags, *request.tags}))}
+            changes["tags"] = tuple(sorted({*old.tags, *request.tags}))
         case asked.RemoveTags():
-            return {"tags": tuple(sorted({*old.tags} - {*request.tags}))}
-    raise AssertionError(f"the API asks for nothing like {request}")
+            changes["tags"] = tuple(sorted({*old.tags} - {*request.tags}))
+    return changes
+
+
+def _secret(request: asked.PutProduct, old: ProductDocument | None) -> tuple[str | None, str | None]:
+    if request.credential is not None:
+        return request.credential.id, request.credential.hash
+    return (None, None) if old is None else (old.credential_id, old.secret_hash)
 
 
 def _tags(device: Device) -> DeviceTags:
