@@ -1,88 +1,109 @@
-"""Devices that call the API themselves: with their secret (Basic) or a token (Bearer), and for themselves alone."""
+"""Devices between HTTP and the registry: how they are asked for, shown and listed."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import TYPE_CHECKING, Any, Final
 
-from litestar import Request
-from litestar.di import NamedDependency, Provide
+import msgspec
 
-from .hub import Hub
-from .identity import Denied, Identity, identify
-from .params import DeviceId, ProductId
-from .problems import Problem, busy
+from libs.runtime.owners.reads import MAX_KEYS, Unavailable
+from libs.topics.identity import device_key
+from libs.topics.messages.presence import PresenceDocument, Session
+from libs.topics.messages.registry import RegisterDevice
+from libs.topics.names import REGISTRY_INBOX
+
+from . import credentials
+from .documents import Device, DeviceDetail, DeviceTags, DeviceWithSecret, Presence
+from .problems import Problem
+from .products import find
 
 if TYPE_CHECKING:
-    from .tokens import Purpose
+    from libs.topics.messages.base import DeviceRequest
+    from libs.topics.messages.registry import AddTags, Credential, Origin, RemoveTags, SetTags
 
-CHALLENGE: Final = {
-    "WWW-Authenticate": 'Basic realm="fleetlog device", charset="UTF-8", Bearer realm="fleetlog device"'
-}
+    from .asking import Asker
+    from .hub import Hub
 
-
-def device_itself(purpose: Purpose) -> Provide:
-    """Make the dependency that is the device of the path, which has proved itself. ``purpose``: of a token."""
-
-    async def device(
-        request: Request[Any, Any, Any], hub: NamedDependency[Hub], product_id: ProductId, device_id: DeviceId
-    ) -> Identity:
-        return await authenticate(request, hub, f"{product_id}/{device_id}", purpose)
-
-    return Provide(device)
+REGISTERED: Final = ("registry", "registry", "device")
+"""Service, table and view of what is registered about a device."""
+PRESENT: Final = ("presence", "channels", "state")
+NEVER_HEARD: Final = Presence(Session("offline", None))
+"""Of a device of which presence knows nothing."""
 
 
-async def authenticate(request: Request[Any, Any, Any], hub: Hub, device: str, purpose: Purpose | None) -> Identity:
-    """Find out that it is this device (``product/device``) that calls.
+async def decide(asker: Asker, request: DeviceRequest) -> Device:
+    """Let the registry decide about a device; returns what is registered then. Raises as `Asker.ask`."""
+    return msgspec.json.decode(await ask(asker, request), type=Device)
 
-    Raises `Problem`; a stranger is told the same whether there is such a device or not.
-    """
-    header = request.headers.get("authorization", "")
+
+async def decide_tags(asker: Asker, request: SetTags | AddTags | RemoveTags) -> DeviceTags:
+    return msgspec.json.decode(await ask(asker, request), type=DeviceTags)
+
+
+async def ask(asker: Asker, request: DeviceRequest) -> msgspec.Raw:
+    """Return the body of the registry's answer. Raises as `Asker.ask`."""
+    answer = await asker.ask(REGISTRY_INBOX, device_key(request.product_id, request.device_id), request)
+    return answer.body
+
+
+async def register(
+    asker: Asker,
+    product_id: str,
+    device_id: str,
+    *,
+    tags: tuple[str, ...],
+    attributes: dict[str, Any],
+    origin: Origin,
+) -> DeviceWithSecret:
+    """Register a device under a new secret, or under the same one where the request is a repetition."""
+    credential, secret = credentials.for_device(asker, product_id, device_id)
+    request = RegisterDevice(product_id, device_id, origin, credential, tags, attributes, **asker.stamp())
+    return with_secret(asker, await decide(asker, request), credential, secret)
+
+
+def with_secret(asker: Asker, device: Device, credential: Credential, secret: str) -> DeviceWithSecret:
+    """Show the secret, unless it is not the device's any more: a repeated request is answered by the present state."""
+    address = credentials.mqtt_address(asker.hub.settings.devices, device.product_id, device.device_id)
+    shown = secret if device.credential_id == credential.id else None
+    return DeviceWithSecret(**msgspec.structs.asdict(device), secret=shown, mqtt=address)
+
+
+async def read(hub: Hub, product_id: str, device_id: str) -> Device:
+    """Ask the owner of the device. Raises `Problem` ``unknown_device`` or ``unknown_product``, `Unavailable`."""
+    document = await hub.reads.get(*REGISTERED, product_id, device_id)
+    if document is None:
+        find(hub, product_id)
+        raise Problem("unknown_device", f"there is no device {device_id} in {product_id}")
+    return msgspec.json.decode(document, type=Device)
+
+
+async def detail(hub: Hub, product_id: str, device_id: str) -> DeviceDetail:
+    """Return what is registered with what is known now; a silent presence takes nothing from the rest."""
+    device = await read(hub, product_id, device_id)
+    presence: Presence | None
     try:
-        found = await _identify(hub, header, device, purpose)
-    except Denied as denied:
-        hub.refusals.refuse("http", denied.reason, device=device, address=address_of(request))
-        raise problem(denied, device) from denied
-    hub.refusals.allow("http")
-    return found
+        found = await hub.reads.get(*PRESENT, product_id, device_id)
+        presence = NEVER_HEARD if found is None else msgspec.json.decode(found, type=Presence)
+    except Unavailable:
+        presence = None
+    return DeviceDetail(**msgspec.structs.asdict(device), presence=presence)
 
 
-async def _identify(hub: Hub, header: str, device: str, purpose: Purpose | None) -> Identity:
-    """Raises `Denied`, also where another device than ``device`` proves itself."""
-    scheme, _, rest = header.partition(" ")
-    if scheme.lower() == "bearer" and purpose is not None:
-        return await identify(hub, device, rest.strip(), purpose)
-    shown = basic(header)
-    if shown is None:
-        raise Denied("no_credentials")
-    if shown[0] != device:
-        raise Denied("invalid_user_name")
-    return await identify(hub, *shown, purpose)
+async def page(
+    hub: Hub, product_id: str, *, tag: str | None, prefix: str, begin: str, limit: int
+) -> tuple[list[Device], str | None]:
+    """Return a page of devices by id, and the key after which the next one begins; None: there is none."""
+    term = f"product:{product_id}" if tag is None else f"tag:{product_id}/{tag}"
+    found = await hub.reads.list(*REGISTERED, term, prefix=f"{product_id}/{prefix}", after=begin, limit=limit + 1)
+    items = [msgspec.json.decode(document, type=Device) for _, document in found[:limit]]
+    return items, found[limit - 1][0] if len(found) > limit else None
 
 
-def address_of(request: Request[Any, Any, Any]) -> str:
-    """Return the caller's address, as the nearest proxy that is believed tells it; empty where there is none."""
-    return "" if request.client is None else request.client.host
-
-
-def basic(header: str) -> tuple[str, str] | None:
-    """Return (user name, password) of an ``Authorization`` header; None: it is not of that form (RFC 7617)."""
-    scheme, _, rest = header.partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        username, colon, password = base64.b64decode(rest.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        return None
-    return (username, password) if colon else None
-
-
-def problem(denied: Denied, device: str) -> Problem:
-    match denied.reason:
-        case "unavailable":
-            return busy("unavailable", "nobody can tell now whose credentials these are")
-        case "disabled":
-            return Problem("device_disabled", f"{device} is disabled")
-        case _:
-            return Problem("device_unauthorized", f"these are no credentials of {device}", headers=CHALLENGE)
+async def online(hub: Hub, devices: list[Device]) -> set[str]:
+    """Return the ids of those that are online. Raises `Unavailable`: half an answer would be a wrong one."""
+    keys = [f"{device.product_id}/{device.device_id}" for device in devices[:MAX_KEYS]]
+    found = await hub.reads.batch(*PRESENT, keys)
+    if found.unavailable:
+        raise Unavailable(PRESENT[0], PRESENT[1], ())
+    documents = (msgspec.json.decode(raw, type=PresenceDocument) for raw in found.found.values())
+    return {document.device_id for document in documents if document.session.state == "online"}

@@ -21,6 +21,8 @@ from libs.topics.messages.registry import Credential, RegisterDevice
 from libs.topics.names import REGISTRY_INBOX
 
 from .allowance import Allowance
+from .credentials import mqtt_address
+from .documents import MqttAddress
 from .problems import Problem
 
 if TYPE_CHECKING:
@@ -35,22 +37,13 @@ BY: Final = "joining"
 ADVICE: Final = "A device registers itself once; let whoever runs the product rotate its secret, or delete the device."
 
 
-class Address(msgspec.Struct, frozen=True):
-    """How the device connects from now on."""
-
-    host: str
-    port: int
-    username: str
-    client_id: str
-
-
 class Joined(msgspec.Struct, frozen=True):
     """A device's own credentials, shown once."""
 
     code: str
     """``ok``."""
     secret: str
-    mqtt: Address
+    mqtt: MqttAddress
 
 
 class Joining:
@@ -100,8 +93,7 @@ class Joining:
             if refused.answer.code != "device_exists":
                 raise
             raise Problem("device_exists", f"{key.decode()} is registered already", advice=ADVICE) from refused
-        told, name = hub.settings.devices, key.decode()
-        address = Address(told.host, told.port, name, name)
+        address = mqtt_address(hub.settings.devices, product_id, device_id)
         return Joined("ok", secrets.derive(hub_key, owner, credential_id), address)
 
     def _product(self, product_id: str) -> ProductDocument | None:

@@ -25,6 +25,7 @@ from libs.topics.access import CREDENTIAL, JOINING, Action, Rule, filled, joinin
 from libs.topics.identity import InvalidName, split_key
 from libs.topics.messages.registry import ProductDefaults
 from services.api.access import CHALLENGE
+from services.api.describe import described
 from services.api.hub import Hub
 from services.api.identity import Denied, credentials_of, identify
 from services.api.problems import Problem
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 Result = Literal["allow", "deny", "ignore"]
 
+PROBLEMS: Final = ("unauthorized", "unknown_path")
 NO_DEFAULTS: Final = ProductDefaults()
 
 
@@ -98,7 +100,19 @@ def asked_by_broker(connection: ASGIConnection[Any, Any, Any, Any], _handler: Ba
         raise Problem("unauthorized", "the request does not show the secret of the broker's hooks", headers=CHALLENGE)
 
 
-@post("/authn", status_code=200, summary="May this client connect?", operation_id="emqx_authenticate")
+@post(
+    "/authn",
+    status_code=200,
+    summary="May this client connect?",
+    operation_id="emqx_authenticate",
+    opt=described(
+        problems=PROBLEMS,
+        request=Connecting("plant-7/press-1", "its secret", "plant-7/press-1", "192.0.2.7"),
+        answer=Decision(result="allow", client_attrs={CREDENTIAL: "4kQ0Yv3mRk2sT8a1ZbXn9w"}),
+        security=("broker_hook",),
+        idempotent=False,
+    ),
+)
 async def authn(data: JSONBody[Connecting], hub: NamedDependency[Hub]) -> Decision:
     """Decide as EMQX's HTTP authentication asks: `allow`, `deny`, or `ignore` for what is no device."""
     username = data.username
@@ -114,7 +128,19 @@ async def authn(data: JSONBody[Connecting], hub: NamedDependency[Hub]) -> Decisi
     return decision
 
 
-@post("/authz", status_code=200, summary="May this client do that?", operation_id="emqx_authorize")
+@post(
+    "/authz",
+    status_code=200,
+    summary="May this client do that?",
+    operation_id="emqx_authorize",
+    opt=described(
+        problems=PROBLEMS,
+        request=Doing("subscribe", "cmd/plant-7/press-1/+/+/+/#", "plant-7/press-1", "plant-7/press-1", "192.0.2.7"),
+        answer=Decision(result="allow"),
+        security=("broker_hook",),
+        idempotent=False,
+    ),
+)
 async def authz(data: JSONBody[Doing], hub: NamedDependency[Hub]) -> Decision:
     """Decide as EMQX's HTTP authorization asks: `allow`, `deny`, or `ignore` for what is no device."""
     if "/" not in data.username:
@@ -194,6 +220,4 @@ def _permissions(allowed: Iterable[Rule | AclRule], product_id: str, device_id: 
     ]
 
 
-router = Router(
-    "/v1/broker/emqx", route_handlers=[authn, authz], guards=[asked_by_broker], tags=["broker"], security=[{"hook": []}]
-)
+router = Router("/v1/broker/emqx", route_handlers=[authn, authz], guards=[asked_by_broker], tags=["broker"])

@@ -12,7 +12,10 @@ from litestar.params import HeaderParameter, JSONBody
 from msgspec import Meta
 
 from services.api.access import Gatekeeper
-from services.api.devices import CHALLENGE, address_of, authenticate, basic, problem
+from services.api.describe import described
+from services.api.device_access import CHALLENGE, address_of, authenticate, basic, problem
+from services.api.documents import MqttAddress
+from services.api.examples import AT, SECRET
 from services.api.hub import Hub
 from services.api.identity import Denied, credentials_of
 from services.api.joining import Joined
@@ -45,7 +48,29 @@ class IssuedToken(msgspec.Struct, frozen=True):
     """Milliseconds. Rotating the secret or disabling the device ends it earlier."""
 
 
-@post("/:join", status_code=201, summary="Register itself", operation_id="join")
+@post(
+    "/:join",
+    status_code=201,
+    summary="Register itself",
+    operation_id="join",
+    opt=described(
+        problems=(
+            "join_unauthorized",
+            "joining_off",
+            "invalid_message_id",
+            "device_exists",
+            "rate_limited",
+            "not_asked",
+            "no_answer",
+            "unknown_product",
+            "product_closing",
+            "reserved_name",
+        ),
+        answer=Joined("ok", SECRET, MqttAddress("mqtt.example.com", 8883, "plant-7/press-9", "plant-7/press-9")),
+        security=("product_secret",),
+        idempotent=False,
+    ),
+)
 async def join(
     request: Request[Any, Any, Any],
     hub: NamedDependency[Hub],
@@ -71,7 +96,31 @@ async def join(
     return joined
 
 
-@post("/:issue-token", status_code=201, summary="Issue a token", operation_id="issue_token")
+@post(
+    "/:issue-token",
+    status_code=201,
+    summary="Issue a token",
+    operation_id="issue_token",
+    opt=described(
+        problems=(
+            "device_unauthorized",
+            "device_disabled",
+            "tokens_not_supported",
+            "unauthorized",
+            "forbidden",
+            "rate_limited",
+            "unknown_product",
+            "unknown_device",
+            "unavailable",
+        ),
+        request=TokenWish("http", 600),
+        answer=IssuedToken(
+            "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJwbGFudC03L3ByZXNzLTEifQ.6d...", AT + 600_000
+        ),
+        security=("api_key", "device_secret"),
+        idempotent=False,
+    ),
+)
 async def issue_token(
     request: Request[Any, Any, Any],
     data: JSONBody[TokenWish],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from litestar import Request, Router, post
@@ -16,10 +16,11 @@ from libs.topics.messages.presence import TrafficSeen
 from libs.topics.messages.telemetry import DataUploaded
 from libs.topics.names import DEVICE_TELEMETRY, PRESENCE_INBOX
 from libs.topics.payload import embed
-from services.api.devices import device_itself
-from services.api.gate import ANYTHING, CONSUMES
+from services.api.bodies import ANYTHING, CONSUMES
+from services.api.describe import described
+from services.api.device_access import authenticate
 from services.api.hub import Hub
-from services.api.identity import Identity
+from services.api.params import DeviceId, ProductId
 from services.api.problems import Problem, busy
 from services.api.uplink import NotDelivered
 
@@ -39,9 +40,21 @@ class Accepted(msgspec.Struct, frozen=True):
     received_at: int
 
 
-async def _upload(
-    request: Request[Any, Any, Any], hub: Hub, device: Identity, data_type: str, message_id: str
-) -> Accepted:
+ACCEPTED: Final = Accepted("Zk1uQ9sVx0b2a3c4d5e6fg", 1_760_000_000_000)
+PROBLEMS: Final = (
+    "device_unauthorized",
+    "device_disabled",
+    "reserved_name",
+    "body_too_large",
+    "unavailable",
+    "no_answer",
+)
+SHOWN: Final = ("device_secret", "device_token")
+
+
+async def _upload(request: Request[Any, Any, Any], hub: Hub, key: str, data_type: str, message_id: str) -> Accepted:
+    """Raises `Problem`, `InvalidName`."""
+    device = await authenticate(request, hub, key, "http")
     if data_type.startswith("$"):
         raise Problem("reserved_name", "data types that begin with $ are the hub's own")
     for name in (data_type, message_id):
@@ -66,17 +79,21 @@ async def _upload(
     status_code=202,
     summary="Upload, under a message id that the hub chooses",
     operation_id="upload",
-    opt={CONSUMES: (ANYTHING,)},
+    opt={
+        CONSUMES: (ANYTHING,),
+        **described(problems=PROBLEMS, answer=ACCEPTED, security=SHOWN, raw=True, idempotent=False),
+    },
     request_max_body_size=MAX_BODY,
 )
 async def upload(
     request: Request[Any, Any, Any],
     hub: NamedDependency[Hub],
-    device: NamedDependency[Identity],
+    product_id: ProductId,
+    device_id: DeviceId,
     data_type: DataType,
 ) -> Accepted:
     """Take any bytes; JSON stays JSON. 202 means that Kafka has the message on every in-sync replica."""
-    return await _upload(request, hub, device, data_type, secrets.token_urlsafe(16))
+    return await _upload(request, hub, f"{product_id}/{device_id}", data_type, secrets.token_urlsafe(16))
 
 
 @post(
@@ -84,24 +101,26 @@ async def upload(
     status_code=202,
     summary="Upload",
     operation_id="upload_message",
-    opt={CONSUMES: (ANYTHING,)},
+    opt={
+        CONSUMES: (ANYTHING,),
+        **described(problems=PROBLEMS, answer=ACCEPTED, security=SHOWN, raw=True, idempotent=False),
+    },
     request_max_body_size=MAX_BODY,
 )
 async def upload_message(
     request: Request[Any, Any, Any],
     hub: NamedDependency[Hub],
-    device: NamedDependency[Identity],
+    product_id: ProductId,
+    device_id: DeviceId,
     data_type: DataType,
     message_id: MessageId,
 ) -> Accepted:
     """Take any bytes; JSON stays JSON. 202 means that Kafka has the message on every in-sync replica."""
-    return await _upload(request, hub, device, data_type, message_id)
+    return await _upload(request, hub, f"{product_id}/{device_id}", data_type, message_id)
 
 
 router = Router(
     "/v1/ingest",
     route_handlers=[upload, upload_message],
-    dependencies={"device": device_itself("http")},
     tags=["devices themselves"],
-    security=[{"device_secret": []}, {"device_token": []}],
 )
