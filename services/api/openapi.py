@@ -51,8 +51,8 @@ IDEMPOTENCY_KEY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "Chosen by the caller, 1 to 128 visible characters, such as a UUID: sent again with the same key, the "
-    "request is answered as before and done once.",
+    "description": "Chosen by the caller, 1 to 128 visible characters, such as a UUID: sent again with the same key, "
+    "the request is answered as before and done once.",
     "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
     "example": "7c1f3c36-6a5e-4a55-9d6f-0f7f5c2f9a11",
 }
@@ -75,15 +75,23 @@ INTRODUCTION: Final = """\
 JSON in and out. Moments are Unix milliseconds and end in `_at`, durations are seconds and end in `_s`.
 
 **Errors** are problem documents (RFC 9457): `code` is stable and for programs, `detail` says what happened this time,
-`advice` what to do about it. **Versions**: a document with a version answers `ETag` and takes `If-Match`.
+`advice` what to do about it.
+
+**Versions**: a document with a version answers `ETag` and takes `If-Match`.
+
 **Repetition**: every call that changes something takes `Idempotency-Key`; after a 503, or no answer at all, send it
-again with the same key. **Lists** go on with `cursor=` and the `next_cursor` of the page before."""
+again with the same key.
+
+**Lists** go on with `cursor=` and the `next_cursor` of the page before."""
 TAGS: Final = {
     "products": "Products and what they say about their devices.",
     "devices": "Devices: who may speak at all.",
     "tags": "Groups that devices belong to.",
+    "presence": "Who is connected, and who was.",
+    "telemetry": "What devices have sent.",
+    "stream": "What happens, as it happens.",
     "devices themselves": "What devices ask for, with credentials of their own.",
-    "broker": "What the broker asks.",
+    "broker": "What an MQTT broker asks the hub.",
     "health": "For balancers.",
 }
 
@@ -106,7 +114,7 @@ def document(app: Litestar) -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "tags": [{"name": name, "description": TAGS[name]} for name in TAGS if name in used],
+        "tags": [{"name": name, "description": said} for name, said in TAGS.items() if name in used],
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": schemas.components,
