@@ -32,7 +32,7 @@ PATIENCE: Final = 60.0
 
 
 class Service:
-    """The process. Raises OSError where a file for TLS is missing or not PEM, LookupError where the group is unknown."""
+    """The process. Raises OSError where a file for TLS is missing or not PEM, LookupError for an unknown group."""
 
     def __init__(self, settings: GuardSettings) -> None:
         group = grp.getgrnam(settings.guard_group).gr_gid if settings.guard_group else None

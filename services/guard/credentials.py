@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from libs.topics import access
 from libs.topics.identity import InvalidName, device_key, is_name
 
-from .model import SELF_REGISTRATION, Device, Login, Product, Rule, Unfit
+from .model import Device, Login, Product, Unfit
 
 if TYPE_CHECKING:
     from libs.topics.messages.registry import AclRule
@@ -22,14 +23,10 @@ HASH: Final = re.compile(r"\$7\$[1-9][0-9]{0,3}\$[A-Za-z0-9+/]{16}\$[A-Za-z0-9+/
 connected client whenever the files change, and serves nobody meanwhile."""
 
 MOST_RULES: Final = 32
-"""Of one product. Each is a line for each of its devices."""
-MOST_TOPIC: Final = 512
-"""Characters of a rule's topic."""
-_LEVEL: Final = re.compile(r"[A-Za-z0-9_.:@-]{1,64}|[+]|\{product\}|\{device\}")
-_SECRET_HEADS: Final = frozenset({"register", "registered"})
-"""First levels on which credentials travel."""
-_ACCESS: Final = {"publish": "write", "subscribe": "read"}
-_DEVICE_TO_DEVICE: Final = Rule("write", "m2m/{product}/+/{device}/+")
+"""Of one product: each is a line for each of its devices."""
+_DEVICE_TO_DEVICE: Final[tuple[access.Rule | AclRule, ...]] = tuple(
+    rule for rule in access.DEVICE if rule.when == "device_to_device"
+)
 
 
 def device(key: bytes, document: DeviceDocument) -> Device:
@@ -59,31 +56,16 @@ def product(key: bytes, document: ProductDocument) -> Product:
     defaults = document.defaults
     if len(defaults.acl) > MOST_RULES:
         raise Unfit("invalid_rule", f"{len(defaults.acl)} rules; {MOST_RULES} are the most")
-    rules = tuple(_rule(each) for each in defaults.acl)
-    if defaults.device_to_device:
-        rules = (_DEVICE_TO_DEVICE, *rules)
+    for rule in defaults.acl:
+        if fault := access.fault(rule):
+            raise Unfit("invalid_rule", f"{rule.topic!r} {fault}")
+    rules = (*(_DEVICE_TO_DEVICE if defaults.device_to_device else ()), *defaults.acl)
     if not defaults.dynamic_registration or document.secret_hash is None:
         return Product(rules)
-    return Product(rules, Login(f"{document.product_id}/{SELF_REGISTRATION}", _checked(document.secret_hash)))
+    return Product(rules, Login(f"{document.product_id}/{access.REGISTER}", _checked(document.secret_hash)))
 
 
 def _checked(secret_hash: str) -> str:
     if HASH.fullmatch(secret_hash) is None:
         raise Unfit("invalid_hash", "the hash does not have the form that mosquitto reads")
     return secret_hash
-
-
-def _rule(rule: AclRule) -> Rule:
-    """Keep a product's rule inside the product: ``name/{product}/...``.
-
-    Topics of the hub and of other products have their product in the second level too (or begin with ``/`` or ``$``),
-    so that no rule of one product can reach a topic of another.
-    """
-    levels = rule.topic.split("/")
-    head, *rest = levels
-    if rest and rest[-1] == "#":
-        rest = rest[:-1]
-    inside = is_name(head) and head not in _SECRET_HEADS and rest[:1] == ["{product}"]
-    if not inside or len(rule.topic) > MOST_TOPIC or not all(map(_LEVEL.fullmatch, rest)):
-        raise Unfit("invalid_rule", f"{rule.topic!r} is not a topic filter of the form name/{{product}}/...")
-    return Rule(_ACCESS[rule.action], rule.topic)

@@ -9,33 +9,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from libs.topics.access import DEVICE, JOINING, REGISTER, Action, filled
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from libs.topics.access import Rule
+    from libs.topics.messages.registry import AclRule
 
     from .model import Login, Roll
 
-PATTERNS: Final = (
-    "write upload_data/%u/+/+",
-    "write update_status/%u/+",
-    "write cmd_resp/%u/+/+/+",
-    "write rpc_resp/%u/+/+/+",
-    "write get/%u/+/+",
-    "write update_ota_status/%u/+",
-    "write /shadow/%u/update",
-    "write /shadow/update/%u",
-    "write /sys/%u/rrpc/response/+",
-    "read cmd/%u/+/+/+/#",
-    "read rpc/%u/+/+/+/#",
-    "read m2m/%u/+/+",
-    "read /shadow/%u/get",
-    "read /shadow/get/%u",
-    "read /sys/%u/rrpc/request/+",
-    "read +/p2p/%u",
-    "read +/+/p2p/%u",
-    "read +/+/+/p2p/%u",
-    "read +/+/+/+/p2p/%u",
+_ACCESS: Final[Mapping[Action, str]] = {"publish": "write", "subscribe": "read"}
+PATTERNS: Final = tuple(
+    f"{_ACCESS[rule.action]} {rule.topic.replace('{product}/{device}', '%u')}" for rule in DEVICE if rule.when is None
 )
-"""What every device may do. mosquitto grants every SUBSCRIBE and checks ``read`` when it delivers."""
+"""What every device may do. mosquitto grants every SUBSCRIBE and checks ``read`` when it delivers. Rules for tags are
+not among them: a looser pattern would show a device the commands of others, so commands go to each device."""
 
 HEADER: Final = """\
 # Written by fleetlog's guard from registry.devices and registry.products; changes made here do not last.
@@ -61,24 +50,22 @@ def access(roll: Roll) -> tuple[bytes, int]:
     return "\n".join((HEADER + patterns, *blocks)).encode(), len(blocks)
 
 
-def _device_blocks(roll: Roll) -> Iterable[str]:
+def _device_blocks(roll: Roll) -> Iterator[str]:
     for product_id, device_ids, rules in roll.with_rules():
         for device_id in device_ids:
-            lines = (
-                f"topic {rule.access} {rule.topic.replace('{product}', product_id).replace('{device}', device_id)}\n"
-                for rule in rules
-            )
+            lines = (f"topic {_line(rule, product_id, device_id)}\n" for rule in rules)
             yield f"user {product_id}/{device_id}\n{''.join(lines)}"
 
 
-def _self_registration_blocks(roll: Roll) -> Iterable[str]:
-    """May only ask to be registered: what the patterns give to everybody is denied, and denials are looked at first."""
+def _self_registration_blocks(roll: Roll) -> Iterator[str]:
+    """May ask to be registered and nothing else: what the patterns give to every user is denied, and denials win."""
     for product_id, product in roll.products.items():
         if product.login is not None:
             user = product.login.user
             denied = "".join(f"topic deny {pattern.partition(' ')[2].replace('%u', user)}\n" for pattern in PATTERNS)
-            yield (
-                f"user {user}\n{denied}topic write register/{product_id}/+/+\ntopic read registered/{product_id}/+/+\n"
-            )
+            granted = "".join(f"topic {_line(rule, product_id, REGISTER)}\n" for rule in JOINING)
+            yield f"user {user}\n{denied}{granted}"
 
 
+def _line(rule: Rule | AclRule, product_id: str, device_id: str) -> str:
+    return f"{_ACCESS[rule.action]} {filled(rule.topic, product_id, device_id)}"

@@ -19,7 +19,9 @@ RELOADS: Final = counter("guard_reloads", "SIGHUPs sent to the broker.")
 RELOAD_SECONDS: Final = histogram(
     "guard_reload_seconds", "From a SIGHUP until the broker has applied it; it serves nobody meanwhile."
 )
-APPLY_SECONDS: Final = histogram("guard_apply_seconds", "From the first change of a batch until the broker has applied it.")
+APPLY_SECONDS: Final = histogram(
+    "guard_apply_seconds", "From the first change of a batch until the broker has applied it."
+)
 ENDED: Final = counter("guard_sessions_ended", "Sessions of deleted devices that were ended in the broker.")
 OWED: Final = gauge("guard_sessions_owed", "Sessions of deleted devices that are still to be ended.")
 BROKER: Final = gauge("guard_broker_told", "1 while the broker runs and has been told of the files as they are.")

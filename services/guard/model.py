@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from libs.topics.access import Rule
+from libs.topics.messages.registry import AclRule
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-SELF_REGISTRATION: Final = "$register"
-"""In the place of a device id: the user of a product's devices that have no credentials yet. No device has that id."""
 
 
 class Unfit(ValueError):
@@ -29,20 +29,11 @@ class Login(msgspec.Struct, frozen=True, gc=False):
     hash: str
 
 
-class Rule(msgspec.Struct, frozen=True, gc=False):
-    """What devices of a product may do besides the device protocol."""
-
-    access: str
-    """As mosquitto names it: ``read`` or ``write``."""
-    topic: str
-    """A topic filter in which ``{product}`` and ``{device}`` stand for the device's own ids."""
-
-
 class Product(msgspec.Struct, frozen=True):
     """What a product adds to the files."""
 
-    rules: tuple[Rule, ...] = ()
-    """Each device of a product that has some gets lines of its own."""
+    rules: tuple[Rule | AclRule, ...] = ()
+    """Of its devices, besides those of every device."""
     login: Login | None = None
     """Of devices that register themselves; None: they may not."""
 
@@ -93,7 +84,7 @@ class Roll:
             yield from (device.login for device in devices.values() if device.login is not None)
         yield from (product.login for product in self.products.values() if product.login is not None)
 
-    def with_rules(self) -> Iterator[tuple[str, list[str], tuple[Rule, ...]]]:
+    def with_rules(self) -> Iterator[tuple[str, list[str], tuple[Rule | AclRule, ...]]]:
         """Products whose devices have rules of their own: product id, ids of the devices that are let in, the rules."""
         for product_id, devices in self.devices.items():
             rules = self.products.get(product_id, NO_PRODUCT).rules
