@@ -92,6 +92,7 @@ PARTS: dict[str, dict[str, set[str]]] = {
             "watch",
         },
     },
+    "guard": {"app": {"broker", "credentials", "files", "keeper", "kept", "sessions"}},
     "presence": {"fold": {"forget"}, "step": {"leases", "session", "transitions"}},
     "timeseries": {
         "rows": {"device_time", "flatten", "tables"},
