@@ -77,6 +77,8 @@ class Kicks:
         self._looks: dict[bytes, int] = {}
         self._failures: dict[bytes, int] = {}
         self._running = False
+        self.compared = False
+        """All sessions have been compared with the documents."""
 
     @property
     def waiting(self) -> int:
@@ -117,6 +119,7 @@ class Kicks:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, longest)
             else:
+                self.compared = True
                 log.info("sessions_compared")
                 return
 
