@@ -99,7 +99,7 @@ async def page(
     return items, found[limit - 1][0] if len(found) > limit else None
 
 
-async def online(hub: Hub, devices: list[Device]) -> set[str]:
+async def present(hub: Hub, devices: list[Device]) -> set[str]:
     """Return the ids of those that are online. Raises `Unavailable`: half an answer would be a wrong one."""
     keys = [f"{device.product_id}/{device.device_id}" for device in devices[:MAX_KEYS]]
     found = await hub.reads.batch(*PRESENT, keys)

@@ -82,6 +82,8 @@ class FakeRegistry:
         return answered(None, 204)
 
     def _register(self, request: asked.RegisterDevice) -> RequestAnswered:
+        if request.device_id in ("get", "update"):
+            raise refused(400, "reserved_name")
         if request.product_id.encode() not in self._world.products.held:
             raise refused(404, "unknown_product")
         key = f"{request.product_id}/{request.device_id}"
