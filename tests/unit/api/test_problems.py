@@ -161,5 +161,5 @@ def _described(service: Path) -> set[str]:
     for path in service.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.keyword) and node.arg == "problems":
-                found |= {one.value for one in ast.walk(node.value) if isinstance(one, ast.Constant)}
+                found |= {str(one.value) for one in ast.walk(node.value) if isinstance(one, ast.Constant)}
     return found
