@@ -55,6 +55,9 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
             "Register the device through the API, or let the product allow dynamic registration.",
         ),
         "forbidden": Code(403, "The key may not do this", "Ask an operator for a key with the scope that is named."),
+        "dynamic_registration_off": Code(
+            403, "Devices of the product do not register themselves", "Register the device with an API key."
+        ),
         "unknown_path": Code(404, "No such path", "The paths are listed in /openapi.json and at /docs."),
         "unknown_product": Code(
             404, "No such product", "Check the id; the API key may also be limited to other products."

@@ -94,12 +94,14 @@ async def page(
 ) -> tuple[list[Device], str | None]:
     """Return a page of devices by id, and the key after which the next one begins; None: there is none."""
     term = f"product:{product_id}" if tag is None else f"tag:{product_id}/{tag}"
-    found = await hub.reads.list(*REGISTERED, term, prefix=f"{product_id}/{prefix}", after=begin, limit=limit + 1)
+    asked = min(limit + 1, MAX_KEYS)  # one more tells whether there is another page
+    found = await hub.reads.list(*REGISTERED, term, prefix=f"{product_id}/{prefix}", after=begin, limit=asked)
     items = [msgspec.json.decode(document, type=Device) for _, document in found[:limit]]
-    return items, found[limit - 1][0] if len(found) > limit else None
+    more = len(found) == asked and (asked > limit or asked == MAX_KEYS)
+    return items, found[limit - 1][0] if more else None
 
 
-async def online(hub: Hub, devices: list[Device]) -> set[str]:
+async def present(hub: Hub, devices: list[Device]) -> set[str]:
     """Return the ids of those that are online. Raises `Unavailable`: half an answer would be a wrong one."""
     keys = [f"{device.product_id}/{device.device_id}" for device in devices[:MAX_KEYS]]
     found = await hub.reads.batch(*PRESENT, keys)

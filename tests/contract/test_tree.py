@@ -101,7 +101,11 @@ PARTS: dict[str, dict[str, set[str]]] = {
             "watch",
         },
     },
-    "guard": {"app": {"emqx", "emqx_api", "broker", "credentials", "files", "keeper", "kept", "sessions"}},
+    "registry": {
+        "decide": {"checks", "devices", "documents", "memory", "products", "verdicts"},
+        "step": {"reference", "replies", "rollout", "spread"},
+    },
+    "guard": {"app": {"broker", "emqx", "emqx_api", "credentials", "files", "keeper", "kept", "sessions"}},
     "presence": {"fold": {"forget"}, "step": {"leases", "session", "transitions"}},
     "timeseries": {
         "rows": {"device_time", "flatten", "tables"},

@@ -145,7 +145,7 @@ class World:
     ) -> dict[str, str]:
         """Make an API key; returns the header that shows it."""
         number = next(self._numbers)
-        minted = keys.mint(lambda count: number.to_bytes(count, "big"))
+        minted = keys.mint(lambda count: number.to_bytes(count, "little"))
         self.keys.held[f"key:{minted.key_id}".encode()] = ApiKeyDocument(
             minted.key_id, name, scopes or ("read", "command", "admin"), products, minted.hash, NOW, expires_at
         )
