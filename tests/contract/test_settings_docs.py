@@ -85,6 +85,7 @@ def test_a_stale_page_is_told_and_written(tmp_path: Path, capsys: pytest.Capture
     assert capsys.readouterr().err.splitlines() == [
         "docs/settings.md is stale: run `python -m libs.runtime.reference`",
         "docs/metrics.md is stale: run `python -m libs.runtime.reference`",
+        "docs/openapi.json is stale: run `python -m libs.runtime.reference`",
     ]
     assert main([], tmp_path) == 0
     assert main(["--check"], tmp_path) == 0
