@@ -13,6 +13,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 
@@ -21,6 +23,7 @@ from .access import Gatekeeper, caller_of
 from .asking import asker_of
 from .gate import Api, within
 from .limits import BODY, Buckets
+from .openapi import document
 from .problems import HANDLERS
 from .routes import broker, bulk, devices, docs, health, joining, products, tags, uplink
 
@@ -66,3 +69,12 @@ def build(hub: Hub) -> Api:
         openapi_config=None,
         logging_config=None,
     )
+
+
+def reference() -> dict[str, str]:
+    """The OpenAPI document as it is kept with the code, by its path: `libs.runtime.reference` writes it."""
+    # Of dependencies only the names matter: nothing is called here.
+    dependencies = {name: Provide(lambda: None, sync_to_thread=False) for name in ("hub", "caller", "asker")}
+    app = Litestar(list(ROUTES), dependencies=dependencies, openapi_config=None, logging_config=None)
+    written = msgspec.json.format(msgspec.json.encode(document(app)), indent=1).decode()
+    return {"docs/openapi.json": written + "\n"}

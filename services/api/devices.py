@@ -46,7 +46,7 @@ async def ask(asker: Asker, request: DeviceRequest) -> msgspec.Raw:
     return answer.body
 
 
-async def register(
+def registration(
     asker: Asker,
     product_id: str,
     device_id: str,
@@ -54,11 +54,10 @@ async def register(
     tags: tuple[str, ...],
     attributes: dict[str, Any],
     origin: Origin,
-) -> DeviceWithSecret:
-    """Register a device under a new secret, or under the same one where the request is a repetition."""
+) -> tuple[RegisterDevice, str]:
+    """Make the request for a device, and its secret: a new one, or the same where the request is a repetition."""
     credential, secret = credentials.for_device(asker, product_id, device_id)
-    request = RegisterDevice(product_id, device_id, origin, credential, tags, attributes, **asker.stamp())
-    return with_secret(asker, await decide(asker, request), credential, secret)
+    return RegisterDevice(product_id, device_id, origin, credential, tags, attributes, **asker.stamp()), secret
 
 
 def with_secret(asker: Asker, device: Device, credential: Credential, secret: str) -> DeviceWithSecret:

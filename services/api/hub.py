@@ -12,11 +12,12 @@ from .joining import Joining
 from .refusals import Refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from msgspec import Raw
 
     from libs.runtime.owners.reads import Batch
+    from libs.runtime.requests.calls import Outcome
     from libs.topics.messages.base import Request
     from libs.topics.messages.hub import RequestAnswered
     from libs.topics.messages.registry_events import ApiKeyDocument, ProductDocument
@@ -40,6 +41,15 @@ class Asks(Protocol):
 
     async def ask(self, inbox: str, key: bytes, request: Request, timeout: float = ...) -> RequestAnswered:  # noqa: ASYNC109 - as the real one
         """Raises `Refused`, `NoAnswer`, `NotAsked`."""
+
+    async def ask_all(
+        self,
+        inbox: str,
+        asked: Iterable[tuple[bytes, Request]],
+        *,
+        timeout: float = ...,  # noqa: ASYNC109 - as the real one
+    ) -> list[Outcome]:
+        """What came of each, in their order; when one is not answered in time, the rest is `NotAsked`."""
 
 
 class Reads(Protocol):

@@ -18,7 +18,7 @@ from services.api.access import needs
 from services.api.asking import Asker
 from services.api.conditions import expected_version, next_cursor, position, versioned
 from services.api.describe import described
-from services.api.devices import decide, detail, page, present, read, register, with_secret
+from services.api.devices import decide, detail, page, present, read, registration, with_secret
 from services.api.documents import (
     Device,
     DeviceDetail,
@@ -64,9 +64,10 @@ async def register_device(
 ) -> Response[DeviceWithSecret]:
     """Register a device. Its secret is in this answer and in no other; the hub keeps a hash of it."""
     device_id = data.device_id or asker.device_id(product_id)
-    device = await register(
+    request, secret = registration(
         asker, product_id, device_id, tags=data.tags, attributes=data.attributes, origin="application"
     )
+    device = with_secret(asker, await decide(asker, request), request.credential, secret)
     return versioned(device, device.version, 201)
 
 

@@ -63,7 +63,10 @@ def ready(stack: Places) -> None:
 
 def admitted(url: str, key: str) -> None:
     def status() -> bool:
-        answer = httpx.get(f"{url}/v1/products", headers={"Authorization": f"Bearer {key}"}, timeout=10)
+        try:
+            answer = httpx.get(f"{url}/v1/products", headers={"Authorization": f"Bearer {key}"}, timeout=10)
+        except httpx.TransportError as error:
+            raise AssertionError("the API does not listen") from error
         return answer.status_code == httpx.codes.OK
 
     eventually(status, describe="the API takes a key that the registry has issued")

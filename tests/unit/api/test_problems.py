@@ -17,9 +17,10 @@ from services.api.codes import CODES
 from services.api.problems import FRAMEWORK
 from services.api.settings import HttpSettings
 from tests.support.api.life import problem
-from tests.unit.api.world import SETTINGS, World, refused
+from tests.unit.api.world import SETTINGS, FakeRequests, World, refused
 
 if TYPE_CHECKING:
+    from libs.topics.messages.base import Request
     from libs.topics.messages.hub import RequestAnswered
 
 ROOT = Path(__file__).parents[3]
@@ -63,8 +64,8 @@ async def test_a_request_that_takes_too_long_is_ended() -> None:
     settings = msgspec.structs.replace(SETTINGS, http=HttpSettings(deadline_s=0.01), answer_s=0.005)
     world = World(settings)
 
-    class Deaf:
-        async def ask(self, *_: Any, **__: Any) -> RequestAnswered:
+    class Deaf(FakeRequests):
+        async def ask(self, inbox: str, key: bytes, request: Request, timeout: float = 10.0) -> RequestAnswered:  # noqa: ASYNC109 - as the real one
             await asyncio.Event().wait()
             raise AssertionError("nobody sets it")
 
@@ -92,7 +93,7 @@ async def test_a_request_that_takes_too_long_is_ended() -> None:
         (b" " * (1 << 20) + b"{}", JSON, 413, "body_too_large", None),
     ],
 )
-async def test_a_body_that_does_not_fit_is_told_what_and_where(
+async def test_a_body_that_does_not_fit_is_told_what_and_where(  # noqa: PLR0917 - pytest gives them by name
     world: World, body: bytes, headers: dict[str, str], status: int, code: str, field: str | None
 ) -> None:
     async with world.client() as client:

@@ -10,7 +10,7 @@ from httpx import ASGITransport, AsyncClient
 
 from libs.runtime import keys
 from libs.runtime.owners.reads import Batch
-from libs.runtime.requests.client import Refused
+from libs.runtime.requests.client import NoAnswer, NotAsked, Refused
 from libs.runtime.settings import Secret
 from libs.topics.codec import encode
 from libs.topics.messages.hub import RequestAnswered, RequestRefused
@@ -20,8 +20,9 @@ from services.api.hub import Hub
 from services.api.settings import ApiSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from libs.runtime.requests.calls import Outcome
     from libs.topics.messages.base import Request
     from libs.topics.messages.registry import Scope
 
@@ -51,6 +52,25 @@ class FakeRequests:
     async def ask(self, inbox: str, key: bytes, request: Request, timeout: float = 10.0) -> RequestAnswered:  # noqa: ASYNC109 - as the real one
         self.asked.append((inbox, key, request))
         return self.answer(request)
+
+    async def ask_all(
+        self,
+        inbox: str,
+        asked: Iterable[tuple[bytes, Request]],
+        *,
+        timeout: float = 10.0,  # noqa: ASYNC109 - as the real one
+    ) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        silent = False
+        for key, request in asked:
+            try:
+                outcomes.append(
+                    NotAsked("a request before it got none") if silent else await self.ask(inbox, key, request)
+                )
+            except (Refused, NoAnswer, NotAsked) as error:
+                silent = silent or isinstance(error, NoAnswer)
+                outcomes.append(error)
+        return outcomes
 
 
 class FakeReads:
