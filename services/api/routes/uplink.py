@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from litestar import Request, Router, post
 from litestar.di import NamedDependency
+from litestar.openapi.spec import Example
 from litestar.params import PathParameter
 
 from libs.topics.codec import encode
@@ -20,16 +21,28 @@ from services.api.bodies import ANYTHING, CONSUMES
 from services.api.describe import described
 from services.api.device_access import authenticate
 from services.api.hub import Hub
-from services.api.params import DeviceId, ProductId
+from services.api.params import NAME, DeviceId, ProductId
 from services.api.problems import Problem, busy
 from services.api.uplink import NotDelivered
 
 MAX_BODY = 393_216
 """Bytes, whatever the setting says: a larger payload would not fit into a record as base64."""
 
-DataType = Annotated[str, PathParameter(description="What it is: 1 to 64 of A-Z a-z 0-9 _ -; no `$` in front.")]
+DataType = Annotated[
+    str,
+    PathParameter(
+        description="What it is: 1 to 64 of A-Z a-z 0-9 _ -; names that begin with $ are the hub's own.",
+        examples=[Example(value="climate")],
+        schema_extra={"pattern": NAME},
+    ),
+]
 MessageId = Annotated[
-    str, PathParameter(description="Chosen by the device, unique among its messages: a repeated one is recognisable.")
+    str,
+    PathParameter(
+        description="Chosen by the device, unique among its messages: a repeated one is recognisable.",
+        examples=[Example(value="Zk1uQ9sVx0b2a3c4d5e6fg")],
+        schema_extra={"pattern": NAME},
+    ),
 ]
 
 
