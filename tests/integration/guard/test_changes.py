@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import urllib.request
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +17,8 @@ from tests.support.names import unique
 from tests.support.polling import eventually
 
 if TYPE_CHECKING:
+    from paho.mqtt.client import Client
+
     from bench.support.documents import Documents
     from devstack.stack import Stack
 
@@ -33,6 +37,20 @@ def metric(stack: Stack, name: str) -> float:
     with urllib.request.urlopen(stack.ops_url("guard") + "/metrics", timeout=10) as answer:
         lines = answer.read().decode().splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"fleetlog_{name}"))
+
+
+def cut(client: Client) -> None:
+    eventually(lambda: not client.is_connected(), describe="the connection is cut")
+
+
+HARM: list[Callable[[Path], object]] = [Path.unlink, lambda file: file.write_bytes(b"user\n"), lambda f: f.chmod(0o666)]
+
+
+def put_right(file: Path, content: bytes) -> None:
+    def right() -> bool:
+        return file.exists() and file.read_bytes() == content and file.stat().st_mode & 0o777 == 0o600
+
+    eventually(right, describe=f"{file.name} is put right")
 
 
 def test_a_disabled_device_is_cut_and_stays_out_until_it_is_enabled(
@@ -54,7 +72,7 @@ def test_a_disabled_device_is_cut_and_stays_out_until_it_is_enabled(
         ):
             client.reconnect_delay_set(60, 60)
             documents.device(product, name, SECRET, enabled=False)
-            eventually(lambda of=client: not of.is_connected(), describe=f"{user} is cut")
+            cut(client)
             assert other.is_connected()
         assert not lets_in(guarded.mqtt_port, user, SECRET)
         documents.device(product, name, SECRET)
@@ -111,12 +129,9 @@ def test_files_that_somebody_deletes_or_alters_are_put_right(
     for name in ("passwords", "access"):
         file = guarded.guard_directory / name
         right = file.read_bytes()
-        for harm in (file.unlink, lambda of=file: of.write_bytes(b"user\n"), lambda of=file: of.chmod(0o666)):
-            harm()
-            eventually(
-                lambda of=file, to=right: of.exists() and of.read_bytes() == to and of.stat().st_mode & 0o777 == 0o600,
-                describe=f"{name} is put right",
-            )
+        for harm in HARM:
+            harm(file)
+            put_right(file, right)
     assert lets_in(guarded.mqtt_port, f"{product}/d", SECRET)
 
 

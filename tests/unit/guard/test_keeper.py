@@ -65,7 +65,10 @@ class Desk:
 
     def register(self, *users: str, born: int = 1) -> None:
         self.keeper.take_devices(
-            [(u.encode(), device_document(*u.split("/"), "s", created_at=born)) for u in users],
+            [
+                (f"{product}/{device}".encode(), device_document(product, device, "s", created_at=born))
+                for product, device in (user.split("/") for user in users)
+            ]
         )
 
     def delete(self, *users: str) -> None:
@@ -118,7 +121,7 @@ async def test_before_the_topics_are_read_it_is_not_ready_and_writes_nothing(tmp
     desk = Desk(tmp_path)
     desk.register("p/a")
     assert not desk.keeper.verdict
-    assert not (tmp_path / "passwords").exists()  # noqa: ASYNC240 - a test's own directory
+    assert not (tmp_path / "passwords").exists()
 
 
 async def test_a_change_that_changes_no_file_is_no_sighup(desk: Desk) -> None:
