@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,8 @@ from tests.support.names import unique
 from tests.support.polling import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from paho.mqtt.client import Client
 
     from bench.support.documents import Documents
