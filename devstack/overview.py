@@ -57,7 +57,7 @@ def _first_steps(stack: Places) -> Iterator[str]:
     if stack.choice.guarded:
         if "api" not in stack.services:
             return
-        secret = " -P SECRET"
+        secret = " -P SECRET"  # noqa: S105 - the place of one
         yield from _registration(stack)
     query = "SELECT * FROM metrics ORDER BY ts DESC LIMIT 5 FORMAT PrettyCompact"
     yield ""
