@@ -108,6 +108,7 @@ class Hub:
         """Set when the process is told to end: a stream then ends at once, other requests are finished."""
         self._parts = list(parts)
         self._started: list[Part] = []
+        self._complete = False
 
     def add(self, part: Part) -> None:
         """Take a part that needs the hub itself: it is started after the others."""
@@ -118,6 +119,7 @@ class Hub:
         for part in self._parts:
             self._started.append(part)
             await part.start()
+        self._complete = True
 
     async def stop(self) -> None:
         """Stop what was started, the last one first. Raises what had ended a part."""
@@ -136,4 +138,4 @@ class Hub:
 
     @property
     def ready(self) -> bool:
-        return len(self._started) == len(self._parts) and not self.stopping.is_set()
+        return self._complete and not self.stopping.is_set()
