@@ -33,7 +33,34 @@ GRAMMAR = {
 }
 PARTS: dict[str, dict[str, set[str]]] = {
     "api": {
-        "app": {"access", "asking", "codes", "gate", "hub", "idempotency", "limits", "problems", "routes.health"},
+        "app": {
+            "access",
+            "asking",
+            "bodies",
+            "bulk",
+            "codes",
+            "conditions",
+            "credentials",
+            "describe",
+            "devices",
+            "documents",
+            "examples",
+            "gate",
+            "hub",
+            "idempotency",
+            "limits",
+            "openapi",
+            "page",
+            "params",
+            "problems",
+            "products",
+            "routes.bulk",
+            "routes.devices",
+            "routes.docs",
+            "routes.health",
+            "routes.products",
+            "routes.tags",
+        },
         "__main__": {"connect", "server"},
     },
     "ingest": {
@@ -70,6 +97,7 @@ PARTS: dict[str, dict[str, set[str]]] = {
         "decide": {"checks", "devices", "documents", "memory", "products", "verdicts"},
         "step": {"reference", "replies", "rollout", "spread"},
     },
+    "guard": {"app": {"broker", "credentials", "files", "keeper", "kept", "sessions"}},
     "presence": {"fold": {"forget"}, "step": {"leases", "session", "transitions"}},
     "timeseries": {
         "rows": {"device_time", "flatten", "tables"},

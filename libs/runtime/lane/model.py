@@ -101,7 +101,7 @@ Decode: TypeAlias = Callable[[bytes | None], Any]
 """A record's value to an event. `libs.topics.codec.UnknownKind`: skipped; any other exception: a dead letter."""
 
 TermsOf: TypeAlias = Callable[[Any], Sequence[Term]]
-"""The index terms of a row."""
+"""The terms that a row is found by, or listed under."""
 
 DeadlineOf: TypeAlias = Callable[[Any], int | None]
 """When a row wants to be swept by `Due`, in milliseconds since 1970; None: never."""
