@@ -34,6 +34,17 @@ FRAME: Final = 16
 """Bytes around topic and payload of a PUBLISH, at most, without properties."""
 
 
+class TidySocket(ssl.SSLSocket):
+    """Closed when the handshake fails, which paho leaves to the garbage collector."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """Where the hub is, and how to speak to it."""
@@ -64,7 +75,9 @@ class Address:
             return self.tls
         if self.tls is False:
             return None
-        return ssl.create_default_context(cafile=None if self.tls is True else str(self.tls))
+        context = ssl.create_default_context(cafile=None if self.tls is True else str(self.tls))
+        context.sslsocket_class = TidySocket
+        return context
 
 
 class Client(aiomqtt.Client):
