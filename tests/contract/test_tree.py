@@ -32,6 +32,37 @@ GRAMMAR = {
     "consumer": "Kafka to ClickHouse (sink)",
 }
 PARTS: dict[str, dict[str, set[str]]] = {
+    "api": {
+        "app": {
+            "access",
+            "asking",
+            "bodies",
+            "bulk",
+            "codes",
+            "conditions",
+            "credentials",
+            "describe",
+            "devices",
+            "documents",
+            "examples",
+            "gate",
+            "hub",
+            "idempotency",
+            "limits",
+            "openapi",
+            "page",
+            "params",
+            "problems",
+            "products",
+            "routes.bulk",
+            "routes.devices",
+            "routes.docs",
+            "routes.health",
+            "routes.products",
+            "routes.tags",
+        },
+        "__main__": {"connect", "server"},
+    },
     "ingest": {
         "parse": {"letters", "paths", "payload", "routes", "sources.common"},
         "app": {
