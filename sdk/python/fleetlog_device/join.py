@@ -22,17 +22,24 @@ from .names import check_identity
 from .payload import BadPayload, to_object
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
     from .store import Store
+
+    Ask = Callable[[str], Awaitable[dict[str, Any]]]
 
 REGISTER: Final = "$register"
 """In the place of the device in the user name."""
 QUESTION: Final = "join"
 """Where the store keeps the id of the question: asked again under the same id, the hub gives the same answer."""
+ONCE: Final = 10.0
+"""Seconds after which a question is asked again: the hub drops those that it has no time for."""
 LARGEST: Final = 64 * 1024
 """Bytes of an answer."""
+PASSING: Final = frozenset({"rate_limited", "not_asked", "no_answer", "unavailable", "deadline_exceeded"})
+"""Codes of refusals that may be over soon."""
+PASSING_STATUS: Final = frozenset({429, 502, 503, 504})
 
 
 async def join(
@@ -55,17 +62,14 @@ async def join(
     `InvalidName`.
     """
     address = Address(host, port, tls, websocket, session_expiry=0)
+    context, user = address.context(), f"{product}/{REGISTER}"
+
+    async def ask(question: str) -> dict[str, Any]:
+        async with connected(address, context, user, user, product_secret) as link:
+            return await _answer(link, f"{product}/{device}/{question}")
+
     with _kept(product, device, store) as kept:
-        known = kept.get(SECRET)
-        if known is not None:
-            return known
-        try:
-            async with asyncio.timeout(timeout):
-                place = f"{product}/{device}/{_question(kept)}"
-                document = await _ask(address, place, product_secret, backoff or Backoff())
-        except TimeoutError as error:
-            raise NoAnswer(f"the hub did not register {product}/{device} within {timeout:g} s") from error
-        return _keep(kept, document)
+        return await _secret(kept, ask, backoff or Backoff(), timeout)
 
 
 async def join_over_http(
@@ -76,28 +80,26 @@ async def join_over_http(
     url: str,
     ca: str | Path | None = None,
     store: Store | str | Path | None = None,
-    timeout: float = 60.0,  # noqa: ASYNC109 - of the request's every step, not of this call
+    backoff: Backoff | None = None,
+    timeout: float = 60.0,  # noqa: ASYNC109 - its own error says what was awaited
 ) -> str:
     """The same over HTTP: ``url`` is the API's, such as ``https://hub.example.com``; ``ca`` its authorities (PEM).
 
-    Raises `JoinRefused`, `ConnectionLost`, `StoreMismatch` and `InvalidName`.
+    Raises `JoinRefused`, `NoAnswer`, `StoreMismatch`, `InvalidName`, and `ValueError` on another kind of URL.
     """
+    if not url.startswith(("https://", "http://")):
+        raise ValueError(f"{url!r} is neither https nor http")
+    context = ssl.create_default_context(cafile=None if ca is None else str(ca))
+    user = base64.b64encode(f"{product}/{device}:{product_secret}".encode()).decode()
+    address = f"{url.rstrip('/')}/v1/products/{product}/devices/{device}:join"
+
+    async def ask(question: str) -> dict[str, Any]:
+        headers = {"Authorization": f"Basic {user}", "Idempotency-Key": question}
+        request = urllib.request.Request(address, headers=headers, method="POST")  # noqa: S310 - checked above
+        return await asyncio.to_thread(_fetch, request, context)
+
     with _kept(product, device, store) as kept:
-        known = kept.get(SECRET)
-        if known is not None:
-            return known
-        user = base64.b64encode(f"{product}/{device}:{product_secret}".encode()).decode()
-        headers = {
-            "Authorization": f"Basic {user}",
-            "Content-Type": "application/json",
-            "Idempotency-Key": _question(kept),
-        }
-        address = f"{url.rstrip('/')}/v1/products/{product}/devices/{device}:join"
-        if not address.startswith(("https://", "http://")):
-            raise ConnectionLost(f"{url!r} is neither https nor http")
-        request = urllib.request.Request(address, data=b"{}", headers=headers, method="POST")  # noqa: S310 - checked
-        context = ssl.create_default_context(cafile=None if ca is None else str(ca))
-        return _keep(kept, await asyncio.to_thread(_fetch, request, context, timeout))
+        return await _secret(kept, ask, backoff or Backoff(), timeout)
 
 
 @contextmanager
@@ -109,60 +111,72 @@ def _kept(product: str, device: str, store: Store | str | Path | None) -> Iterat
         yield opened
 
 
-def _question(store: Store) -> str:
-    known = store.get(QUESTION)
-    if known is None:
-        known = secrets.token_urlsafe(24)  # whoever guesses it could read the answer
-        store.put(QUESTION, known)
-    return known
+async def _secret(store: Store, ask: Ask, backoff: Backoff, timeout: float) -> str:  # noqa: ASYNC109 - as above
+    known = store.get(SECRET)
+    if known is not None:
+        return known
+    question = store.get(QUESTION)
+    if question is None:
+        question = secrets.token_urlsafe(24)  # whoever guesses it could read the answer
+        store.put(QUESTION, question)
+    try:
+        async with asyncio.timeout(timeout):
+            document = await _insist(ask, question, backoff)
+    except TimeoutError as error:
+        raise NoAnswer(f"the hub did not register the device within {timeout:g} s") from error
+    code, secret = document.get("code"), document.get("secret")
+    if not isinstance(secret, str) or not secret:
+        raise JoinRefused(str(code), str(document.get("detail", "")))
+    store.put(SECRET, secret)
+    return secret
 
 
-async def _ask(address: Address, place: str, secret: str, backoff: Backoff) -> dict[str, Any]:
-    """Ask until there is an answer; ``place``: product, device and question. Raises `CredentialsRefused`."""
-    user, context = f"{place.partition('/')[0]}/{REGISTER}", address.context()
+async def _insist(ask: Ask, question: str, backoff: Backoff) -> dict[str, Any]:
+    """The first answer that is not "later"."""
     failures = 0
     while True:
         try:
-            async with connected(address, context, user, user, secret) as link:
-                return await _answer(link, place)
-        except ConnectionLost as error:
-            failures += 1
+            document = await ask(question)
+            if document.get("code") not in PASSING:
+                return document
+            log.info("asking for credentials again: the hub says %s", document.get("code"))
+        except (ConnectionLost, BadPayload) as error:
             log.info("asking for credentials again: %s", error)
+        failures += 1
         await asyncio.sleep(backoff.wait(failures, random.SystemRandom().random()))
 
 
 async def _answer(link: Link, place: str) -> dict[str, Any]:
-    await link.subscribe((f"registered/{place}",))
-    await link.publish(f"register/{place}", b"{}")
-    async for message in link.messages():
-        link.acknowledge(message)
-        if message.topic.value == f"registered/{place}":
-            return to_object(bytes(message.payload))
+    """Over MQTT. Raises `ConnectionLost` and `BadPayload`."""
+    try:
+        async with asyncio.timeout(ONCE):
+            await link.subscribe((f"registered/{place}",))
+            await link.publish(f"register/{place}", b"{}")
+            async for message in link.messages():
+                link.acknowledge(message)
+                return to_object(bytes(message.payload))  # nothing else is subscribed to
+    except TimeoutError as error:
+        raise ConnectionLost(f"no answer within {ONCE:g} s") from error
     raise ConnectionLost("the connection ended before the answer")
 
 
-def _fetch(request: urllib.request.Request, context: ssl.SSLContext, timeout: float) -> dict[str, Any]:
+def _fetch(request: urllib.request.Request, context: ssl.SSLContext) -> dict[str, Any]:
+    """Over HTTP: the credentials, or the problem. Raises `ConnectionLost` and `BadPayload`."""
     try:
-        with urllib.request.urlopen(request, context=context, timeout=timeout) as response:  # noqa: S310 - checked
+        with urllib.request.urlopen(request, context=context, timeout=ONCE) as response:  # noqa: S310 - checked above
             return to_object(response.read(LARGEST))
     except urllib.error.HTTPError as error:
         with error:
-            return _problem(error)
+            if error.code in PASSING_STATUS:
+                raise ConnectionLost(f"the hub says {error.code} {error.reason}") from error
+            return {"code": f"http_{error.code}", "detail": error.reason, **_problem(error.read(LARGEST))}
     except (OSError, http.client.HTTPException) as error:
         raise ConnectionLost(str(error)) from error
 
 
-def _problem(error: urllib.error.HTTPError) -> dict[str, Any]:
-    """The hub's problem document; a proxy before it says less."""
+def _problem(body: bytes) -> dict[str, Any]:
+    """The hub's problem document; a proxy before it has none."""
     try:
-        return to_object(error.read(LARGEST))
+        return to_object(body)
     except BadPayload:
-        return {"code": f"http_{error.code}", "detail": error.reason}
-
-
-def _keep(store: Store, document: dict[str, Any]) -> str:
-    secret = document.get("secret")
-    if not isinstance(secret, str) or not secret:
-        raise JoinRefused(str(document.get("code")), str(document.get("detail", "")))
-    store.put(SECRET, secret)
-    return secret
+        return {}
