@@ -194,7 +194,13 @@ def test_a_service_is_tested_under_its_own_name(service: Path) -> None:
 
 
 def test_tests_use_no_noun_of_their_own() -> None:
-    nouns = {path.name for path in SERVICES} | {*TOOLS, "runtime", "lane", "topics", "sdk"}  # the lane: the runtime's own core
+    nouns = {path.name for path in SERVICES} | {
+        *TOOLS,
+        "runtime",
+        "lane",
+        "topics",
+        "sdk",
+    }  # the lane: the runtime's own core
     for tier in ("unit", "integration"):
         used = {path.relative_to(ROOT).parts[2] for path in tracked(f"tests/{tier}/*.py")}
         folders = {noun for noun in used if not noun.endswith(".py")}

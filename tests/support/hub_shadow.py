@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from fleetlog_device.shadow_dialects import REPLY, UPDATE, Aliyun, IotHub
+from fleetlog_device.shadow_dialects import REPLY, UPDATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from fleetlog_device.shadow_documents import Told
 
 NOW = 1_469_564_576
 
@@ -22,15 +20,17 @@ def merged(state: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
 
 
 class HubShadow:
-    """``deliver`` takes what the device reads. ``lost``: how many of the next messages never arrive."""
+    """``publish`` takes topics and payloads for the device ``p/d``."""
 
     def __init__(self) -> None:
         self.reported: dict[str, Any] = {}
         self.desired: dict[str, Any] = {}
         self.version = 0
         self.lost = 0
+        """How many of the next messages never arrive."""
         self.heard: list[dict[str, Any]] = []
-        self.deliver: Callable[[Told], None] = lambda _told: None
+        self.publish: Callable[[str, bytes], None] = lambda _topic, _payload: None
+        self._sent = 0
         self.before: Callable[[], None] | None = None
         """Called once, when a message is on its way: what others do meanwhile."""
 
@@ -39,6 +39,7 @@ class HubShadow:
         return {name: section for name, section in sections.items() if section}
 
     async def send(self, topic: str, payload: bytes) -> None:
+        """Hear what a device publishes."""
         if self.lost:
             self.lost -= 1
             return
@@ -66,6 +67,10 @@ class HubShadow:
 
 
 class IotHubSide(HubShadow):
+    def command(self, name: str, document: dict[str, Any]) -> None:
+        self._sent += 1
+        self.publish(f"cmd/p/d/{name}/plain/shadow-{self._sent}", json.dumps(document).encode())
+
     def hear(self, topic: str, message: dict[str, Any]) -> None:
         if topic.startswith("get/p/d/$shadow/") or message["version"] != self.version:
             self.tell_desired()
@@ -78,11 +83,11 @@ class IotHubSide(HubShadow):
                 assert topic.startswith("upload_data/p/d/$shadow_reported/")
                 self.accept(message["state"]["reported"])
             answer = {"status": "success", "timestamp": NOW, "version": self.version}
-            self.deliver(IotHub.read(REPLY, json.dumps(answer).encode()))
+            self.command(REPLY, answer)
 
     def tell_desired(self) -> None:
         document = {"state": self.state(), "metadata": {}, "version": self.version, "timestamp": NOW}
-        self.deliver(IotHub.read(UPDATE, json.dumps(document).encode()))
+        self.command(UPDATE, document)
 
 
 class AliyunSide(HubShadow):
@@ -108,4 +113,4 @@ class AliyunSide(HubShadow):
 
     def answer(self, method: str, payload: dict[str, Any], **more: Any) -> None:
         message = {"method": method, "payload": payload, **more, "timestamp": NOW}
-        self.deliver(Aliyun.read(json.dumps(message).encode()))
+        self.publish("/shadow/p/d/get", json.dumps(message).encode())

@@ -95,17 +95,21 @@ class Device:
         self.identity = f"{product}/{device}"
         self._secrets = tuple(each for each in (secret, previous_secret) if each is not None)
         self._address = Address(host, port, tls, websocket, keepalive, session_expiry)
-        self._client_id = client_id or self.identity
-        self._refusals, self._backoff = refusals, backoff or Backoff()
-        self._synchronise, self._drain = synchronise, drain
+        self._client_id, self._refusals = client_id or self.identity, refusals
+        self._backoff, self._synchronise, self._drain = backoff or Backoff(), synchronise, drain
         self._store: Store = opened_store(product, device, store)
+        self._uplinks = Uplinks(buffer or BufferLimits(), self._store)
         self._topics = protocol.Topics(product, device, self._client_id)
         self._clock = HubClock(_wall, _monotonic)
-        self._uplinks = Uplinks(buffer or BufferLimits(), self._store)
         self._commands = Commands(self._topics, self._store, self._uplinks, self._clock.now)
         dialect = IotHub(self._topics) if shadow == "iothub" else Aliyun(self._topics)
         self.shadow = Shadow(dialect, self._store, self._send_now)
-        self._listener = Listener(
+        self._listener = self._listen()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._connection: asyncio.Task[None] | None = None
+
+    def _listen(self) -> Listener:
+        return Listener(
             topics=self._topics,
             store=self._store,
             uplinks=self._uplinks,
@@ -115,8 +119,6 @@ class Device:
             tell=self._tell_upgrade,
             greet=self._greet,
         )
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._connection: asyncio.Task[None] | None = None
 
     # --- life
 

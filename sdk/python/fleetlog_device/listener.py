@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 TAGS: Final = "tags"
 TIME: Final = "$set_ntp"
 SET_TAGS: Final = "$set_tags"
+LONGEST: Final = 500
+"""Characters of what the hub is told of an error."""
 REMEMBERED: Final = 1_000
 """Messages of other devices, by sender and message id: a repetition is no second message."""
 
@@ -181,7 +183,9 @@ class Listener:
             return
         try:
             await call(self.hooks.upgrade, upgrade)
+        except DeviceError as error:
+            log.warning("the upgrade to %s failed: %s", upgrade.version, error)
+            await upgrade.fail(failure_of(error), str(error)[:LONGEST])
         except Exception as error:  # noqa: BLE001 - an application may raise anything, and the hub hears of it
             log_failure("on_upgrade", error)
-            text = str(error) if isinstance(error, DeviceError) else f"{type(error).__name__}: {error}"
-            await upgrade.fail(failure_of(error), text[:500])
+            await upgrade.fail(failure_of(error), f"{type(error).__name__}: {error}"[:LONGEST])

@@ -17,8 +17,8 @@ from fleetlog_device.shadow import Shadow
 from fleetlog_device.shadow_dialects import REPLY, UPDATE, Aliyun, IotHub
 from fleetlog_device.shadow_documents import Accepted, Document, Refused, delta, merge, same
 from fleetlog_device.store import MemoryStore
-from fleetlog_device.topics import Topics
-from tests.support.hub_shadow import AliyunSide, HubShadow, IotHubSide
+from fleetlog_device.topics import CommandTopic, Topics
+from tests.support.hub_shadow import NOW, AliyunSide, HubShadow, IotHubSide
 from tests.support.polling import eventually_async
 
 if TYPE_CHECKING:
@@ -130,7 +130,12 @@ async def talking(hub: HubShadow, store: MemoryStore | None = None) -> AsyncIter
     dialect = IotHub(TOPICS) if isinstance(hub, IotHubSide) else Aliyun(TOPICS)
     shadow = Shadow(dialect, store or MemoryStore(), hub.send)
     shadow.restore()
-    hub.deliver = shadow.receive
+
+    def publish(topic: str, payload: bytes) -> None:
+        read = TOPICS.read(topic)
+        shadow.receive(IotHub.read(read.command, payload) if isinstance(read, CommandTopic) else Aliyun.read(payload))
+
+    hub.publish = publish
     following = asyncio.create_task(shadow.follow())
     try:
         yield shadow
@@ -149,11 +154,7 @@ async def test_a_report_is_merged_and_its_version_is_the_hub_s(side: type[HubSha
         assert await shadow.report({"a": {"b": 1, "c": 2}}) == 1
         assert await shadow.report({"a": {"b": None}}) == 2
         assert hub.reported == shadow.document.reported == {"a": {"c": 2}}
-        assert await shadow.get() == Document({"a": {"c": 2}}, {}, {}, 2, hub_time())
-
-
-def hub_time() -> int:
-    return 1_469_564_576
+        assert await shadow.get() == Document({"a": {"c": 2}}, {}, {}, 2, NOW)
 
 
 @both_dialects
