@@ -57,7 +57,19 @@ def test_the_installed_libraries_are_those_it_allows() -> None:
 @pytest.mark.parametrize("kind", [Device, Receipt, Shadow, Upgrade])
 def test_every_call_is_in_the_readme(kind: type) -> None:
     names = [name for name in vars(kind) if not name.startswith("_")]
-    internal = {"end", "receive", "follow", "restore", "wanted", "tell", "kind", "artifact", "done", "message_id"}
+    internal = {
+        "end",
+        "receive",
+        "follow",
+        "restore",
+        "wanted",
+        "speaks",
+        "tell",
+        "kind",
+        "artifact",
+        "done",
+        "message_id",
+    }
     internal |= {"product", "device", "identity", "version"}
     assert [name for name in names if name not in internal and not re.search(rf"\b{name}\b", README)] == []
 

@@ -99,6 +99,9 @@ class AliyunSide(HubShadow):
         elif message["version"] <= self.version:
             content = {"errorcode": "409", "errormessage": "version conflict"}
             self.answer("reply", {"status": "error", "content": content})
+        elif message["method"] == "delete":
+            self.accept({name: None for name, gone in message["state"]["reported"].items() if gone == "null"})
+            self.answer("reply", {"status": "success", "version": self.version})
         elif len(message["state"]["reported"]) > 128:
             content = {"errorcode": "408", "errormessage": "more than 128 attributes"}
             self.answer("reply", {"status": "error", "content": content})

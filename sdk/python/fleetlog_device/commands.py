@@ -80,7 +80,7 @@ class Commands:
     def expect(self, name: str) -> asyncio.Future[Call]:
         """The next command of that name, which then goes to no handler. Cancel it to give it up."""
         future: asyncio.Future[Call] = asyncio.get_running_loop().create_future()
-        self._awaited.setdefault(name, []).append(future)
+        self._awaited[name] = [*(each for each in self._awaited.get(name, ()) if not each.done()), future]
         return future
 
     async def take(self, topic: CommandTopic, payload: bytes, remaining: int | None) -> None:

@@ -18,7 +18,7 @@ from .errors import ConnectionLost, CredentialsRefused, DeviceError, NoAnswer, N
 from .handlers import log
 from .link import Address
 from .listener import Listener
-from .names import check, check_identity
+from .names import check, check_client_id, check_identity
 from .payload import to_bytes, to_json
 from .shadow import Shadow
 from .shadow_dialects import Aliyun, IotHub
@@ -95,7 +95,7 @@ class Device:
         self.identity = f"{product}/{device}"
         self._secrets = tuple(each for each in (secret, previous_secret) if each is not None)
         self._address = Address(host, port, tls, websocket, keepalive, session_expiry)
-        self._client_id, self._refusals = client_id or self.identity, refusals
+        self._client_id, self._refusals = check_client_id(client_id or self.identity), refusals
         self._backoff, self._synchronise, self._drain = backoff or Backoff(), synchronise, drain
         self._store: Store = opened_store(product, device, store)
         self._uplinks = Uplinks(buffer or BufferLimits(), self._store)

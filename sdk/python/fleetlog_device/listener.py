@@ -134,7 +134,7 @@ class Listener:
                 await self.calls.put("on_message", self.hooks.message, topic.sender, payload)
             case PeerTopic(topic):
                 await self.calls.put("on_p2p", self.hooks.peer, topic, payload)
-            case ShadowTopic():
+            case ShadowTopic() if self._shadow.speaks(Aliyun):
                 self._shadow.receive(Aliyun.read(payload))
             case None:
                 log.info("nothing of the protocol: %s", message.topic.value)
@@ -149,7 +149,8 @@ class Listener:
         elif topic.command == SET_TAGS:
             await self._take_tags(link, tags.read(to_object(payload)))
         elif topic.command in (shadow_dialects.UPDATE, shadow_dialects.REPLY):
-            self._shadow.receive(IotHub.read(topic.command, payload))
+            if self._shadow.speaks(IotHub):
+                self._shadow.receive(IotHub.read(topic.command, payload))
         elif topic.command == UPGRADE:
             await self._take_upgrade(topic, payload)
         else:

@@ -22,6 +22,13 @@ def check(name: str, what: str) -> str:
     return name
 
 
+def check_client_id(client_id: str) -> str:
+    """It enters a topic filter. Raises `InvalidName`."""
+    if not client_id or set(client_id) & set("+#\0"):
+        raise InvalidName(f"{client_id!r} is no client id: it must not be empty or have + # or NUL in it")
+    return client_id
+
+
 def check_identity(product: str, device: str) -> tuple[str, str]:
     """Both ids of a device. Raises `InvalidName`."""
     for name, what in ((product, "product id"), (device, "device id")):

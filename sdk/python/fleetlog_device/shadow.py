@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from .handlers import Handler
-    from .shadow_documents import Dialect
+    from .shadow_documents import Dialect, State
     from .store import Store
 
     Send = Callable[[str, bytes], Awaitable[None]]
@@ -49,6 +49,10 @@ class Shadow:
         """Know the version that the process before knew."""
         self._document = Document(version=int(self._store.get(VERSION) or 0))
 
+    def speaks(self, dialect: type[Dialect]) -> bool:
+        """What the hub says in the other one is not for this device."""
+        return type(self._dialect) is dialect
+
     @property
     def document(self) -> Document:
         return self._document
@@ -79,15 +83,12 @@ class Shadow:
         Raises `NoAnswer`, `NotConnected` and `ShadowRefused`.
         """
         change = dict(reported)
-        async with self._conversation(timeout):
-            for _ in range(ATTEMPTS):
-                version = self._document.version
-                answer = await self._exchange(self._dialect.report(_id(), change, version), version)
-                if isinstance(answer, Accepted):
-                    self._keep(shadow_documents.reported(self._document, change, answer.version))
-                    return answer.version
-                await self._refresh(answer)
-        raise NoAnswer(f"the shadow changed {ATTEMPTS} times while it was reported")
+        return await self._insist(change, lambda version: self._dialect.report(_id(), change, version), timeout)
+
+    async def delete(self, *names: str, timeout: float = PATIENCE) -> int:  # noqa: ASYNC109 - as above
+        """Report these no more; the new version. Raises as `report` does."""
+        change = dict.fromkeys(names)
+        return await self._insist(change, lambda version: self._dialect.delete(_id(), names, version), timeout)
 
     async def acknowledge(self, *, timeout: float = PATIENCE) -> int | None:  # noqa: ASYNC109 - as above
         """Say that all that is desired in `document` is so; the new version.
@@ -132,6 +133,18 @@ class Shadow:
             await self.report(result)
         elif shadow_documents.same(document.desired, self._document.desired):
             await self.acknowledge()
+
+    async def _insist(self, change: State, say: Callable[[int], tuple[str, bytes]], timeout: float) -> int:  # noqa: ASYNC109 - as above
+        """Say it for the newest version until the hub accepts it; the version that makes."""
+        async with self._conversation(timeout):
+            for _ in range(ATTEMPTS):
+                version = self._document.version
+                answer = await self._exchange(say(version), version)
+                if isinstance(answer, Accepted):
+                    self._keep(shadow_documents.reported(self._document, change, answer.version))
+                    return answer.version
+                await self._refresh(answer)
+        raise NoAnswer(f"the shadow changed {ATTEMPTS} times while it was reported")
 
     @asynccontextmanager
     async def _conversation(self, timeout: float) -> AsyncIterator[None]:  # noqa: ASYNC109 - as above

@@ -33,6 +33,9 @@ class IotHub:
         payload = to_json({"state": {"reported": reported}, "version": version})
         return self._topics.upload("$shadow_reported", message_id), payload
 
+    def delete(self, message_id: str, names: tuple[str, ...], version: int) -> tuple[str, bytes]:
+        return self.report(message_id, dict.fromkeys(names), version)
+
     def acknowledge(self, message_id: str, desired: State, version: int) -> tuple[str, bytes]:  # noqa: ARG002 - the hub knows what is desired
         payload = to_json({"state": {"desired": None}, "version": version})
         return self._topics.upload("$shadow_updated", message_id), payload
@@ -65,6 +68,10 @@ class Aliyun:
     def report(self, message_id: str, reported: State, version: int) -> tuple[str, bytes]:  # noqa: ARG002 - as above
         state = {"reported": reported}
         return self._topics.shadow(), to_json({"method": "update", "state": state, "version": version + 1})
+
+    def delete(self, message_id: str, names: tuple[str, ...], version: int) -> tuple[str, bytes]:  # noqa: ARG002 - as above
+        state = {"reported": dict.fromkeys(names, "null")}
+        return self._topics.shadow(), to_json({"method": "delete", "state": state, "version": version + 1})
 
     def acknowledge(self, message_id: str, desired: State, version: int) -> tuple[str, bytes]:  # noqa: ARG002 - as above
         state = {"reported": desired, "desired": "null"}

@@ -54,6 +54,9 @@ class Dialect(Protocol):
     def report(self, message_id: str, reported: State, version: int) -> tuple[str, bytes]:
         """``reported`` is merged: null deletes a key. ``version``: the newest that is known."""
 
+    def delete(self, message_id: str, names: tuple[str, ...], version: int) -> tuple[str, bytes]:
+        """Report these no more."""
+
     def acknowledge(self, message_id: str, desired: State, version: int) -> tuple[str, bytes]:
         """All that is desired is so: it becomes reported, and is desired no more."""
 

@@ -76,12 +76,9 @@ class Uplinks:
         uplink = self._number(topic, payload)
         receipt = Receipt(message_id)
         dropped = self._buffer.offer(uplink)
-        if uplink not in dropped:
-            self._receipts[uplink.number] = receipt
-            if self._persistent:
-                self._store.add_uplink(uplink)
-        else:
-            receipt.end(Dropped(f"{topic}: the buffer is full"))
+        self._receipts[uplink.number] = receipt
+        if self._persistent and uplink not in dropped:
+            self._store.add_uplink(uplink)
         for victim in dropped:
             self._drop(victim)
         self._look()
@@ -144,10 +141,10 @@ class Uplinks:
     def _drop(self, victim: Uplink) -> None:
         self.dropped += 1
         log.warning("the buffer is full: dropped a message for %s", victim.topic)
+        if self._persistent:
+            self._store.remove_uplinks([victim.number])
         if (receipt := self._receipts.pop(victim.number, None)) is not None:
-            receipt.end(Dropped(f"{victim.topic}: dropped for a newer message"))
-            if self._persistent:
-                self._store.remove_uplinks([victim.number])
+            receipt.end(Dropped(f"{victim.topic}: the buffer is full"))
 
     def _look(self) -> None:
         self._changed.set()

@@ -249,6 +249,18 @@ async def test_a_receipt_tells_how_a_message_ended() -> None:
     assert (rig.store.uplinks(), rig.uplinks.dropped, len(rig.uplinks)) == ([], 1, 0)
 
 
+async def test_what_an_earlier_process_left_is_dropped_from_the_store_too() -> None:
+    limits = BufferLimits(messages=2, persistent=True)
+    before = Rig(limits=limits)
+    for number in range(2):
+        before.uplinks.offer(f"t{number}", b"", "m")
+    rig = Rig(before.store, limits)
+    rig.uplinks.restore()
+    rig.uplinks.offer("t2", b"", "m")
+    assert [uplink.topic for uplink in rig.store.uplinks()] == ["t1", "t2"]
+    assert [topic for topic, _ in await rig.connect()] == ["t1", "t2"]
+
+
 async def test_a_lost_connection_ends_the_pump_and_nothing_is_lost() -> None:
     rig = Rig()
     rig.broker.fails = {"t1", "t2"}

@@ -67,6 +67,8 @@ def test_the_vectors_of_the_aliyun_form() -> None:
     assert dialect.pull("m") == ("/shadow/p/d/update", b'{"method":"get"}')
     report = b'{"method":"update","state":{"reported":{"color":"red"}},"version":1}'
     assert dialect.report("m", {"color": "red"}, 0) == ("/shadow/p/d/update", report)
+    gone = b'{"method":"delete","state":{"reported":{"color":"null"}},"version":5}'
+    assert dialect.delete("m", ("color",), 4) == ("/shadow/p/d/update", gone)
     both = b'{"method":"update","state":{"reported":{"color":"green"},"desired":"null"},"version":4}'
     assert dialect.acknowledge("m", {"color": "green"}, 3) == ("/shadow/p/d/update", both)
 
@@ -155,6 +157,15 @@ async def test_a_report_is_merged_and_its_version_is_the_hub_s(side: type[HubSha
         assert await shadow.report({"a": {"b": None}}) == 2
         assert hub.reported == shadow.document.reported == {"a": {"c": 2}}
         assert await shadow.get() == Document({"a": {"c": 2}}, {}, {}, 2, NOW)
+
+
+@both_dialects
+async def test_what_is_deleted_is_reported_no_more(side: type[HubShadow]) -> None:
+    hub = side()
+    async with talking(hub) as shadow:
+        await shadow.report({"a": 1, "b": 2})
+        assert await shadow.delete("a") == 2
+        assert hub.reported == shadow.document.reported == {"b": 2}
 
 
 @both_dialects

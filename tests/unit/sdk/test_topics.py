@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from devstack.mosquitto.server import ACL
 from fleetlog_device.errors import InvalidName, ReservedName
-from fleetlog_device.names import NAME, check, check_identity
+from fleetlog_device.names import NAME, check, check_client_id, check_identity
 from fleetlog_device.topics import CommandTopic, MessageTopic, PeerTopic, ProbeTopic, ShadowTopic, Topics
 from libs.topics import identity
 from services.ingest.routes import ROUTES
@@ -122,6 +122,12 @@ def test_what_is_no_name_is_refused(name: str) -> None:
 def test_the_hub_s_names_are_refused_from_applications(name: str) -> None:
     with pytest.raises(ReservedName, match="the hub's own"):
         check(name, "data type")
+
+
+@pytest.mark.parametrize("client_id", ["", "a/#", "+", "a\0"])
+def test_a_client_id_that_is_a_filter_is_refused(client_id: str) -> None:
+    with pytest.raises(InvalidName, match="client id"):
+        check_client_id(client_id)
 
 
 @pytest.mark.parametrize("pair", [("update", "d"), ("p", "get")])
