@@ -33,12 +33,14 @@ class NamelessConnect(InvalidMessage):
 
 def see_traffic(device: Device, event: TrafficSeen) -> Device:
     last = device.last_traffic_at
-    return device if last is not None and event.time <= last else replace(device, last_traffic_at=event.time)
+    if event.time <= (device.born_at if last is None else last):
+        return device
+    return replace(device, last_traffic_at=event.time)
 
 
 def see_probe(device: Device, event: ProbeConcluded) -> Device:
     last = device.last_probe
-    if last is not None and (event.at, event.id) <= (last.at, last.id):
+    if event.at <= device.born_at or (last is not None and (event.at, event.id) <= (last.at, last.id)):
         return device
     probe = Probe(event.at, event.id, event.probe_id, event.verdict, event.mode, event.round_trip_ms)
     return replace(device, last_probe=probe)
