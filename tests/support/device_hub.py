@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,28 +13,40 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from devstack.mosquitto import server
-from devstack.mosquitto.server import ACL
 from devstack.ports import HOST, free_port
 from devstack.supervisor import Program, Supervisor
+from libs.runtime.secrets import SALT_BYTES, hash_secret
+from libs.topics.access import DEVICE
+from services.guard import files
+from services.guard.model import Device, Login, Product, Roll
 from tests.support.polling import eventually, eventually_async
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
-SECRETS = {"p/d": "secret of d", "p/e": "secret of e", "p/f": "secret of f", "p/$register": "secret of p"}
-GRANTED = """
+SECRETS = {"p/d": "secret of d", "p/e": "secret of e", "q/f": "secret of f", "p/$register": "secret of p"}
+TAGS = """
 user p/d
-topic write m2m/p/+/d/+
 topic read tags/p/red/cmd/+/+/+/#
 topic read tags/p/blue/cmd/+/+/+/#
-user p/e
-topic write m2m/p/+/e/+
-user p/$register
-topic write register/p/+/+
-topic read registered/p/+/+
 """
-"""What the registry writes for single users."""
+"""What another broker grants for tags, of which the guard's files for mosquitto say nothing."""
+
+
+def roll() -> Roll:
+    """Devices of product ``p``, which may talk to each other and join, and of ``q``, which may not."""
+    made = Roll()
+    between = tuple(rule for rule in DEVICE if rule.when == "device_to_device")
+    made.put_product("p", Product(between, login("p/$register")))
+    made.put_product("q", Product())
+    for product, device in (("p", "d"), ("p", "e"), ("q", "f")):
+        made.put_device(product, device, Device(0, login(f"{product}/{device}")))
+    return made
+
+
+def login(user: str) -> Login:
+    return Login(user, hash_secret(SECRETS[user], os.urandom(SALT_BYTES)))
 
 
 def authority(directory: Path) -> Path:
@@ -46,15 +59,16 @@ def authority(directory: Path) -> Path:
 
 
 class GuardedBroker:
-    """mosquitto with passwords and access rules on TCP, TLS and WebSocket, and an internal listener without."""
+    """mosquitto with the guard's files on TCP, TLS and WebSocket, and an internal listener that is open."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.port, self.tls_port, self.websocket_port, self.internal_port = (free_port() for _ in range(4))
         self.ca = authority(directory)
         self._supervisor = Supervisor(directory, print)
-        self.let_in(SECRETS)
-        (directory / "acl").write_text(ACL.read_text() + GRANTED)
+        registered = roll()
+        (directory / "passwords").write_bytes(files.passwords(registered.logins()))
+        (directory / "acl").write_bytes(files.access(registered)[0] + TAGS.encode())
         (directory / "mosquitto.conf").write_text(self._configuration())
         program = server.find()
         assert program, "mosquitto is not installed"
@@ -77,12 +91,6 @@ class GuardedBroker:
             f"listener {self.websocket_port} {HOST}\nprotocol websockets\nuse_username_as_clientid true\n{guarded}"
             f"listener {self.internal_port} {HOST}\nallow_anonymous true\n"
         )
-
-    def let_in(self, secrets: Mapping[str, str]) -> None:
-        """Write the password file; a broker that runs reads it when it starts again."""
-        passwords = self.directory / "passwords"
-        passwords.write_text("".join(f"{user}:{secret}\n" for user, secret in secrets.items()))
-        subprocess.run(("mosquitto_passwd", "-U", str(passwords)), check=True, capture_output=True, timeout=20)
 
     def start(self) -> None:
         self._supervisor.start(self._program)
@@ -130,8 +138,18 @@ class Hub:
 
 
 @asynccontextmanager
-async def hub_at(broker: GuardedBroker) -> AsyncIterator[Hub]:
-    async with aiomqtt.Client(HOST, broker.internal_port, protocol=aiomqtt.ProtocolVersion.V5) as client:
+async def hub_at(broker: GuardedBroker, session: str | None = None) -> AsyncIterator[Hub]:
+    """``session``: the client id of one that outlives the connection, and gets what it has missed."""
+    properties = Properties(PacketTypes.CONNECT)
+    properties.SessionExpiryInterval = 600 if session else 0
+    async with aiomqtt.Client(
+        HOST,
+        broker.internal_port,
+        identifier=session,
+        clean_start=session is None,
+        properties=properties,
+        protocol=aiomqtt.ProtocolVersion.V5,
+    ) as client:
         hub = Hub(client)
         await client.subscribe("#", qos=1)
         listening = asyncio.create_task(hub.listen())

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def device(broker: GuardedBroker, name: str = "d", **more: Any) -> Device:
+def device(broker: GuardedBroker, name: str = "p/d", **more: Any) -> Device:
     arguments = {"store": MemoryStore(), "session_expiry": 0, **where(broker), **more}
-    return Device("p", name, SECRETS[f"p/{name}"], **arguments)
+    product, _, identifier = name.partition("/")
+    return Device(product, identifier, SECRETS[name], **arguments)
 
 
 async def test_uplinks_of_every_kind_reach_the_hub_acknowledged(broker: GuardedBroker, hub: Hub) -> None:
@@ -54,7 +55,7 @@ async def test_uplinks_of_every_kind_reach_the_hub_acknowledged(broker: GuardedB
 
 
 async def test_what_the_broker_refuses_is_told_and_the_device_goes_on(broker: GuardedBroker, hub: Hub) -> None:
-    async with device(broker, "f") as f:
+    async with device(broker, "q/f") as f:
         await f.wait_connected()
         refused = [await f.send("d", "not allowed in this product"), await f.upload("raw", bytes(70_000))]
         taken = await f.upload("raw", b"fits")
@@ -63,7 +64,7 @@ async def test_what_the_broker_refuses_is_told_and_the_device_goes_on(broker: Gu
                 await receipt.acknowledged()
         await taken.acknowledged()
         assert f.pending == 0
-    assert await hub.hears("upload_data/p/f/") == [(f"upload_data/p/f/raw/{taken.message_id}", b"fits")]
+    assert await hub.hears("upload_data/q/f/") == [(f"upload_data/q/f/raw/{taken.message_id}", b"fits")]
 
 
 async def test_a_command_delivered_twice_runs_once_and_is_answered_once(
@@ -166,7 +167,7 @@ async def test_devices_talk_to_each_other_and_hear_what_is_sent_to_their_client(
     async def all_heard() -> bool:
         return len(heard) == 3
 
-    async with device(broker) as d, device(broker, "e") as e:
+    async with device(broker) as d, device(broker, "p/e") as e:
         d.on_message(lambda sender, payload: heard.append((sender, payload)))
         d.on_p2p(lambda topic, payload: heard.append((topic, payload)))
         await d.wait_connected()

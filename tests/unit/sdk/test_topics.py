@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devstack.mosquitto.server import ACL
 from fleetlog_device.errors import InvalidName, ReservedName
 from fleetlog_device.names import NAME, check, check_client_id, check_identity
 from fleetlog_device.topics import CommandTopic, MessageTopic, PeerTopic, ProbeTopic, ShadowTopic, Topics
 from libs.topics import identity
+from libs.topics.access import DOWNLINK, filled, may
+from libs.topics.messages.registry import ProductDefaults
 from services.ingest.routes import ROUTES
 
 TOPICS = Topics("p", "d", "p/d")
@@ -44,11 +45,15 @@ def test_every_uplink_has_exactly_one_route_and_every_route_but_the_alias_has_an
 
 
 def test_the_standing_subscriptions_are_what_the_broker_lets_a_device_read() -> None:
-    readable = {
-        line.split()[2].replace("%u", "p/d") for line in ACL.read_text().splitlines() if line.startswith("pattern read")
-    }
-    assert readable - set(TOPICS.standing()) == {"/shadow/get/p/d"}, "the alias of a topic that is subscribed to"
-    assert set(TOPICS.standing()) <= readable
+    readable = {filled(rule.topic, "p", "d").replace("{tag}", "red") for rule in DOWNLINK}
+    subscribed = {*TOPICS.standing(), TOPICS.tag("red")}
+    assert readable - subscribed == {"/shadow/get/p/d"}, "the alias of a topic that is subscribed to"
+    assert subscribed <= readable
+
+
+def test_a_device_may_publish_all_that_the_client_publishes() -> None:
+    defaults = ProductDefaults(device_to_device=True)
+    assert [topic for topic in uplinks() if not may("publish", topic, "p", "d", tags=(), defaults=defaults)] == []
 
 
 @pytest.mark.parametrize(
