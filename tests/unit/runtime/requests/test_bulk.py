@@ -20,7 +20,7 @@ from libs.runtime.settings import KafkaSettings
 from libs.topics.codec import encode
 from libs.topics.messages.base import ReplyTo
 from libs.topics.messages.hub import RequestAnswered, RequestRefused
-from tests.support.virtual_time import in_virtual_time
+from tests.support.virtual_time import in_virtual_time, pass_time
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -173,7 +173,7 @@ def test_who_gives_up_leaves_nothing_open_and_is_counted() -> None:
     async def work(requests: Requests) -> None:
         before = counted("abandoned")
         asking = asyncio.create_task(requests.ask_all(INBOX, questions(*["silent"] * 30), window=10))
-        await asyncio.sleep(1)
+        await pass_time(1)
         asking.cancel()
         await asyncio.wait((asking,))
         assert asking.cancelled()
