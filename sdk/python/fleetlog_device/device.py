@@ -356,8 +356,8 @@ class Device:
         return Credentials(self._client_id, self.identity, secrets, self._refusals)
 
     def _running(self) -> asyncio.Task[None]:
-        if self._connection is None:
-            raise NotConnected("use the device with `async with`")
+        if self._connection is None or self._connection.cancelled():
+            raise NotConnected("use the device within `async with`")
         return self._connection
 
     async def _until(self, work: Coroutine[Any, Any, None]) -> None:

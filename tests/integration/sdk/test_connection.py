@@ -21,7 +21,6 @@ from fleetlog_device import (
     ConnectionLost,
     CredentialsRefused,
     Device,
-    DeviceError,
     Dropped,
     MemoryStore,
     NoSecret,
@@ -217,9 +216,12 @@ async def test_a_killed_process_loses_no_uplink_and_runs_no_command_twice(tmp_pa
     assert json.loads(outcomes["r2"])["error"]["code"] == "interrupted"
 
 
-def test_a_device_without_async_with_says_so() -> None:
-    async def upload() -> None:
-        await Device("p", "d", "s", host=HOST, store=MemoryStore()).upload("t", 1)
-
-    with pytest.raises(DeviceError, match="async with"):
-        asyncio.run(upload())
+async def test_a_device_outside_of_async_with_says_so(broker: GuardedBroker) -> None:
+    d = device(broker)
+    with pytest.raises(NotConnected, match="async with"):
+        await d.upload("t", 1)
+    async with d:
+        await d.upload("t", 1)
+    for call in (d.upload("t", 1), d.wait_connected(), d.run()):
+        with pytest.raises(NotConnected, match="async with"):
+            await call
