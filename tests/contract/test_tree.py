@@ -93,7 +93,7 @@ PARTS: dict[str, dict[str, set[str]]] = {
             "watch",
         },
     },
-    "presence": {"fold": {"forget"}, "step": {"leases", "session", "transitions"}},
+    "presence": {"fold": {"forget", "lives"}, "step": {"leases", "session", "transitions"}},
     "timeseries": {
         "rows": {"device_time", "flatten", "tables"},
         "consumer": {"blocks", "offsets", "partition", "store"},
