@@ -65,5 +65,5 @@ def mismatches(cluster: Cluster, app: str, count: int, keys: int) -> int:
     latest = {record.key(): record.value() for record in cluster.read(names.changelog(app, TABLE))}
     thaw = msgspec.msgpack.Decoder(Device).decode
     rows = {key: thaw(frame[PREFIX:]) for key, frame in latest.items() if key[0]}
-    found = {key: any(client.open for client in row.clients) for key, row in rows.items()}
+    found = {key: any(connected(row, client) for client in row.clients) for key, row in rows.items()}
     return sum(found.get(key) != wanted.get(key) for key in found.keys() | wanted.keys())
