@@ -20,7 +20,7 @@ from rich.console import Console
 from devstack import lock
 from devstack.cli import STATE, up_detached
 from devstack.errors import StackError
-from devstack.places import Places
+from devstack.places import Choice, Places
 from devstack.stack import Stack
 from fleet.dataset import DatasetMissing
 from fleet.device import CannotConnect
@@ -31,6 +31,9 @@ from .run import Terms, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+HUB = ("ingest", "presence", "timeseries")
+"""The services that take part: without the guard, the fleet's devices need no credentials."""
 
 BALANCED, UNBALANCED, NO_RUN, INTERRUPTED = 0, 1, 2, 130
 
@@ -103,13 +106,13 @@ def _hub(options: argparse.Namespace, console: Console) -> Iterator[tuple[Places
         if options.keep:
             state = options.state or STATE
             with _starting(console):
-                up_detached(state)
+                up_detached(state, Choice(HUB))
             yield Places.of_running(state), time.monotonic() - begun
             return
         state = options.state or Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="fleetlog-demo-")))
         ends.enter_context(lock.StateLock(state))
         with _starting(console):
-            stack = ends.enter_context(Stack(state))
+            stack = ends.enter_context(Stack(state, HUB))
         yield stack, time.monotonic() - begun
 
 

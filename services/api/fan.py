@@ -28,6 +28,8 @@ class Outbox:
         self.ahead: dict[Place, int] = {}
         """Where it is, of partitions in which it is further than the reader was when it joined."""
         self.over = False
+        self.code = ""
+        """Why it is over."""
         self._limit, self._wake = limit, wake
         self._waiting: list[bytes] = []
         self._size = 0
@@ -45,9 +47,12 @@ class Outbox:
     def end(self, code: str, detail: str) -> None:
         """Let this be the last."""
         if not self.over:
-            self.over = True
+            self.over, self.code = True, code
             self._waiting.append(frames.ended(code, detail))
             self._wake()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
 
     def drain(self) -> bytes:
         """Take all that waits."""

@@ -93,6 +93,11 @@ PARTS: dict[str, dict[str, set[str]]] = {
             "watch",
         },
     },
+    "registry": {
+        "decide": {"checks", "devices", "documents", "memory", "products", "verdicts"},
+        "step": {"reference", "replies", "rollout", "spread"},
+    },
+    "guard": {"app": {"broker", "credentials", "files", "keeper", "kept", "sessions"}},
     "presence": {"fold": {"forget", "lives"}, "step": {"leases", "session", "transitions"}},
     "timeseries": {
         "rows": {"device_time", "flatten", "tables"},

@@ -87,7 +87,7 @@ TOPICS: Final = (
         consumers=("registry",),
         broadcasts=True,
         retention_ms=MONTH,
-        stage="planned",
+        stage="live",
     ),
     Topic(
         name=names.REGISTRY_EVENTS,
@@ -117,7 +117,7 @@ TOPICS: Final = (
         consumers=("guard",),
         cleanup="compact",
         retention_ms=FOREVER,
-        stage="planned",
+        stage="live",
         config=STATE,
     ),
     Topic(
@@ -129,7 +129,7 @@ TOPICS: Final = (
         consumers=("guard", "api"),
         cleanup="compact",
         retention_ms=FOREVER,
-        stage="planned",
+        stage="live",
         config=STATE,
     ),
     Topic(
@@ -141,8 +141,8 @@ TOPICS: Final = (
         consumers=("api",),
         cleanup="compact",
         retention_ms=FOREVER,
-        stage="planned",
+        stage="live",
         config=STATE,
     ),
-    changelog("registry", "registry", stage="planned"),
+    changelog("registry", "registry", stage="live"),
 )
