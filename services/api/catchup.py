@@ -1,4 +1,4 @@
-"""Reads from Kafka what a subscriber who resumes has missed: a consumer of his own, until he is where all others are."""
+"""Reads what a subscriber who resumes has missed: by a consumer of his own, until he is where all others are."""
 
 from __future__ import annotations
 

@@ -51,6 +51,7 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
         "idempotency_key_reused": Code(
             422, "This idempotency key was used for something else", "Use a new Idempotency-Key for each new request."
         ),
+        "too_much": Code(422, "More than one answer takes", "Ask for a shorter time, or for longer steps."),
         "rate_limited": Code(429, "Too many requests", "Wait for as many seconds as Retry-After says."),
         "too_many_tags": Code(400, "Too many tags", "A device has 64 tags at most."),
         "attributes_too_large": Code(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from libs.runtime.settings import KafkaSettings
 
     from .fan import Outbox
+    from .frames import Record
 
 log = logs.get(__name__)
 
@@ -104,7 +106,7 @@ class Live(Background):
         """Begin with topics that somebody wants, and leave those that nobody wants any more."""
         for topic, wanted in list(self._demand.items()):
             if wanted and not self.fan.follows((topic,)):
-                offsets = await tail.call(lambda topic=topic: _from_the_end(consumer, topic, self._kafka.partitions))
+                offsets = await tail.call(partial(_from_the_end, consumer, topic, self._kafka.partitions))
                 self.fan.begin(topic, offsets)
                 self._followed.set()
                 self._followed = asyncio.Event()
@@ -113,7 +115,7 @@ class Live(Background):
                 if self.fan.follows((topic,)):
                     self.fan.leave(topic)
                     places = [TopicPartition(topic, number) for number in range(self._kafka.partitions)]
-                    await tail.call(lambda places=places: consumer.incremental_unassign(places))
+                    await tail.call(partial(consumer.incremental_unassign, places))
 
 
 def _from_the_end(consumer: Consumer, topic: str, partitions: int) -> list[int]:

@@ -33,7 +33,9 @@ class HttpSettings(Settings, frozen=True, kw_only=True):
 
 class StreamSettings(Settings, frozen=True, kw_only=True):
     subscribers: Annotated[int, Meta(ge=1, description="Live streams that one process serves at a time.")] = 500
-    per_key: Annotated[int, Meta(ge=1, description="Live streams that one API key may have at a time, per process.")] = 50
+    per_key: Annotated[
+        int, Meta(ge=1, description="Live streams that one API key may have at a time, per process.")
+    ] = 50
     buffer_bytes: Annotated[
         int, Meta(ge=1024, description="Bytes that may wait for one subscriber; one who reads slower is ended.")
     ] = 1 << 20

@@ -18,7 +18,7 @@ from .positions import write
 from .problems import busy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
 
     from libs.runtime.settings import KafkaSettings
 
@@ -59,7 +59,7 @@ class Streams:
         *,
         stopping: asyncio.Event,
         allowed: Callable[[], bool],
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Yield the events of a product, from ``position`` on; of topics that it does not tell of, from now on.
 
         ``allowed`` is asked now and then. Before anything is yielded, raises `Problem`: too many streams, or no Kafka.
@@ -73,7 +73,7 @@ class Streams:
         try:
             with STREAMS.track_inprogress():
                 async with self._live.following(outbox):
-                    async for told in self._begin(outbox, position):
+                    async for told in self._begin(outbox, position, stopping):
                         yield told
                     async for told in self._go_on(outbox, wake, stopping, allowed):
                         yield told
@@ -89,7 +89,9 @@ class Streams:
         if self._open[key_id] >= self._settings.per_key:
             raise busy("too_many_streams", f"the key has {self._settings.per_key} streams already")
 
-    async def _begin(self, outbox: Outbox, position: Mapping[Place, int]) -> AsyncIterator[bytes]:
+    async def _begin(
+        self, outbox: Outbox, position: Mapping[Place, int], stopping: asyncio.Event
+    ) -> AsyncGenerator[bytes, None]:
         """Yield what was missed. At the end the subscriber takes part in the fan-out."""
         fan = self._live.fan
         now = {place: at for place, at in fan.vector.items() if place[0] in outbox.topics}
@@ -102,6 +104,8 @@ class Streams:
         try:
             async with self._catching_up, CatchUp(self._kafka, outbox, begin) as missed:
                 async for told in missed.join(fan):
+                    if stopping.is_set():
+                        break
                     if told:
                         yield told
         except KafkaException as error:
@@ -110,7 +114,7 @@ class Streams:
 
     async def _go_on(
         self, outbox: Outbox, wake: asyncio.Event, stopping: asyncio.Event, allowed: Callable[[], bool]
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Yield what comes, until the stream is over."""
         loop = asyncio.get_running_loop()
         asked = loop.time()
