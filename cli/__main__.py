@@ -1,0 +1,7 @@
+"""``python -m cli``: see `cli.app`."""
+
+import sys
+
+from .app import main
+
+sys.exit(main())
