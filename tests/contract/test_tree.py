@@ -32,6 +32,10 @@ GRAMMAR = {
     "consumer": "Kafka to ClickHouse (sink)",
 }
 PARTS: dict[str, dict[str, set[str]]] = {
+    "api": {
+        "app": {"access", "asking", "codes", "gate", "hub", "idempotency", "limits", "problems", "routes.health"},
+        "__main__": {"connect", "server"},
+    },
     "ingest": {
         "parse": {"letters", "paths", "payload", "routes", "sources.common"},
         "app": {

@@ -1,0 +1,57 @@
+"""The wiring of the API: routes, who may call them, and what every request passes.
+
+A group of calls is one file of `routes` and one entry in `ROUTES`. Its handlers take what they need by name:
+``hub: NamedDependency[Hub]``, ``caller: NamedDependency[Caller]``, ``asker: NamedDependency[Asker]`` for requests to
+lanes; ``guards=[needs("read")]`` on a router or a handler says who may call. They raise `problems.Problem`, or let
+`Refused`, `NoAnswer`, `NotAsked`, `Unavailable` and `InvalidName` pass: all of them become problem documents. A custom
+verb ``.../{device_id}:disable`` is written as a segment of its own, ``/{device_id:str}/:disable``. A handler's options
+are `gate.STREAM` and `gate.CONSUMES`; its keyword ``request_max_body_size`` allows larger bodies than `limits.BODY`.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from litestar.datastructures import State
+from litestar.di import Provide
+
+from .access import Gatekeeper, caller_of
+from .asking import asker_of
+from .gate import Api, check_media_type, within
+from .limits import BODY, Buckets
+from .problems import HANDLERS
+from .routes import health
+
+if TYPE_CHECKING:
+    from litestar.types import ControllerRouterHandler
+
+    from .hub import Hub
+
+ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (health.router,)
+"""One file of `routes` each; those of ``/v1`` say so in their own paths."""
+
+
+def build(hub: Hub) -> Api:
+    """Compose the application on a hub, be it the real one or a test's."""
+    http = hub.settings.http
+    buckets = Buckets(http.rate, http.burst, time.monotonic)
+
+    def give_hub() -> Any:
+        return hub
+
+    return Api(
+        route_handlers=list(ROUTES),
+        dependencies={
+            "hub": Provide(give_hub, sync_to_thread=False),
+            "caller": Provide(caller_of, sync_to_thread=False),
+            "asker": Provide(asker_of),
+        },
+        state=State({"gatekeeper": Gatekeeper(hub, buckets)}),
+        middleware=[within(http.deadline_s)],
+        before_request=check_media_type,
+        exception_handlers=HANDLERS,
+        request_max_body_size=BODY,
+        openapi_config=None,
+        logging_config=None,
+    )

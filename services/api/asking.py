@@ -1,0 +1,44 @@
+"""Requests to the owners of rows, in the name of the caller."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from litestar import Request as HttpRequest
+from litestar.di import NamedDependency
+
+from .access import Caller
+from .hub import Hub
+from .idempotency import idempotency_of
+
+if TYPE_CHECKING:
+    from libs.topics.messages.base import Idempotency, Request
+    from libs.topics.messages.hub import RequestAnswered
+
+
+class Asker:
+    """One HTTP request's way to the inboxes. A dependency: ``asker``."""
+
+    def __init__(self, hub: Hub, caller: Caller, idempotency: Idempotency | None) -> None:
+        self.hub, self.caller, self.idempotency = hub, caller, idempotency
+
+    def stamp(self) -> dict[str, Any]:
+        """Fields that every request to a lane has: ``DisableDevice(p, d, None, **asker.stamp())``."""
+        return {
+            "requested_by": self.caller.name,
+            "requested_at": self.hub.clock(),
+            "idempotency": self.idempotency,
+        }
+
+    async def ask(self, inbox: str, key: bytes, request: Request) -> RequestAnswered:
+        """Raises `Refused`, `NoAnswer`, `NotAsked`: all of them are problems that callers are told as they are."""
+        return await self.hub.requests.ask(inbox, key, request, self.hub.settings.answer_s)
+
+
+async def asker_of(
+    request: HttpRequest[Any, Any, Any], hub: NamedDependency[Hub], caller: NamedDependency[Caller]
+) -> Asker:
+    target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    header = request.headers.get("idempotency-key")
+    body = await request.body() if header is not None else b""
+    return Asker(hub, caller, idempotency_of(caller.key_id, header, request.method, target, body))

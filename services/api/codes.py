@@ -1,0 +1,84 @@
+"""Every ``code`` that a problem of this API may carry: stable words, for programs to act upon.
+
+The documentation and the OpenAPI document are made from this table, and nothing is answered that is not in it.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Code(msgspec.Struct, frozen=True):
+    status: int
+    title: str
+    """The same for every occurrence."""
+    advice: str
+    """What to do about it, where the occurrence says nothing better."""
+
+
+CODES: Final[Mapping[str, Code]] = MappingProxyType(
+    {
+        # -- the request itself
+        "malformed_body": Code(400, "The body cannot be read", "Send one JSON document in UTF-8."),
+        "invalid_name": Code(
+            400, "Not a name", "Product ids, device ids and tags are 1 to 64 characters of A-Z a-z 0-9 _ and -."
+        ),
+        "reserved_name": Code(400, "A reserved name", "Choose another id: this one has a meaning in MQTT topics."),
+        "invalid_cursor": Code(400, "Not a cursor", "Pass on next_cursor as it was answered, or begin without one."),
+        "invalid_header": Code(400, "A header cannot be read", "See the detail for what the header must look like."),
+        "unauthorized": Code(
+            401, "No valid API key", "Send `Authorization: Bearer fl_...` with a key that has not expired."
+        ),
+        "forbidden": Code(403, "The key may not do this", "Ask an operator for a key with the scope that is named."),
+        "unknown_path": Code(404, "No such path", "The paths are listed in /openapi.json and at /docs."),
+        "unknown_product": Code(
+            404, "No such product", "Check the id; the API key may also be limited to other products."
+        ),
+        "unknown_device": Code(404, "No such device", "Check the ids, or register the device."),
+        "unknown_key": Code(404, "No such API key", "Check the id of the key."),
+        "method_not_allowed": Code(405, "Not a method of this path", "The header Allow lists the methods."),
+        "body_too_large": Code(413, "The body is too large", "Send less at once."),
+        "unsupported_media_type": Code(415, "Not a media type of this call", "Send `Content-Type: application/json`."),
+        "invalid_request": Code(422, "The request does not fit", "Correct the fields that `errors` names."),
+        "idempotency_key_reused": Code(
+            422, "This idempotency key was used for something else", "Use a new Idempotency-Key for each new request."
+        ),
+        "rate_limited": Code(429, "Too many requests", "Wait for as many seconds as Retry-After says."),
+        # -- the state of the hub
+        "device_exists": Code(
+            409, "The device exists", "Rotate its secret, where it is lost; or choose another device id."
+        ),
+        "product_exists": Code(409, "The product exists", "Change it with PATCH, or choose another id."),
+        "product_has_devices": Code(409, "The product has devices", "Delete its devices first."),
+        "product_closing": Code(
+            409, "The product is being deleted", "Ask again in a moment: it is then gone, or open again."
+        ),
+        "version_conflict": Code(
+            409, "Changed meanwhile", "Look at `current`, decide anew, and send the new version with it."
+        ),
+        # -- the hub itself
+        "internal_error": Code(500, "A fault of the hub", "Tell an operator the request id; asking again may help."),
+        "not_asked": Code(503, "The hub is busy", "Nothing was done. Ask again after as long as Retry-After says."),
+        "no_answer": Code(
+            503,
+            "No answer in time",
+            "It may have been carried out or may yet be. Ask again with the same Idempotency-Key.",
+        ),
+        "unavailable": Code(503, "Nobody answers for this now", "Ask again after as long as Retry-After says."),
+        "deadline_exceeded": Code(
+            503, "It took too long", "Ask again with the same Idempotency-Key after as long as Retry-After says."
+        ),
+        "stopping": Code(503, "This replica ends", "Ask again: another one answers."),
+    }
+)
+
+
+def type_of(code: str) -> str:
+    """Return the problem type's URI: a name, nothing that could be fetched."""
+    return f"urn:fleetlog:problem:{code}"

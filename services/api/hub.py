@@ -1,0 +1,105 @@
+"""What the routes need of the hub, as protocols, and the one object that carries it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from msgspec import Raw
+
+    from libs.runtime.owners.reads import Batch
+    from libs.topics.messages.base import Request
+    from libs.topics.messages.hub import RequestAnswered
+    from libs.topics.messages.registry_events import ApiKeyDocument, ProductDocument
+
+    from .settings import ApiSettings
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Part(Protocol):
+    """Something that lives as long as the process."""
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+    def check(self) -> None:
+        """Raise what ended it."""
+
+
+class Asks(Protocol):
+    """As `libs.runtime.requests.client.Requests`."""
+
+    async def ask(self, inbox: str, key: bytes, request: Request, timeout: float = ...) -> RequestAnswered:  # noqa: ASYNC109 - as the real one
+        """Raises `Refused`, `NoAnswer`, `NotAsked`."""
+
+
+class Reads(Protocol):
+    """As `libs.runtime.owners.reads.OwnerReads`. All raise `Unavailable`, and `InvalidName` for what is no key."""
+
+    async def get(self, service: str, table: str, view: str, product_id: str, device_id: str) -> Raw | None: ...
+    async def batch(self, service: str, table: str, view: str, keys: Sequence[str]) -> Batch: ...
+    async def tally(self, service: str, table: str) -> dict[str, int]: ...
+    async def list(
+        self, service: str, table: str, view: str, term: str, *, prefix: str = "", after: str = "", limit: int = 100
+    ) -> list[tuple[str, Raw]]:
+        """(key, document) in key order, over all partitions."""
+
+
+class Followed(Protocol[T_co]):
+    """As `libs.runtime.compacted.Compacted`: a compacted topic as it stands."""
+
+    @property
+    def documents(self) -> Mapping[bytes, T_co]: ...
+    async def until(self, holds: Callable[[], bool], seconds: float) -> None:
+        """Return when ``holds()``. Raises TimeoutError."""
+
+
+class Hub:
+    """``clock``: milliseconds since 1970. ``parts``: what `start` starts, in this order."""
+
+    def __init__(
+        self,
+        settings: ApiSettings,
+        *,
+        requests: Asks,
+        reads: Reads,
+        products: Followed[ProductDocument],
+        keys: Followed[ApiKeyDocument],
+        clock: Callable[[], int],
+        parts: Sequence[Part] = (),
+    ) -> None:
+        self.settings = settings
+        self.requests, self.reads, self.products, self.keys = requests, reads, products, keys
+        self.clock = clock
+        self.stopping = asyncio.Event()
+        """Set when the process is told to end: a stream then ends at once, other requests are finished."""
+        self._parts = tuple(parts)
+        self._started: list[Part] = []
+
+    async def start(self) -> None:
+        """Return when every part works. Raises what a part raises; `stop` is due then, too."""
+        for part in self._parts:
+            self._started.append(part)
+            await part.start()
+
+    async def stop(self) -> None:
+        """Stop what was started, the last one first. Raises what had ended a part."""
+        self.stopping.set()
+        failures: list[BaseException] = []
+        while self._started:
+            stopped = await asyncio.gather(self._started.pop().stop(), return_exceptions=True)
+            failures += [failure for failure in stopped if failure is not None]
+        if failures:
+            raise failures[0]
+
+    def check(self) -> None:
+        """Raise what ended a part; the process must end then."""
+        for part in self._started:
+            part.check()
+
+    @property
+    def ready(self) -> bool:
+        return len(self._started) == len(self._parts) and not self.stopping.is_set()

@@ -1,0 +1,73 @@
+"""Who is let in, and what they are told otherwise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from litestar import get
+from litestar.di import NamedDependency  # noqa: TC002 - Litestar reads the annotations
+from litestar.params import FromPath  # noqa: TC002 - likewise
+
+from services.api.access import Caller, needs
+from tests.unit.api.world import NOW, World
+
+if TYPE_CHECKING:
+    from httpx import Response
+
+
+@get("/v1/products/{product_id:str}/probe", guards=[needs("command")])
+async def probe(caller: NamedDependency[Caller], product_id: FromPath[str]) -> str:
+    return f"{caller.name} {product_id}"
+
+
+@pytest.fixture
+def guarded(world: World) -> World:
+    world.app.register(probe)
+    return world
+
+
+async def ask(world: World, headers: dict[str, str], product_id: str = "plant-7") -> Response:
+    async with world.client(headers) as client:
+        return await client.get(f"/v1/products/{product_id}/probe")
+
+
+async def test_a_key_with_the_scope_is_let_in_under_its_name(guarded: World) -> None:
+    answer = await ask(guarded, guarded.issue("command", name="mes"))
+    assert (answer.status_code, answer.text) == (200, "mes plant-7")
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer nonsense", "Basic abc", "Bearer fl_aaaaaaaaaaaa_" + "x" * 43])
+async def test_whoever_shows_no_valid_key_is_asked_for_one(guarded: World, header: str) -> None:
+    answer = await ask(guarded, {"Authorization": header})
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_a_key_ends_with_its_time_and_with_its_deletion(guarded: World) -> None:
+    headers = guarded.issue("command", expires_at=NOW + 1)
+    assert (await ask(guarded, headers)).status_code == 200
+    guarded.now += 1
+    assert (await ask(guarded, headers)).status_code == 401
+    guarded.now -= 1
+    guarded.keys.held.clear()
+    assert (await ask(guarded, headers)).status_code == 401
+
+
+async def test_a_key_without_the_scope_is_told_so(guarded: World) -> None:
+    answer = await ask(guarded, guarded.issue("read"))
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert "command" in answer.json()["detail"]
+
+
+async def test_a_key_of_one_product_is_told_of_another_that_there_is_none(guarded: World) -> None:
+    headers = guarded.issue("command", products=("plant-7",))
+    assert (await ask(guarded, headers)).status_code == 200
+    answer = await ask(guarded, headers, "plant-8")
+    assert (answer.status_code, answer.json()["code"]) == (404, "unknown_product")
+
+
+@pytest.mark.parametrize("name", ["a%2Fb", "+", "%23", "a%20b", "x" * 65, "%C3%A4", "a%00"])
+async def test_what_is_no_name_is_refused_before_anything_else_is_done_with_it(guarded: World, name: str) -> None:
+    answer = await ask(guarded, guarded.issue("command"), name)
+    assert (answer.status_code, answer.json()["code"]) in ((400, "invalid_name"), (404, "unknown_path"))
