@@ -11,6 +11,9 @@ import re
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What product ids, device ids, tags, command names, data types, request ids and message ids look like."""
 
+RESERVED_IDS = frozenset({"get", "update"})
+"""No product or device has one of these ids: ``/shadow/update/x/update`` and ``/shadow/get/...`` would be of two."""
+
 RESERVED = b"\x00"
 """First byte of keys that are the hub's own: a device's key can never begin with it."""
 
@@ -33,10 +36,17 @@ def device_key(product_id: str, device_id: str) -> bytes:
 
     Raises `InvalidName`.
     """
-    for name in (product_id, device_id):
-        if not is_name(name):
-            raise InvalidName(f"{name!r} is not a name: use 1 to 64 of A-Z a-z 0-9 _ -")
-    return f"{product_id}/{device_id}".encode()
+    return f"{_name(product_id)}/{_name(device_id)}".encode()
+
+
+def product_key(product_id: str) -> bytes:
+    """Kafka key of a product's own changes: its id. Raises `InvalidName`."""
+    return _name(product_id).encode()
+
+
+def api_key_key(key_id: str) -> bytes:
+    """Kafka key of everything about an API key: ``b"key:{id}"``, which is no product's. Raises `InvalidName`."""
+    return f"key:{_name(key_id)}".encode()
 
 
 def split_key(key: bytes) -> tuple[str, str]:
@@ -45,3 +55,9 @@ def split_key(key: bytes) -> tuple[str, str]:
     if not slash or not is_name(product_id) or not is_name(device_id):
         raise InvalidName(f"{key!r} is not a device key: it must be product/device")
     return product_id, device_id
+
+
+def _name(text: str) -> str:
+    if not is_name(text):
+        raise InvalidName(f"{text!r} is not a name: use 1 to 64 of A-Z a-z 0-9 _ -")
+    return text

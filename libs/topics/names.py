@@ -21,6 +21,7 @@ OTA_EVENTS: Final = "ota.events"
 
 REGISTRY_DEVICES: Final = "registry.devices"
 REGISTRY_PRODUCTS: Final = "registry.products"
+REGISTRY_API_KEYS: Final = "registry.api-keys"
 PRESENCE_STATE: Final = "presence.state"
 SHADOW_DOCUMENTS: Final = "shadow.documents"
 OTA_CAMPAIGNS: Final = "ota.campaigns"

@@ -62,7 +62,9 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
     consumers: tuple[str, ...]
     """As producers: services by directory name, or one of `OUTSIDE`."""
     feeds: tuple[str, ...] = ()
-    """Inboxes to which `catalog.publish` writes the same bytes under the same key."""
+    """Inboxes to which `catalog.publish` writes the same bytes under the same key, if they take the type."""
+    announced: tuple[type[Message], ...] = ()
+    """Types that concern all keys: what it feeds gets them as broadcasts, by `catalog.announce`."""
     broadcasts: bool = False
     """Some records are written once per partition, under `identity.BROADCAST_KEY`."""
     cleanup: Literal["delete", "compact"] = "delete"

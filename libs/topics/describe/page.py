@@ -50,7 +50,7 @@ def text(topics: Sequence[Topic]) -> str:
         FLOWS,
         _graph([topic for topic in topics if _carries_the_plot(topic)], None),
         "## Topic by topic",
-        *(_section(topic) for topic in topics),
+        *(_section(topic, topics) for topic in topics),
         _messages(topics),
     ]
     return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
@@ -83,13 +83,14 @@ def _overview(topics: Sequence[Topic]) -> str:
     return "\n".join(["| topic | stage | written by | read by | kept |", "|---|---|---|---|---|", *rows])
 
 
-def _section(topic: Topic) -> str:
+def _section(topic: Topic, topics: Sequence[Topic]) -> str:
     facts = [
         ("key", topic.key),
         ("types", _type_links(topic)),
         ("written by", ", ".join(topic.producers)),
         ("read by", ", ".join(topic.consumers)),
-        ("feeds", ", ".join(f"[`{name}`](#{_anchor(name)})" for name in topic.feeds)),
+        ("feeds", ", ".join(_feed(topic, inbox) for inbox in topics if inbox.name in topic.feeds)),
+        ("announced to them", ", ".join(_type_link(kind) for kind in topic.announced)),
         ("broadcasts", "once per partition, under a key that begins with a zero byte" if topic.broadcasts else ""),
         ("kept", _retention(topic)),
         ("partitions", "as all keyed topics" if topic.partitions is None else str(topic.partitions)),
@@ -105,7 +106,23 @@ def _type_links(topic: Topic) -> str:
         return "a lane's own binary rows, of no use to anybody else"
     if topic.format == "none":
         return "nothing, ever"
-    return ", ".join(f"[`{kind}`](#{kind})" for kind in topic.kinds)
+    return ", ".join(_type_link(kind) for kind in topic.types)
+
+
+def _feed(log: Topic, inbox: Topic) -> str:
+    """An inbox that a log feeds; where it does not take all types, the fewer of those that it takes and the others."""
+    link = f"[`{inbox.name}`](#{_anchor(inbox.name)})"
+    taken = [kind for kind in log.types if kind in inbox.types]
+    others = [kind for kind in log.types if kind not in inbox.types]
+    if not others:
+        return link
+    word, some = ("only", taken) if len(taken) < len(others) else ("without", others)
+    return f"{link} ({word} {', '.join(_type_link(kind) for kind in some)})"
+
+
+def _type_link(kind: type[Message]) -> str:
+    tag = str(kind.__struct_config__.tag)
+    return f"[`{tag}`](#{tag})"
 
 
 def _messages(topics: Iterable[Topic]) -> str:

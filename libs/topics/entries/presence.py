@@ -16,6 +16,7 @@ from libs.topics.messages.presence import (
     SourceStarted,
     TrafficSeen,
 )
+from libs.topics.messages.registry_events import DeviceDeleted
 from libs.topics.topic import DEVICE_KEY, FOREVER, MONTH, STATE, YEAR, Topic, changelog
 
 TRANSITIONS: Final = (PresenceChanged,)
@@ -25,19 +26,20 @@ TOPICS: Final = (
         name=names.PRESENCE_INBOX,
         purpose="All that the presence service folds: connections as every source saw them, activity marks "
         "(at most one per device in 30 s), results of probes, restarts of a source, its leases and lists of its "
-        "clients, ticks.",
+        "clients, devices that are deleted, ticks.",
         key=DEVICE_KEY,
         types=(
             ConnectionObserved,
             TrafficSeen,
             ProbeConcluded,
+            DeviceDeleted,
             SourceStarted,
             SourceListed,
             SourceListingEnded,
             LeaseRenewed,
             TimePassed,
         ),
-        producers=("ingest", "presence", "commands"),
+        producers=("ingest", "presence", "commands", "registry"),
         consumers=("presence",),
         broadcasts=True,
         retention_ms=MONTH,

@@ -1,30 +1,40 @@
-"""Products and devices: who may speak at all."""
+"""Products, devices and API keys: who may speak at all."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from libs.topics import names
+from libs.topics.messages.hub import TimePassed
 from libs.topics.messages.registry import (
-    CredentialsRequested,
+    AddTags,
     DeleteDevice,
     DeleteProduct,
     DisableDevice,
     EnableDevice,
+    IssueApiKey,
+    ProductTaken,
     PutProduct,
     RegisterDevice,
+    RemoveTags,
+    RevokeApiKey,
     RotateSecret,
     SetAttributes,
     SetTags,
 )
 from libs.topics.messages.registry_events import (
+    ApiKeyDocument,
+    ApiKeyIssued,
+    ApiKeyRevoked,
     AttributesChanged,
     DeviceDeleted,
     DeviceDisabled,
     DeviceDocument,
     DeviceEnabled,
     DeviceRegistered,
+    OldSecretExpired,
     ProductChanged,
+    ProductClosing,
     ProductDeleted,
     ProductDocument,
     SecretRotated,
@@ -32,23 +42,28 @@ from libs.topics.messages.registry_events import (
 )
 from libs.topics.topic import DEVICE_KEY, FOREVER, MONTH, STATE, Topic, changelog
 
+PRODUCT_EVENTS: Final = (ProductChanged, ProductDeleted)
 EVENTS: Final = (
     DeviceRegistered,
     DeviceDeleted,
     DeviceEnabled,
     DeviceDisabled,
     SecretRotated,
+    OldSecretExpired,
     TagsChanged,
     AttributesChanged,
-    ProductChanged,
-    ProductDeleted,
+    *PRODUCT_EVENTS,
 )
+"""What inboxes are fed with. API keys concern nobody's state."""
+
+KEYS: Final = "product/device, for a product's own changes the product id, for an API key `key:` and its id"
 
 TOPICS: Final = (
     Topic(
         name=names.REGISTRY_INBOX,
-        purpose="All that the registry folds: registrations, tags, status changes, first contacts of devices.",
-        key="product/device, for a product's own changes the product id",
+        purpose="All that the registry folds: registrations, credentials, tags and status of devices, products and "
+        "which partitions have taken them, API keys, ticks.",
+        key=KEYS,
         types=(
             RegisterDevice,
             DeleteDevice,
@@ -56,12 +71,19 @@ TOPICS: Final = (
             DisableDevice,
             RotateSecret,
             SetTags,
+            AddTags,
+            RemoveTags,
             SetAttributes,
             PutProduct,
             DeleteProduct,
-            CredentialsRequested,
+            *PRODUCT_EVENTS,
+            ProductClosing,
+            ProductTaken,
+            IssueApiKey,
+            RevokeApiKey,
+            TimePassed,
         ),
-        producers=("api", "ingest"),
+        producers=("api", "registry", "operators"),
         consumers=("registry",),
         broadcasts=True,
         retention_ms=MONTH,
@@ -69,12 +91,13 @@ TOPICS: Final = (
     ),
     Topic(
         name=names.REGISTRY_EVENTS,
-        purpose="Every change of a product or a device.",
-        key="product/device, for a product's own changes the product id",
-        types=EVENTS,
+        purpose="Every change of a product, a device or an API key.",
+        key=KEYS,
+        types=(*EVENTS, ApiKeyIssued, ApiKeyRevoked),
         producers=("registry",),
-        consumers=("shadow", "commands", "ota", "timeseries", "applications"),
-        feeds=(names.SHADOW_INBOX, names.COMMANDS_INBOX, names.OTA_INBOX),
+        consumers=("registry", "shadow", "commands", "ota", "timeseries", "applications"),
+        feeds=(names.REGISTRY_INBOX, names.SHADOW_INBOX, names.COMMANDS_INBOX, names.OTA_INBOX),
+        announced=PRODUCT_EVENTS,
         retention_ms=FOREVER,
         stage="planned",
     ),
@@ -85,7 +108,7 @@ TOPICS: Final = (
         key=DEVICE_KEY,
         types=(DeviceDocument,),
         producers=("registry",),
-        consumers=("registry", "api"),
+        consumers=("guard",),
         cleanup="compact",
         retention_ms=FOREVER,
         stage="planned",
@@ -93,15 +116,27 @@ TOPICS: Final = (
     ),
     Topic(
         name=names.REGISTRY_PRODUCTS,
-        purpose="Every product with its defaults.",
+        purpose="Every product with its defaults, and the hash of its secret.",
         key="product id",
         types=(ProductDocument,),
         producers=("registry",),
-        consumers=("registry", "api"),
+        consumers=("guard", "api"),
         cleanup="compact",
         retention_ms=FOREVER,
         stage="planned",
         config=STATE,
     ),
-    changelog("registry", "devices", stage="planned"),
+    Topic(
+        name=names.REGISTRY_API_KEYS,
+        purpose="Every application that is let in: its scopes, its products, the hash of its key.",
+        key="`key:` and the key's id",
+        types=(ApiKeyDocument,),
+        producers=("registry",),
+        consumers=("api",),
+        cleanup="compact",
+        retention_ms=FOREVER,
+        stage="planned",
+        config=STATE,
+    ),
+    changelog("registry", "registry", stage="planned"),
 )

@@ -14,11 +14,13 @@ class DeviceRegistered(DeviceEvent, frozen=True, tag="device_registered"):
     """A device exists now."""
 
     version: int
-    """Of the device's document; in every event of a device the one that it leads to."""
+    """Of the device's document; in every event of a device the one that it leads to. The first one is no 1: it is
+    greater than any that a device of this name had before it was deleted."""
     origin: Origin
     credential_id: str
     tags: tuple[str, ...]
     tags_version: int
+    """It begins with the document's version: a device that keeps its tags takes only newer ones."""
     attributes: dict[str, Any]
     by: str
     at: Millis

@@ -8,17 +8,17 @@ import pytest
 
 from libs.topics import catalog, identity, names
 from libs.topics.catalog import TOPICS, Topic
+from libs.topics.messages.base import DeviceEvent
 from libs.topics.messages.deadletters import DeadLetter
 from libs.topics.topic import FOREVER, OUTSIDE
 
-SERVICES = {"ingest", "registry", "presence", "shadow", "commands", "ota", "downlink", "timeseries", "api"}
+SERVICES = {"ingest", "registry", "presence", "shadow", "commands", "ota", "downlink", "timeseries", "guard", "api"}
 EACH_TOPIC = pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
 INBOXES = [topic for topic in TOPICS if topic.name.endswith("inbox")]
 KINDS = sorted({kind for topic in TOPICS for kind in topic.types}, key=lambda kind: kind.__name__)
 WRITTEN_BY_INGEST = {
     "command_answered",
     "connection_observed",
-    "credentials_requested",
     "data_requested",
     "data_uploaded",
     "dead_letter",
@@ -106,10 +106,34 @@ def test_a_feed_points_to_an_inbox_that_accepts_all_that_is_fed(log: Topic) -> N
     for name in log.feeds:
         inbox = catalog.get(name)
         assert inbox in INBOXES
-        assert set(log.types) <= set(inbox.types)
+        fed = set(log.types) & set(inbox.types)
+        assert fed, "it takes none of them"
+        assert inbox.broadcasts or not fed & set(log.announced)
         assert set(log.producers) <= set(inbox.producers)
         assert set(inbox.consumers) <= set(log.consumers)
         assert log.cleanup == "delete", "a state is not fed: its history is"
+
+
+def test_what_an_inbox_is_not_fed_with_is_said_here() -> None:
+    """A type is fed to the inboxes that take it, so one that is forgotten in an inbox would be missing in silence."""
+    withheld = {(log.name, name): set(log.kinds) - set(catalog.get(name).kinds) for log in TOPICS for name in log.feeds}
+    keys = {"api_key_issued", "api_key_revoked"}
+    assert {way: kinds for way, kinds in withheld.items() if kinds} == {
+        (names.REGISTRY_EVENTS, names.REGISTRY_INBOX): keys | OF_DEVICES,
+        (names.REGISTRY_EVENTS, names.SHADOW_INBOX): keys,
+        (names.REGISTRY_EVENTS, names.COMMANDS_INBOX): keys,
+        (names.REGISTRY_EVENTS, names.OTA_INBOX): keys,
+    }
+
+
+OF_DEVICES = {str(kind.__struct_config__.tag) for kind in KINDS if issubclass(kind, DeviceEvent)} & set(
+    catalog.get(names.REGISTRY_EVENTS).kinds
+)
+
+
+def test_only_what_a_topic_holds_is_announced() -> None:
+    for topic in TOPICS:
+        assert set(topic.announced) <= set(topic.types)
 
 
 def test_live_topics_are_not_fed_by_planned_ones() -> None:
@@ -120,7 +144,7 @@ def test_live_topics_are_not_fed_by_planned_ones() -> None:
 
 def test_dead_letters_take_the_largest_input_with_its_reason() -> None:
     letters = [topic for topic in TOPICS if topic.types == (DeadLetter,)]
-    assert {topic.name for topic in letters} == {names.dead_letters(service) for service in SERVICES - {"api"}}
+    assert {topic.name for topic in letters} == {names.dead_letters(service) for service in SERVICES - {"api", "guard"}}
     for topic in letters:
         assert int(topic.config["max.message.bytes"]) > 1024 * 1024 * 4 / 3 + 64 * 1024
 

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.topics.identity import BROADCAST_KEY, InvalidName, device_key, is_name, split_key
+from libs.topics.identity import (
+    BROADCAST_KEY,
+    InvalidName,
+    api_key_key,
+    device_key,
+    is_name,
+    product_key,
+    split_key,
+)
 
 ALPHABET = string.ascii_letters + string.digits + "_-"
 names = st.text(ALPHABET, min_size=1, max_size=64)
@@ -94,3 +102,12 @@ def test_any_bytes_are_a_key_that_can_be_made_again_or_refused(key: bytes) -> No
     except InvalidName:
         return
     assert device_key(*parts) == key
+
+
+def test_keys_of_products_devices_and_api_keys_are_never_each_others() -> None:
+    assert product_key("p1") == b"p1"
+    assert api_key_key("k1") == b"key:k1"
+    for make in (product_key, api_key_key):
+        for attack in ("key:k1", "p1/d1", "", "\x00broadcast"):
+            with pytest.raises(InvalidName):
+                make(attack)

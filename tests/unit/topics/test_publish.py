@@ -8,17 +8,41 @@ import pytest
 from libs.topics import catalog, examples, names
 from libs.topics.catalog import TOPICS, Topic
 from libs.topics.codec import encode
+from libs.topics.identity import BROADCAST_KEY
 from libs.topics.messages.presence import PresenceChanged, TrafficSeen
+from libs.topics.messages.registry_events import DeviceDeleted, ProductChanged
 
 KEY = b"weather-v2/seattle-017"
 
 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
 def test_every_example_is_published_to_its_topic_and_its_feeds(topic: Topic) -> None:
-    for kind in topic.types:
+    for kind in set(topic.types) - set(topic.announced):
+        feeds = [name for name in topic.feeds if kind in catalog.get(name).types]
         for value in examples.values(kind).values():
             outputs = catalog.publish(topic.name, KEY, msgspec.json.decode(value, type=kind))
-            assert outputs == tuple((name, KEY, value, -1) for name in (topic.name, *topic.feeds))
+            assert outputs == tuple((name, KEY, value, -1) for name in (topic.name, *feeds))
+
+
+@pytest.mark.parametrize("topic", [topic for topic in TOPICS if topic.announced], ids=lambda topic: topic.name)
+def test_what_concerns_all_keys_is_announced_to_every_partition_of_the_feeds_that_take_it(topic: Topic) -> None:
+    for kind in topic.announced:
+        feeds = [name for name in topic.feeds if kind in catalog.get(name).types]
+        for value in examples.values(kind).values():
+            outputs = catalog.announce(topic.name, KEY, msgspec.json.decode(value, type=kind), 3)
+            assert outputs[0] == (topic.name, KEY, value, -1)
+            assert outputs[1:] == tuple((name, BROADCAST_KEY, value, n) for name in feeds for n in range(3))
+
+
+def test_what_is_announced_is_not_published_and_the_other_way_round() -> None:
+    changed = msgspec.json.decode(examples.values(ProductChanged)["created"], type=ProductChanged)
+    with pytest.raises(TypeError, match=r"registry\.events does not hold keyed ProductChanged"):
+        catalog.publish(names.REGISTRY_EVENTS, b"lock-a1", changed)
+    deleted = msgspec.json.decode(examples.values(DeviceDeleted)["lock"], type=DeviceDeleted)
+    with pytest.raises(TypeError, match=r"registry\.events does not announce DeviceDeleted"):
+        catalog.announce(names.REGISTRY_EVENTS, KEY, deleted, 3)
+    with pytest.raises(TypeError, match=r"registry\.inbox does not hold DeviceDeleted"):
+        catalog.broadcast(names.REGISTRY_INBOX, deleted, 3)
 
 
 def test_a_transition_reaches_the_inboxes_of_services_to_come() -> None:
