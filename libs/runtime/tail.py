@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from confluent_kafka import Consumer, Message
+
+T = TypeVar("T")
 
 PATIENCE: Final = 0.1
 """Seconds that a read waits for a first record; so long may the end take, too."""
@@ -26,16 +28,20 @@ class Tail:
         self._consumer, self._each = consumer, each
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
 
-    async def read(self) -> tuple[list[Message], bool]:
-        """Return the next records, perhaps none, and whether they reach the end of a partition.
+    async def read(self) -> tuple[list[Message], set[int]]:
+        """Return the next records, perhaps none, and the partitions whose ends they reach.
 
-        The end is told only by a consumer with ``enable.partition.eof``. Raises KafkaException.
+        Ends are told only by a consumer with ``enable.partition.eof``. Raises KafkaException.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._read)
+        return await self.call(self._read)
 
-    def _read(self) -> tuple[list[Message], bool]:
+    async def call(self, function: Callable[[], T]) -> T:
+        """Call on the consumer's thread what waits for Kafka."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function)
+
+    def _read(self) -> tuple[list[Message], set[int]]:
         records: list[Message] = []
-        ended, wait = False, PATIENCE
+        ended, wait = set[int](), PATIENCE
         while len(records) < MOST:
             record = self._consumer.poll(wait)
             if record is None:
@@ -47,12 +53,12 @@ class Tail:
                     self._each(record)
                 records.append(record)
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its only name in this client
-                ended = True
+                ended.add(record.partition())
             else:
                 raise KafkaException(error)
         return records, ended
 
     async def close(self) -> None:
         """Leave the group, where there is one; the last `read` must have ended."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._consumer.close)
+        await self.call(self._consumer.close)
         self._thread.shutdown()

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
-
-from libs.runtime import logs
-from libs.runtime.kafka import client_config
-from libs.runtime.tail import Tail
-from libs.topics.codec import Decoder, InvalidMessage, UnknownKind
+from libs.runtime.compacted import Compacted
+from libs.topics.codec import Decoder
 from libs.topics.messages.hub import PartitionsOwned
 from libs.topics.names import HUB_OWNERS
 
@@ -19,44 +15,16 @@ from .claims import Claims
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from confluent_kafka import Message
-
+    from libs.runtime.compacted import Changes
     from libs.runtime.settings import KafkaSettings
 
-log = logs.get(__name__)
 
-decode: Final = Decoder[PartitionsOwned](PartitionsOwned)
-
-
-class Owners:
-    """Reads the topic from its beginning, outside of any group, and goes on while Kafka is away with what it knows."""
+class Owners(Compacted[PartitionsOwned]):
+    """While Kafka is away it goes on with what it knows."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
-        self._kafka = kafka
+        super().__init__(kafka, HUB_OWNERS, Decoder[PartitionsOwned](PartitionsOwned), on_change=self._fold)
         self._claims = Claims()
-        self._changed = asyncio.Event()
-        self._complete = asyncio.Event()
-        self._stopping = False
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Return when everything is read that the topic held. Waits while Kafka is away; raises KafkaException."""
-        self._task = asyncio.create_task(self._follow())
-        complete = asyncio.create_task(self._complete.wait())
-        await asyncio.wait({self._task, complete}, return_when=asyncio.FIRST_COMPLETED)
-        complete.cancel()
-        self.check()
-
-    async def stop(self) -> None:
-        """Raises what ended the following, if something did."""
-        self._stopping = True
-        if self._task is not None:
-            await self._task
-
-    def check(self) -> None:
-        """Raise what ended the following, KafkaException for one; what is known would grow old unnoticed."""
-        if self._task is not None and self._task.done() and not self._stopping:
-            self._task.result()
 
     def of(self, service: str, table: str) -> Mapping[int, PartitionsOwned]:
         """Return the owners' claims by partition, as far as there are owners. Raises as `check`."""
@@ -64,54 +32,22 @@ class Owners:
         return self._claims.of(service, table)
 
     async def another(
-        self, service: str, table: str, partition: int, than: PartitionsOwned | None, until: float
+        self, service: str, table: str, partition: int, than: PartitionsOwned | None, deadline: float
     ) -> PartitionsOwned | None:
-        """Wait for a claim of the partition other than ``than``, until the loop's time ``until``; None: there is none.
+        """Wait for a claim of the partition other than ``than``, until the loop's time ``deadline``; None: none came.
 
         Raises as `check`.
         """
-        while True:
-            changed = self._changed
-            found = self.of(service, table).get(partition)
-            if found is not None and found != than:
-                return found
-            try:
-                async with asyncio.timeout_at(until):
-                    await changed.wait()
-            except TimeoutError:
-                return None
 
-    async def _follow(self) -> None:
-        config = {
-            "group.id": "hub-owners",  # the client insists on one; no offset is committed
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-            "enable.partition.eof": True,
-        }
-        consumer = Consumer(client_config(self._kafka, **config))
-        consumer.assign([TopicPartition(HUB_OWNERS, 0, OFFSET_BEGINNING)])
-        tail = Tail(consumer, "owners")
+        def claimed() -> bool:
+            return self.of(service, table).get(partition) not in (None, than)
+
         try:
-            while not self._stopping:
-                records, ended = await tail.read()
-                for record in records:
-                    self._take(record)
-                if ended:
-                    self._complete.set()
-                if records:
-                    self._tell()
-        finally:
-            self._tell()
-            await tail.close()
+            await self.until(claimed, deadline - asyncio.get_running_loop().time())
+        except TimeoutError:
+            return None
+        return self.of(service, table)[partition]
 
-    def _tell(self) -> None:
-        """Wake whoever waits for a change."""
-        self._changed.set()
-        self._changed = asyncio.Event()
-
-    def _take(self, record: Message) -> None:
-        key, value = record.key() or b"", record.value()
-        try:
-            self._claims.take(key, None if value is None else decode(value))
-        except (UnknownKind, InvalidMessage) as error:
-            log.warning("announcement is not understood", key=repr(key), error=str(error))
+    def _fold(self, changes: Changes[PartitionsOwned]) -> None:
+        for key, claim in changes:
+            self._claims.take(key, claim)

@@ -19,6 +19,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from libs.runtime import logs, metrics
+from libs.runtime.background import Background
 from libs.runtime.kafka import DURABLE, KEYED, client_config
 from libs.runtime.settings import Settings
 from libs.runtime.tail import Tail
@@ -86,10 +87,11 @@ class Refused(Exception):
         self.answer = answer
 
 
-class Requests:
+class Requests(Background):
     """Make it inside the event loop."""
 
     def __init__(self, kafka: KafkaSettings, settings: RequestsSettings) -> None:
+        super().__init__()
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         self._name = uuid.uuid4().hex[:12]  # begins every correlation id of this process
@@ -97,9 +99,6 @@ class Requests:
         self._open: dict[str, asyncio.Future[Answer]] = {}
         self._mailbox = Mailbox()
         self._lock = threading.Lock()  # the mailbox: rebalances come on the consumer's thread
-        self._dealt = asyncio.Event()
-        self._stopping = False
-        self._task: asyncio.Task[None] | None = None
         self._fatal: KafkaException | None = None  # what ended the producer
         self._decode = Decoder[Answer](Answer)
         self._producer = Producer(
@@ -115,24 +114,17 @@ class Requests:
 
     async def start(self) -> None:
         """Return when the group has dealt out its partitions. Waits while Kafka is away; raises KafkaException."""
-        self._task = asyncio.create_task(self._receive())
-        dealt = asyncio.create_task(self._dealt.wait())
-        await asyncio.wait({self._task, dealt}, return_when=asyncio.FIRST_COMPLETED)
-        dealt.cancel()
-        self.check()
+        await super().start()
 
     async def stop(self) -> None:
         """Leave the group; requests that are open get no answer. Raises what ended the receiving, if something did."""
-        self._stopping = True
-        if self._task is not None:
-            await self._task
+        await super().stop()
 
     def check(self) -> None:
         """Raise what ended the receiving of answers or the sending of requests, KafkaException for one."""
         if self._fatal is not None and not self._stopping:
             raise self._fatal
-        if self._task is not None and self._task.done() and not self._stopping:
-            self._task.result()
+        super().check()
 
     async def ask(self, inbox: str, key: bytes, request: Request, timeout: float = 10.0) -> RequestAnswered:  # noqa: ASYNC109 - the failure is NoAnswer
         """Send a request and wait for its answer, ``timeout`` seconds at most.
@@ -202,7 +194,7 @@ class Requests:
         log.warning("producer of requests", error=str(error), fatal=error.fatal())
 
     # -- answers
-    async def _receive(self) -> None:
+    async def _run(self) -> None:
         self._consumer.subscribe([API_REPLIES], on_assign=self._deal)
         tail = Tail(self._consumer, "replies", each=self._note)
         try:
@@ -229,7 +221,7 @@ class Requests:
             own = self._mailbox.own
         consumer.assign([TopicPartition(API_REPLIES, number, offset) for number, offset in reading.items()])
         log.info("reads answers", own=own, partitions=sorted(reading), dealt=sorted(ends))
-        self._loop.call_soon_threadsafe(self._dealt.set)
+        self._loop.call_soon_threadsafe(self._ready.set)
 
     def _take(self, record: Message) -> None:
         correlation = (record.key() or b"").decode("utf-8", "backslashreplace")

@@ -1,0 +1,69 @@
+"""A compacted topic is followed through deletions and a restart of Kafka."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from libs.runtime.compacted import Compacted, NoSuchTopic
+from libs.runtime.settings import KafkaSettings
+from tests.support.names import unique
+from tests.support.records import create_topic, produce
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from devstack.stack import Stack
+
+DOCUMENTS = 10_000
+PARTITIONS = 4
+
+
+@asynccontextmanager
+async def following(kafka: str, topic: str, heard: list[tuple[bytes, int | None]]) -> AsyncIterator[Compacted[int]]:
+    def on_change(changes: Sequence[tuple[bytes, int | None]]) -> None:
+        heard.extend(changes)
+
+    follower = Compacted(KafkaSettings(bootstrap=kafka), topic, int, on_change=on_change)
+    await follower.start()
+    try:
+        yield follower
+    finally:
+        await follower.stop()
+
+
+async def test_every_document_is_known_through_deletions_and_a_kill_of_kafka(brokers: Stack) -> None:
+    topic = unique("documents")
+    create_topic(brokers.kafka, topic, partitions=PARTITIONS, config={"cleanup.policy": "compact"})
+    keys = [b"p/d%d" % number for number in range(DOCUMENTS)]
+    produce(brokers.kafka, topic, ((key, b"1") for key in keys))
+    produce(brokers.kafka, topic, ((key, None) for key in keys[::10]))
+    known = dict.fromkeys(keys, 1)
+    for key in keys[::10]:
+        del known[key]
+    heard: list[tuple[bytes, int | None]] = []
+    async with following(brokers.kafka, topic, heard) as follower:
+        assert follower.documents == known, "what there was is known when the start returns"
+        assert {key for key, document in heard if document is None} == set(keys[::10])
+
+        brokers.kill("kafka", signal.SIGKILL)
+        brokers.wait_ready()
+        assert follower.documents == known
+        produce(brokers.kafka, topic, [(keys[0], b"2"), (keys[1], None)])
+        await follower.until(lambda: keys[0] in follower.documents and keys[1] not in follower.documents, 60)
+        known[keys[0]] = 2
+        del known[keys[1]]
+        assert follower.documents == known
+        assert len(heard) == DOCUMENTS + len(keys[::10]) + 2, "nothing is read twice"
+        async with following(brokers.kafka, topic, []) as later:
+            assert later.documents == known, "who starts later knows the same"
+
+
+async def test_a_topic_that_is_not_there_is_named(brokers: Stack) -> None:
+    topic = unique("nothing")
+    follower = Compacted(KafkaSettings(bootstrap=brokers.kafka), topic, int)
+    with pytest.raises(NoSuchTopic, match=f"topic {topic} does not exist"):
+        await follower.start()
