@@ -31,7 +31,9 @@ class Api:
         self.url = url.rstrip("/")
         headers = {"Authorization": f"Bearer {key}", "User-Agent": "fleetlog-cli"}
         try:
-            self._client = httpx.Client(base_url=f"{self.url}/v1", headers=headers, timeout=TIMEOUT, transport=transport)
+            self._client = httpx.Client(
+                base_url=f"{self.url}/v1", headers=headers, timeout=TIMEOUT, transport=transport
+            )
         except httpx.InvalidURL as error:
             raise usage(f"FLEETLOG_API_URL is no URL: {error}") from error
 

@@ -28,12 +28,12 @@ found in the stack that `./just up` runs.
 With --json the result is one JSON document, or one line per item, on standard output; times are RFC 3339. Messages and
 errors go to standard error.
 """
-STATUSES = "; ".join(f"{int(status)} {meaning}" for status, meaning in MEANINGS.items())
+STATUSES = "\n".join(f"{int(status):>3}  {meaning}" for status, meaning in MEANINGS.items())
 
 app = typer.Typer(
     name=NAME,
     help=HELP,
-    epilog=f"Exit status: {STATUSES}.",
+    epilog=f"\b\nExit status:\n{STATUSES}",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

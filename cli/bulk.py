@@ -65,7 +65,7 @@ def read(file: Path) -> list[Given]:
 
 
 def register(
-    out: Output, api: Api, product_id: str, devices: Sequence[Given], results: Path, run: str | None
+    out: Output, api: Api, product_id: str, devices: Sequence[Given], *, results: Path, run: str | None
 ) -> None:
     """Send all pieces; raises `Failure` where one gets no answer, or a device is refused."""
     name = run or secrets.token_hex(6)

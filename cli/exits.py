@@ -20,11 +20,11 @@ class Exit(IntEnum):
 
 MEANINGS = {
     Exit.OK: "done",
-    Exit.FAILED: "failed or refused; `topics diff` and `migrate --check`: there is a difference",
-    Exit.USAGE: "the command line, a file or a setting is wrong; nothing was asked",
+    Exit.FAILED: "failed or refused; `topics diff`, `migrate --check`: there is something",
+    Exit.USAGE: "the command line, a file or a setting is wrong",
     Exit.NOT_FOUND: "what was named does not exist",
-    Exit.CONFLICT: "it exists already, or is not at the expected version any more",
-    Exit.UNAVAILABLE: "nobody answered in time, or too much was asked: try again",
+    Exit.CONFLICT: "it exists already, or is at another version",
+    Exit.UNAVAILABLE: "no answer, or too much was asked: try again",
     Exit.INTERRUPTED: "ended by Ctrl-C",
 }
 

@@ -100,9 +100,7 @@ class Reader:
             error = record.error()
             if error is None:
                 moment = record.timestamp()[1]
-                yield Record(
-                    self._topic, record.partition(), record.offset(), moment, record.key(), record.value()
-                )
+                yield Record(self._topic, record.partition(), record.offset(), moment, record.key(), record.value())
             elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its only name in this client
                 unfinished.discard(record.partition())
             else:

@@ -32,7 +32,7 @@ def parse_moment(text: str, now: float, zone: tzinfo | None = None) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"{text!r} is no time: use 2026-03-01T12:00:00Z, or 15m for a quarter of an hour ago") from None
+        raise ValueError(f"{text!r} is no time: use 2026-03-01T12:00:00Z, or 15m for so long ago") from None
     if moment.tzinfo is None:
         moment = moment.astimezone() if zone is None else moment.replace(tzinfo=zone)
     return round(moment.timestamp() * 1000)

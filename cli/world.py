@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Mapping
+from datetime import tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
+import httpx
 import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
@@ -27,17 +30,13 @@ from .exits import Exit, Failure, usage
 from .output import Output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from datetime import tzinfo
+    from collections.abc import Iterator
 
-    import httpx
     import typer
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 STATE = CHECKOUT / ".fleetlog"
 NOWHERE = "set FLEETLOG_API_URL and FLEETLOG_API_KEY, or start a hub on this machine with `./just up`"
-
-S = TypeVar("S", bound=Settings)
 
 
 class ApiSettings(Settings, frozen=True, kw_only=True):

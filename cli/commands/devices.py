@@ -39,6 +39,7 @@ def register(
 ) -> None:
     """Register one device and show its secret, this once.
 
+    \b
     Example: fleetlog devices register plant-7/press-1 --tag hall-3 --attribute serial=A17
     """
     session = Session(context, json=json)
@@ -58,7 +59,7 @@ def bulk(
     file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="CSV or JSON lines.")],
     results: Annotated[
         Path | None,
-        typer.Option("--results", metavar="FILE", help="Where the secrets go. Default: FILE with .secrets before its end."),
+        typer.Option("--results", metavar="FILE", help="Where secrets go. Default: FILE with .secrets before its end."),
     ] = None,
     run: Annotated[
         str | None, typer.Option("--run", metavar="NAME", help="Go on with a run that broke off: it told its name.")
@@ -73,12 +74,13 @@ def bulk(
     A run that breaks off can be repeated under its name: devices that exist by then are answered as they were the
     first time, with the same secrets.
 
+    \b
     Example: fleetlog devices bulk plant-7 presses.csv --results secrets.csv
     """
     session = Session(context, json=json)
     devices = loading.read(file)
     with session.api() as api:
-        loading.register(session.out, api, product, devices, results or loading.beside(file), run)
+        loading.register(session.out, api, product, devices, results=results or loading.beside(file), run=run)
 
 
 @app.command("list")
@@ -95,6 +97,7 @@ def list_(
 ) -> None:
     """List a product's devices in order of their ids.
 
+    \b
     Example: fleetlog devices list plant-7 --tag hall-3 --online --json
     """
     session = Session(context, json=json)
@@ -138,6 +141,7 @@ def rotate_secret(
 ) -> None:
     """Give a device a new secret, shown once.
 
+    \b
     Example: fleetlog devices rotate-secret plant-7/press-1 --grace 1h --yes
     """
     confirm(f"Replace the secret of {device}?", yes=yes)
@@ -156,9 +160,7 @@ def delete(
     session.out.done(f"device {device} is deleted", {"device": device, "deleted": True})
 
 
-def _verb(
-    context: typer.Context, device: str, verb: str, version: int | None, body: Any = None, *, json: bool
-) -> None:
+def _verb(context: typer.Context, device: str, verb: str, version: int | None, body: Any = None, *, json: bool) -> None:
     session = Session(context, json=json)
     with session.api() as api:
         session.out.document(api.send("POST", f"{path(device)}:{verb}", body, version=version))

@@ -12,6 +12,7 @@ OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_optio
 def fleet(context: typer.Context) -> None:
     """Simulate a fleet of devices against a hub, and say whether it got everything right: `fleetlog fleet --help`.
 
+    \b
     Example: fleetlog fleet --devices 1000 --seconds 30
     """
     try:

@@ -30,7 +30,7 @@ ALL = "all"
 @app.command()
 def issue(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="For people, and for `by` in events.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="For people, and for `by` in events.")],
     scopes: Annotated[
         list[str], typer.Option("--scope", metavar="SCOPE", help="read, command or admin. Repeat it for several.")
     ],
@@ -44,6 +44,7 @@ def issue(
 ) -> None:
     """Issue an API key and show it, this once.
 
+    \b
     Example: fleetlog keys issue dashboards --scope read --product plant-7 --expires-in 90d
     """
     session = Session(context, json=json)

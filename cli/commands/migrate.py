@@ -32,6 +32,7 @@ def migrate(
 ) -> None:
     """Bring ClickHouse's tables up to this version. A service does so itself at its start; here it can be done before.
 
+    \b
     Example: fleetlog migrate --check
     """
     from libs.runtime.clickhouse import connect, migrations  # noqa: PLC0415 - its client takes a while to import

@@ -40,11 +40,12 @@ def now(context: typer.Context, device: Device, json: Json = False) -> None:
 def at(
     context: typer.Context,
     device: Device,
-    time: Annotated[str, typer.Argument(metavar="TIME", help="RFC 3339, local without an offset; or 15m: so long ago.")],
+    time: Annotated[str, typer.Argument(metavar="TIME", help="RFC 3339, local without offset; or 15m: so long ago.")],
     json: Json = False,
 ) -> None:
     """Say whether a device was connected at a moment, as it is known now.
 
+    \b
     Example: fleetlog presence at plant-7/press-1 2026-03-01T12:00:00Z
     """
     session = Session(context, json=json)
@@ -64,6 +65,7 @@ def batch(
 ) -> None:
     """Show the sessions of many devices.
 
+    \b
     Example: fleetlog presence batch - < devices.txt
     """
     session = Session(context, json=json)
@@ -96,6 +98,7 @@ def watch(
 ) -> None:
     """Show transitions as they happen, until Ctrl-C.
 
+    \b
     Example: fleetlog presence watch plant-7
     """
     session = Session(context, json=json)

@@ -37,7 +37,7 @@ Rules = Annotated[
 ]
 Joins = Annotated[
     bool | None,
-    typer.Option("--dynamic-registration/--no-dynamic-registration", help="Devices register with the product's secret."),
+    typer.Option("--dynamic-registration/--no-dynamic-registration", help="Devices may join with its secret."),
 ]
 Peers = Annotated[
     bool | None, typer.Option("--device-to-device/--no-device-to-device", help="Devices may write to each other.")
@@ -57,6 +57,7 @@ def create(
 ) -> None:
     """Create a product.
 
+    \b
     Example: fleetlog products create plant-7 --command-ttl 2d --device-to-device
     """
     session = Session(context, json=json)
@@ -95,6 +96,7 @@ def set_(
 ) -> None:
     """Change what is named; the rest stays.
 
+    \b
     Example: fleetlog products set plant-7 --no-device-to-device --acl publish:plans/{product}/{device}
     """
     changes = _defaults(template, ttl, acl, joins, peers)

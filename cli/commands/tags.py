@@ -27,6 +27,7 @@ def set_(
 ) -> None:
     """Replace all tags of a device; without any it has none.
 
+    \b
     Example: fleetlog tags set plant-7/press-1 hall-3 line-a
     """
     _change(context, device, ("PUT", "/tags"), tags or [], version, json=json)

@@ -11,8 +11,8 @@ import typer
 from rich.text import Text
 
 from cli import times
-from cli.asking import reported
 from cli.arguments import Json
+from cli.asking import reported
 from cli.exits import Exit, Failure, usage
 from cli.records import Reader, decoder, key_text, parse_start, see
 from cli.world import Session
@@ -32,18 +32,21 @@ def names() -> list[str]:
 
 def tail(
     context: typer.Context,
-    topic: Annotated[str, typer.Argument(autocompletion=names, help="Any topic of the catalog: `topics list`.")],
-    key: Annotated[str | None, typer.Option(help="Only records of this key, such as plant-7/press-1.")] = None,
+    topic: Annotated[
+        str, typer.Argument(metavar="TOPIC", autocompletion=names, help="Any topic of the catalog: `topics list`.")
+    ],
+    key: Annotated[str | None, typer.Option(metavar="KEY", help="Only records of it, such as plant-7/press-1.")] = None,
     begin: Annotated[
         str,
         typer.Option("--from", metavar="WHERE", help="beginning, end, an offset, a time, or so long ago: 15m."),
     ] = "end",
     count: Annotated[int | None, typer.Option(metavar="N", min=1, help="End after so many records.")] = None,
-    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Wait for more at the end, until Ctrl-C.")] = True,
+    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Wait for more, until Ctrl-C.")] = True,
     json: Json = False,
 ) -> None:
     """Show the records of a topic, decoded; those that cannot be decoded as they are.
 
+    \b
     Example: fleetlog tail device.telemetry --key plant-7/press-1 --from 15m --no-follow
     """
     session = Session(context, json=json)

@@ -30,7 +30,9 @@ def list_(context: typer.Context, json: Json = False) -> None:
 
 @app.command()
 def show(
-    context: typer.Context, topic: Annotated[str, typer.Argument(autocompletion=names)], json: Json = False
+    context: typer.Context,
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", autocompletion=names)],
+    json: Json = False,
 ) -> None:
     """Show what the catalog says about one topic."""
     known = find(topic)
@@ -88,7 +90,7 @@ def diff(context: typer.Context, json: Json = False) -> None:
             for line in lines:
                 session.out.line(f"{what:<11} {line}")
         if found.same:
-            session.out.line(f"Kafka at {kafka.bootstrap} has all {len(catalog.TOPICS)} topics as the catalog wants them")
+            session.out.line(f"Kafka at {kafka.bootstrap} has all {len(catalog.TOPICS)} topics as they are wanted")
     if not found.same:
         raise typer.Exit(Exit.FAILED)
 
