@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import os
 import secrets
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,12 +15,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from .exits import Exit, Failure, usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import TextIO
 
     from .api import Api
     from .output import Output
+    from .world import Session
 
 PIECE = 1000
 """Devices of one request; the API takes ten times as many, but then nobody sees that it goes on."""
@@ -65,21 +65,22 @@ def read(file: Path) -> list[Given]:
 
 
 def register(
-    out: Output, api: Api, product_id: str, devices: Sequence[Given], *, results: Path, run: str | None
+    session: Session, api: Api, product_id: str, devices: Sequence[Given], *, results: Path, run: str | None
 ) -> None:
     """Send all pieces; raises `Failure` where one gets no answer, or a device is refused."""
     name = run or secrets.token_hex(6)
     counts = dict.fromkeys(OUTCOMES, 0)
-    with _writing(results) as written, _progress(len(devices), out) as progress:
+    with _writing(results) as written, _progress(len(devices), session.out) as progress:
         for begin in range(0, len(devices), PIECE):
             piece = devices[begin : begin + PIECE]
-            answers = _send(api, product_id, piece, f"{name}-{begin}", name)
+            send = _Sending(f"/products/{product_id}/devices:bulk", f"{name}-{begin}", name)
+            answers = send(api, piece, session.world.sleep)
             written.add(answers)
             for answer in answers:
                 counts[answer["outcome"]] += 1
             progress(len(piece))
     told = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items() if count)
-    out.done(f"{told}; secrets are in {results}", {**counts, "results": str(results), "run": name})
+    session.out.done(f"{told}; secrets are in {results}", {**counts, "results": str(results), "run": name})
     if counts["refused"]:
         raise Failure(
             Exit.FAILED,
@@ -89,23 +90,29 @@ def register(
         )
 
 
-def _send(api: Api, product_id: str, piece: Sequence[Given], key: str, run: str) -> list[dict[str, Any]]:
-    """Send one piece, again under the same key while nobody answers."""
-    body = {"devices": [msgspec.to_builtins(device) for device in piece]}
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            answer = api.send("POST", f"/products/{product_id}/devices:bulk", body, idempotency=key)
-        except Failure as failure:
-            if failure.status is not Exit.UNAVAILABLE:
-                raise
-            if attempt == ATTEMPTS:
-                failure.advice = f"repeat it with `--run {run}` and another results file: nothing is done twice"
-                raise
-            time.sleep(_wait(failure))
-        else:
-            items: list[dict[str, Any]] = answer["items"]
-            return items
-    raise AssertionError("the last attempt returns or raises")
+class _Sending(msgspec.Struct, frozen=True):
+    """Sends a piece, again under the same key while nobody answers."""
+
+    path: str
+    key: str
+    run: str
+
+    def __call__(self, api: Api, piece: Sequence[Given], sleep: Callable[[float], None]) -> list[dict[str, Any]]:
+        body = {"devices": [msgspec.to_builtins(device) for device in piece]}
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                answer = api.send("POST", self.path, body, idempotency=self.key)
+            except Failure as failure:
+                if failure.status is not Exit.UNAVAILABLE:
+                    raise
+                if attempt == ATTEMPTS:
+                    failure.advice = f"go on with `--run {self.run}` and another results file: nothing is done twice"
+                    raise
+                sleep(_wait(failure))
+            else:
+                items: list[dict[str, Any]] = answer["items"]
+                return items
+        raise AssertionError("the last attempt returns or raises")
 
 
 def _wait(failure: Failure) -> float:

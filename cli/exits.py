@@ -48,9 +48,10 @@ class Failure(Exception):
 
     def lines(self) -> list[str]:
         """One block: the sentence, the code, and what to do."""
-        told = [f"error: {self.sentence}", f"  code    {self.code}"]
-        told += [f"  {name:<7} {value}" for name, value in self.further.items() if isinstance(value, str | int)]
-        return [*told, f"  advice  {self.advice}"] if self.advice else told
+        facts = {"code": self.code, **self.further, "advice": self.advice}
+        shown = {name: value for name, value in facts.items() if isinstance(value, str | int) and value != ""}
+        width = max(map(len, shown))
+        return [f"error: {self.sentence}", *(f"  {name:<{width}}  {value}" for name, value in shown.items())]
 
 
 def usage(sentence: str, advice: str = "") -> Failure:

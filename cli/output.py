@@ -45,7 +45,7 @@ class Output:
             for item in items:
                 self._write(item)
             return
-        rows = [[_cell(_at(item, field), field, self._zone) for field in columns] for item in items]
+        rows = [[_cell(_at(item, field), field.rpartition(".")[2], self._zone) for field in columns] for item in items]
         if not rows:
             self.note(empty)
             return
@@ -54,7 +54,9 @@ class Output:
             table.add_column(title, overflow="fold")
         for row in rows:
             table.add_row(*map(Text, row))
-        self._console.print(table)
+        with self._console.capture() as printed:
+            self._console.print(table)
+        sys.stdout.writelines(f"{line.rstrip()}\n" for line in printed.get().splitlines())
 
     def line(self, text: str | Text) -> None:
         """Print a line for people; the caller prints something else for scripts."""

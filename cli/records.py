@@ -142,7 +142,7 @@ def see(record: Record, decode: Decoder[Any] | None) -> Seen:
         return Seen(kind, _raw(record.value), "a type that this version does not know")
     except InvalidMessage as error:
         return Seen(kind, _raw(record.value), str(error))
-    return Seen(kind, msgspec.Raw(record.value))
+    return Seen(kind, _raw(record.value))
 
 
 def _raw(value: bytes) -> msgspec.Raw:
@@ -150,7 +150,7 @@ def _raw(value: bytes) -> msgspec.Raw:
         msgspec.json.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return msgspec.Raw(msgspec.json.encode(base64.b64encode(value).decode()))
-    return msgspec.Raw(value)
+    return msgspec.Raw(value.replace(b"\n", b" "))  # in JSON it stands between tokens only, and we print lines
 
 
 def key_text(key: bytes | None) -> str | None:

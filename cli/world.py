@@ -70,6 +70,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     state: Path = STATE
     """State directory of the dev stack that is looked at where the environment says nothing."""
     now: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
     zone: tzinfo | None = None
     """Of times for people; None: the machine's."""
     transport: httpx.BaseTransport | None = None

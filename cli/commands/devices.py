@@ -13,7 +13,7 @@ from cli.arguments import device as checked_device
 from cli.arguments import product as checked_product
 from cli.world import Session
 
-app = typer.Typer(no_args_is_help=True, help="Devices: who may connect.")
+app = typer.Typer(no_args_is_help=True, help="Who may connect.")
 
 COLUMNS = {"device_id": "device", "enabled": "enabled", "session": "session", "tags": "tags", "updated_at": "changed"}
 
@@ -80,7 +80,7 @@ def bulk(
     session = Session(context, json=json)
     devices = loading.read(file)
     with session.api() as api:
-        loading.register(session.out, api, product, devices, results=results or loading.beside(file), run=run)
+        loading.register(session, api, product, devices, results=results or loading.beside(file), run=run)
 
 
 @app.command("list")
@@ -132,9 +132,9 @@ def rotate_secret(
     context: typer.Context,
     device: Device,
     grace: Annotated[
-        int,
-        typer.Option(metavar="SPAN", parser=span, show_default="none", help="How long the old secret stays valid."),
-    ] = 0,
+        int | None,
+        typer.Option(metavar="SPAN", parser=span, help="How long the old secret stays valid, such as 1h; not at all."),
+    ] = None,
     version: Version = None,
     yes: Yes = False,
     json: Json = False,
@@ -145,7 +145,7 @@ def rotate_secret(
     Example: fleetlog devices rotate-secret plant-7/press-1 --grace 1h --yes
     """
     confirm(f"Replace the secret of {device}?", yes=yes)
-    _verb(context, device, "rotate-secret", version, {"grace": grace}, json=json)
+    _verb(context, device, "rotate-secret", version, {"grace": grace or 0}, json=json)
 
 
 @app.command()

@@ -10,7 +10,9 @@ OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_optio
 
 
 def fleet(context: typer.Context) -> None:
-    """Simulate a fleet of devices against a hub, and say whether it got everything right: `fleetlog fleet --help`.
+    """Simulate devices, and check the hub.
+
+    It has options of its own: `fleetlog fleet --help`.
 
     \b
     Example: fleetlog fleet --devices 1000 --seconds 30

@@ -21,7 +21,7 @@ from libs.topics.messages.registry_events import ApiKeyDocument
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-app = typer.Typer(no_args_is_help=True, help="API keys: which applications are let in, and as what.")
+app = typer.Typer(no_args_is_help=True, help="Which applications are let in.")
 
 COLUMNS = {"key_id": "key", "name": "name", "scopes": "scopes", "products": "products", "expires_at": "expires"}
 ALL = "all"

@@ -30,7 +30,9 @@ def migrate(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Bring ClickHouse's tables up to this version. A service does so itself at its start; here it can be done before.
+    """Bring ClickHouse's tables up to date.
+
+    A service does so itself at its start; here it can be done before.
 
     \b
     Example: fleetlog migrate --check

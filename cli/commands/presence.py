@@ -16,7 +16,7 @@ from cli.arguments import device as checked_device
 from cli.exits import usage
 from cli.world import Session
 
-app = typer.Typer(no_args_is_help=True, help="Presence: who is connected, and since when.")
+app = typer.Typer(no_args_is_help=True, help="Who is connected, and since when.")
 
 COLUMNS = {
     "product_id": "product",

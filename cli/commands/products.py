@@ -12,7 +12,7 @@ from cli.arguments import Json, Product, Version, Yes, confirm, span
 from cli.exits import usage
 from cli.world import Session
 
-app = typer.Typer(no_args_is_help=True, help="Products: what devices of a kind have in common.")
+app = typer.Typer(no_args_is_help=True, help="What devices of a kind have in common.")
 
 COLUMNS = {
     "product_id": "product",

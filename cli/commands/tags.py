@@ -9,7 +9,7 @@ import typer
 from cli.arguments import Device, Json, Version, path, tag
 from cli.world import Session
 
-app = typer.Typer(no_args_is_help=True, help="Tags: names under which devices are found and commanded.")
+app = typer.Typer(no_args_is_help=True, help="Names by which devices are found.")
 
 
 def each(texts: list[str] | None) -> list[str]:

@@ -44,7 +44,9 @@ def tail(
     follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Wait for more, until Ctrl-C.")] = True,
     json: Json = False,
 ) -> None:
-    """Show the records of a topic, decoded; those that cannot be decoded as they are.
+    """Show the records of a topic, decoded.
+
+    Those that cannot be decoded are shown as they are.
 
     \b
     Example: fleetlog tail device.telemetry --key plant-7/press-1 --from 15m --no-follow

@@ -17,7 +17,7 @@ from libs.runtime.shards import topics
 from libs.topics import catalog
 from libs.topics.topic import FOREVER, Topic
 
-app = typer.Typer(no_args_is_help=True, help="Topics: the catalog, and how far Kafka has it.")
+app = typer.Typer(no_args_is_help=True, help="The catalog, and how far Kafka has it.")
 
 COLUMNS = {"name": "topic", "stage": "stage", "cleanup": "cleanup", "retention": "kept", "consumers": "read by"}
 
