@@ -39,9 +39,9 @@ def tag(text: str) -> str:
 
 
 def span(text: str) -> int:
-    """Raises typer.BadParameter."""
+    """In seconds. Raises typer.BadParameter."""
     try:
-        return times.parse_span(text)
+        return times.parse_span(text) // 1000
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 

@@ -51,7 +51,8 @@ class Failure(Exception):
         facts = {"code": self.code, **self.further, "advice": self.advice}
         shown = {name: value for name, value in facts.items() if isinstance(value, str | int) and value != ""}
         width = max(map(len, shown))
-        return [f"error: {self.sentence}", *(f"  {name:<{width}}  {value}" for name, value in shown.items())]
+        faults = [f"  {fault['field']}: {fault['detail']}" for fault in self.further.get("errors", ())]
+        return [f"error: {self.sentence}", *faults, *(f"  {name:<{width}}  {value}" for name, value in shown.items())]
 
 
 def usage(sentence: str, advice: str = "") -> Failure:

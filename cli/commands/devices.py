@@ -15,7 +15,7 @@ from cli.world import Session
 
 app = typer.Typer(no_args_is_help=True, help="Who may connect.")
 
-COLUMNS = {"device_id": "device", "enabled": "enabled", "session": "session", "tags": "tags", "updated_at": "changed"}
+COLUMNS = {"device_id": "device", "enabled": "enabled", "tags": "tags", "updated_at": "changed"}
 
 
 def product_or_device(text: str) -> str:
@@ -145,7 +145,7 @@ def rotate_secret(
     Example: fleetlog devices rotate-secret plant-7/press-1 --grace 1h --yes
     """
     confirm(f"Replace the secret of {device}?", yes=yes)
-    _verb(context, device, "rotate-secret", version, {"grace": grace or 0}, json=json)
+    _verb(context, device, "rotate-secret", version, {"grace_s": grace or 0}, json=json)
 
 
 @app.command()

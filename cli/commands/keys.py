@@ -56,7 +56,7 @@ def issue(
         _scopes(scopes),
         tuple(map(product, products)) if products else None,
         minted.hash,
-        None if expires is None else now + expires,
+        None if expires is None else now + expires * 1000,
         requested_by=operator(),
         requested_at=now,
     )

@@ -134,7 +134,7 @@ def _defaults(
     """Keep what was named."""
     named = {
         "shadow_template": None if template is None else _template(template),
-        "command_ttl": ttl,
+        "command_ttl_s": ttl,
         "acl": None if acl is None else [_rule(text) for text in acl if text],
         "dynamic_registration": joins,
         "device_to_device": peers,

@@ -19,7 +19,7 @@ CALLS: list[tuple[str, str, str, Any]] = [
         "/products",
         {
             "product_id": "plant-7",
-            "command_ttl": 172_800_000,
+            "command_ttl_s": 172_800,
             "device_to_device": True,
             "acl": [{"action": "publish", "topic": "a/{product}"}, {"action": "subscribe", "topic": "b"}],
         },
@@ -38,8 +38,8 @@ CALLS: list[tuple[str, str, str, Any]] = [
     ("devices show plant-7/press-1", "GET", DEVICE, None),
     ("devices disable plant-7/press-1", "POST", f"{DEVICE}:disable", None),
     ("devices enable plant-7/press-1", "POST", f"{DEVICE}:enable", None),
-    ("devices rotate-secret plant-7/press-1 --yes", "POST", f"{DEVICE}:rotate-secret", {"grace": 0}),
-    ("devices rotate-secret plant-7/press-1 -y --grace 1h", "POST", f"{DEVICE}:rotate-secret", {"grace": 3_600_000}),
+    ("devices rotate-secret plant-7/press-1 --yes", "POST", f"{DEVICE}:rotate-secret", {"grace_s": 0}),
+    ("devices rotate-secret plant-7/press-1 -y --grace 1h", "POST", f"{DEVICE}:rotate-secret", {"grace_s": 3600}),
     ("devices delete plant-7/press-1 --yes", "DELETE", DEVICE, None),
     ("tags set plant-7/press-1 a b", "PUT", f"{DEVICE}/tags", {"tags": ["a", "b"]}),
     ("tags set plant-7/press-1", "PUT", f"{DEVICE}/tags", {"tags": []}),
@@ -67,7 +67,7 @@ CALLS: list[tuple[str, str, str, Any]] = [
 
 @pytest.mark.parametrize(("command", "method", "target", "body"), CALLS, ids=[call[0] for call in CALLS])
 def test_a_command_is_one_call(fleetlog: CommandLine, command: str, method: str, target: str, body: Any) -> None:
-    answer = {"items": [], "next_cursor": None, "state": "online"}
+    answer: dict[str, Any] = {"items": [], "next_cursor": None, "state": "online"}
     ran = fleetlog(*command.split(), "--json", api={f"{method} {target.partition('?')[0]}": answer})
     assert (ran.status, ran.err.count("error:")) == (0, 0), ran.err
     (asked,) = fleetlog.api.asked

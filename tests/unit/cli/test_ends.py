@@ -57,6 +57,13 @@ def test_a_problem_is_one_block(fleetlog: CommandLine) -> None:
     ]
 
 
+def test_each_field_at_fault_is_named(fleetlog: CommandLine) -> None:
+    errors = [{"field": "tags[0]", "source": "body", "detail": "does not match"}]
+    answer = problem(422, "invalid_request", "the request does not fit", errors=errors)
+    ran = fleetlog("devices", "show", "shop/freezer", api={SHOW: answer})
+    assert ran.err.splitlines()[:2] == ["error: the request does not fit", "  tags[0]: does not match"]
+
+
 def test_scripts_get_the_problem_as_json(fleetlog: CommandLine) -> None:
     answer = problem(409, "version_conflict", "no", advice="look", current={"version": 9})
     ran = fleetlog("devices", "show", "shop/freezer", "--json", api={SHOW: answer})

@@ -41,8 +41,8 @@ REGISTERED = {
     "mqtt": {"host": "hub.example", "port": 1883, "username": "shop/freezer", "client_id": "shop/freezer"},
 }
 LISTED = [
-    {"device_id": "freezer", "enabled": True, "session": "online", "tags": ["cold"], "updated_at": AT},
-    {"device_id": "scale-with-a-long-name", "enabled": False, "session": "offline", "tags": [], "updated_at": AT},
+    {"device_id": "freezer", "enabled": True, "tags": ["cold"], "updated_at": AT},
+    {"device_id": "scale-with-a-long-name", "enabled": False, "tags": [], "updated_at": AT},
 ]
 
 SHOWN: dict[str, tuple[str, dict[str, Any]]] = {
