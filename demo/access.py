@@ -36,7 +36,7 @@ class Check(msgspec.Struct, frozen=True):
 
 
 class Gate:
-    """Tries who gets in at ``endpoint``. ``run`` begins the ids of messages; nobody else may use the reader meanwhile."""
+    """Tries who gets in. ``run`` begins the ids of messages; nobody else may use the reader meanwhile."""
 
     def __init__(self, access: ApiAccess, endpoint: Endpoint, kafka: KafkaReader, run: str) -> None:
         self._access, self._endpoint, self._kafka, self._run = access, endpoint, kafka, run

@@ -140,7 +140,7 @@ def test_the_last_document_of_each_key_is_known(
 def test_a_document_that_is_not_understood_counts_as_deleted_and_is_counted() -> None:
     def counted(reason: str) -> float:
         labels = {"topic": TOPIC, "reason": reason}
-        return metrics.registry.get_sample_value("fleetlog_followed_unreadable_total", labels) or 0.0
+        return metrics.registry.get_sample_value("fleetlog_compacted_unreadable_total", labels) or 0.0
 
     before = counted("unknown_kind"), counted("invalid_message")
     said = [Said(0, b"a", b"1"), Said(0, b"b", b"1"), Said(0, b"a", b"unknown"), Said(0, b"b", b"invalid"), end(0)]

@@ -20,7 +20,12 @@ read: Decoder[RequestAnswered | RequestRefused] = Decoder(RequestAnswered | Requ
 
 def request(to: ReplyTo | None) -> DisableDevice:
     return DisableDevice(
-        product_id="locks", device_id="door-1", requested_by="ops", requested_at=1_760_000_000_000, reply_to=to
+        product_id="locks",
+        device_id="door-1",
+        expected_version=None,
+        requested_by="ops",
+        requested_at=1_760_000_000_000,
+        reply_to=to,
     )
 
 
