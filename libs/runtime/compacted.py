@@ -38,11 +38,7 @@ RECONNECT_MS: Final = 1000
 out meanwhile."""
 
 UNREADABLE = metrics.counter(
-<<<<<<< HEAD
-    "followed_unreadable",
-=======
     "compacted_unreadable",
->>>>>>> int
     "Documents of followed topics that are not understood; they count as deleted.",
     ("topic", "reason"),
 )

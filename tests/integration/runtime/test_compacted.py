@@ -35,11 +35,7 @@ async def following(kafka: str, topic: str, heard: list[tuple[bytes, int | None]
         await follower.stop()
 
 
-<<<<<<< HEAD
-async def test_every_document_is_known_through_deletions_and_a_kill_of_kafka(brokers: Stack) -> None:
-=======
 async def test_every_document_is_known_through_deletions_and_a_restart_of_kafka(brokers: Stack) -> None:
->>>>>>> int
     topic = unique("documents")
     create_topic(brokers.kafka, topic, partitions=PARTITIONS, config={"cleanup.policy": "compact"})
     keys = [b"p/d%d" % number for number in range(DOCUMENTS)]
@@ -53,11 +49,7 @@ async def test_every_document_is_known_through_deletions_and_a_restart_of_kafka(
         assert follower.documents == known, "what there was is known when the start returns"
         assert {key for key, document in heard if document is None} == set(keys[::10])
 
-<<<<<<< HEAD
-        brokers.kill("kafka", signal.SIGKILL)
-=======
         brokers.kill("kafka", signal.SIGTERM)
->>>>>>> int
         brokers.wait_ready()
         assert follower.documents == known
         produce(brokers.kafka, topic, [(keys[0], b"2"), (keys[1], None)])
