@@ -29,7 +29,7 @@ ATTEMPTS = 6
 """How often a piece is sent while nobody answers."""
 WAIT = 5.0
 """Seconds between two attempts, where the answer does not say how long."""
-OUTCOMES = ("created", "exists", "refused")
+OUTCOMES = ("created", "exists", "refused", "unanswered")
 
 
 class Given(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,46 +73,67 @@ def register(
     with _writing(results) as written, _progress(len(devices), session.out) as progress:
         for begin in range(0, len(devices), PIECE):
             piece = devices[begin : begin + PIECE]
-            send = _Sending(f"/products/{product_id}/devices:bulk", f"{name}-{begin}", name)
-            answers = send(api, piece, session.world.sleep)
+            send = _Sending(f"/products/{product_id}/devices:bulk", f"{name}-{begin}", session.world.sleep)
+            try:
+                answers = send(api, piece)
+            except Failure as failure:
+                failure.advice = _again(name)
+                raise
             written.add(answers)
             for answer in answers:
                 counts[answer["outcome"]] += 1
             progress(len(piece))
     told = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items() if count)
     session.out.done(f"{told}; secrets are in {results}", {**counts, "results": str(results), "run": name})
+    _judge(counts, results, name)
+
+
+def _judge(counts: Mapping[str, int], results: Path, run: str) -> None:
+    """Raise `Failure` where not every device is registered."""
+    if counts["unanswered"]:
+        raise Failure(
+            Exit.UNAVAILABLE,
+            f"{counts['unanswered']:,} devices got no answer",
+            code="devices_unanswered",
+            advice=_again(run),
+        )
     if counts["refused"]:
         raise Failure(
             Exit.FAILED,
-            f"{counts['refused']:,} of {len(devices):,} devices were refused",
+            f"{counts['refused']:,} of {sum(counts.values()):,} devices were refused",
             code="devices_refused",
             advice=f"{results} says why for each; correct them and run it again",
         )
 
 
+def _again(run: str) -> str:
+    return f"go on with `--run {run}` and another results file: nothing is done twice"
+
+
 class _Sending(msgspec.Struct, frozen=True):
-    """Sends a piece, again under the same key while nobody answers."""
+    """Sends a piece, and again under the same key while there is no answer for all of it."""
 
     path: str
     key: str
-    run: str
+    sleep: Callable[[float], None]
 
-    def __call__(self, api: Api, piece: Sequence[Given], sleep: Callable[[float], None]) -> list[dict[str, Any]]:
+    def __call__(self, api: Api, piece: Sequence[Given]) -> list[dict[str, Any]]:
+        """Return what became of each device, ``unanswered`` included where the last answer has some."""
         body = {"devices": [msgspec.to_builtins(device) for device in piece]}
+        results: list[dict[str, Any]] = []
         for attempt in range(1, ATTEMPTS + 1):
+            wait = WAIT
             try:
-                answer = api.send("POST", self.path, body, idempotency=self.key)
+                results = api.send("POST", self.path, body, idempotency=self.key)["results"]
             except Failure as failure:
-                if failure.status is not Exit.UNAVAILABLE:
+                if failure.status is not Exit.UNAVAILABLE or (attempt == ATTEMPTS and not results):
                     raise
-                if attempt == ATTEMPTS:
-                    failure.advice = f"go on with `--run {self.run}` and another results file: nothing is done twice"
-                    raise
-                sleep(_wait(failure))
-            else:
-                items: list[dict[str, Any]] = answer["items"]
-                return items
-        raise AssertionError("the last attempt returns or raises")
+                wait = _wait(failure)
+            if results and not any(result["outcome"] == "unanswered" for result in results):
+                break
+            if attempt < ATTEMPTS:
+                self.sleep(wait)
+        return results
 
 
 def _wait(failure: Failure) -> float:

@@ -10,7 +10,7 @@ import httpx
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
 
     from .truth import Device
@@ -93,40 +93,58 @@ class Registry:
 
     async def _register(self, product_id: str, names: Sequence[str]) -> dict[Device, str]:
         body = {"devices": [{"device_id": name} for name in names]}
-        answer = await self._ask("POST", f"/products/{product_id}/devices:bulk", body)
+        answer = await self._ask("POST", f"/products/{product_id}/devices:bulk", body, until=_complete)
         known: dict[Device, str] = {}
         old: list[Device] = []
-        for item in answer["items"]:
-            device = (product_id, item["device_id"])
-            if item["outcome"] == "created":
-                known[device] = item["secret"]
-            elif item["outcome"] == "exists":
+        for result in answer["results"]:
+            device = (product_id, result["device_id"])
+            if result["outcome"] == "created":
+                known[device] = result["secret"]
+            elif result["outcome"] == "exists":
                 old.append(device)
             else:
-                raise NotRegistered(f"{product_id}/{item['device_id']} was refused: {item}")
+                raise NotRegistered(f"{product_id}/{result['device_id']} was refused: {result}")
         rotated = await asyncio.gather(*map(self.rotate, old))
         return known | dict(zip(old, rotated, strict=True))
 
-    async def _ask(self, method: str, path: str, body: Any = None, *, unless: str = "") -> Any:
-        """Ask under one idempotency key until the hub has decided. ``unless``: the refusal that is as good as done."""
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        unless: str = "",
+        until: Callable[[httpx.Response], bool] = lambda _: True,
+    ) -> Any:
+        """Ask under one idempotency key until the hub has decided, and ``until`` holds of its answer.
+
+        ``unless``: the refusal that is as good as done.
+        """
         headers = {"Idempotency-Key": secrets.token_hex(16)}
         try:
             async with asyncio.timeout(PATIENCE), self._slots:
                 while True:
                     answer = await self._client.request(method, path, headers=headers, json=body)
-                    if answer.status_code not in BUSY:
+                    if answer.status_code not in BUSY and (answer.is_error or until(answer)):
                         break
                     await asyncio.sleep(float(answer.headers.get("Retry-After", "1")))
         except (httpx.HTTPError, TimeoutError) as error:
             raise NotRegistered(f"the API at {self._url} does not answer: {type(error).__name__} {error}") from error
-        if answer.is_success:
-            return answer.json() if answer.content else None
-        problem = _problem(answer)
-        if unless and problem.get("code") == unless:
-            return None
-        raise NotRegistered(
-            f"{method} {path} was answered {answer.status_code} {problem.get('code', '')}: {problem.get('detail', '')}"
-        )
+        return _settled(answer, unless)
+
+
+def _settled(answer: httpx.Response, unless: str) -> Any:
+    if answer.is_success:
+        return answer.json() if answer.content else None
+    problem = _problem(answer)
+    if unless and problem.get("code") == unless:
+        return None
+    told = f"{problem.get('code', '')}: {problem.get('detail', '')}"
+    raise NotRegistered(f"{answer.request.method} {answer.request.url.path} was answered {answer.status_code} {told}")
+
+
+def _complete(answer: httpx.Response) -> bool:
+    return not answer.json()["unanswered"]
 
 
 def _path(device: Device) -> str:

@@ -25,7 +25,7 @@ AWAY = problem(503, "no_answer", "no answer in time", **{"Retry-After": "2"})
 
 def answering(request: httpx.Request) -> httpx.Response:
     devices = json.loads(request.content)["devices"]
-    return httpx.Response(200, json={"items": [registered(device["device_id"]) for device in devices]})
+    return httpx.Response(200, json={"results": [registered(device["device_id"]) for device in devices]})
 
 
 def registered(device_id: str) -> dict[str, Any]:
@@ -127,6 +127,24 @@ def test_when_nobody_answers_it_says_how_to_go_on(fleetlog: CommandLine, presses
     assert fleetlog.api.asked[0].headers["idempotency-key"] == f"{run}-0"
 
 
+def test_devices_without_an_answer_are_asked_for_again(fleetlog: CommandLine, presses: Path) -> None:
+    half = {"results": [registered("p-1"), {"device_id": "p-2", "outcome": "unanswered"}]}
+    ran = fleetlog("devices", "bulk", "shop", str(presses), api={CALL: [half, AWAY, answering]})
+    assert (ran.status, ran.out.split(";")[0]) == (Exit.OK, "2 created")
+    assert len({asked.headers["idempotency-key"] for asked in fleetlog.api.asked}) == 1
+
+
+def test_devices_that_never_get_an_answer_are_told_and_the_others_keep_their_secrets(
+    fleetlog: CommandLine, presses: Path
+) -> None:
+    half = {"results": [registered("p-1"), {"device_id": "p-2", "outcome": "unanswered"}]}
+    ran = fleetlog("devices", "bulk", "shop", str(presses), api={CALL: half})
+    assert ran.status == Exit.UNAVAILABLE
+    assert "1 devices got no answer" in ran.err
+    assert "--run" in ran.err
+    assert "secret-of-p-1" in presses.with_name("presses.secrets.csv").read_text()
+
+
 def test_a_large_file_goes_in_pieces_with_keys_of_their_own(fleetlog: CommandLine, tmp_path: Path) -> None:
     file = tmp_path / "many.csv"
     file.write_text("device_id\n" + "".join(f"p-{n}\n" for n in range(bulk.PIECE * 2 + 1)))
@@ -137,7 +155,7 @@ def test_a_large_file_goes_in_pieces_with_keys_of_their_own(fleetlog: CommandLin
 
 def test_refused_devices_are_a_failure_that_names_the_file(fleetlog: CommandLine, presses: Path) -> None:
     refused = {"device_id": "p-2", "outcome": "refused", "code": "invalid_name", "detail": "no"}
-    ran = fleetlog("devices", "bulk", "shop", str(presses), api={CALL: {"items": [registered("p-1"), refused]}})
+    ran = fleetlog("devices", "bulk", "shop", str(presses), api={CALL: {"results": [registered("p-1"), refused]}})
     assert ran.status == Exit.FAILED
     assert ran.out.startswith("1 created, 1 refused;")
     assert "1 of 2 devices were refused" in ran.err

@@ -13,6 +13,7 @@ from fleet import registration
 from fleet.registration import ApiAccess, NotRegistered, Registry
 
 DEVICES = [("garden", "station-1"), ("garden", "station-2"), ("harbour", "station-1")]
+AT_ONCE = {"Retry-After": "0"}
 
 
 class Hub:
@@ -23,6 +24,7 @@ class Hub:
         self.secrets: dict[tuple[str, str], str] = {}
         self.refused: str | None = None
         self.busy = 0
+        self.unanswered = False
         self.keys = Counter[str]()
         self.pieces: list[int] = []
 
@@ -30,7 +32,7 @@ class Hub:
         self.keys[request.headers["idempotency-key"]] += 1
         if self.busy:
             self.busy -= 1
-            return httpx.Response(503, headers={"Retry-After": "0"})
+            return httpx.Response(503, headers=AT_ONCE)
         assert request.headers["authorization"] == "Bearer fl_key"
         path = request.url.path.removeprefix("/v1/products")
         body = json.loads(request.content) if request.content else {}
@@ -49,7 +51,12 @@ class Hub:
     def _bulk(self, product_id: str, devices: list[dict[str, Any]]) -> httpx.Response:
         assert product_id in self.products
         self.pieces.append(len(devices))
-        return httpx.Response(200, json={"items": [self._one(product_id, one["device_id"]) for one in devices]})
+        if self.unanswered:
+            self.unanswered = False
+            results = [{"device_id": one["device_id"], "outcome": "unanswered"} for one in devices]
+            return httpx.Response(200, json={"results": results, "unanswered": len(results)}, headers=AT_ONCE)
+        results = [self._one(product_id, one["device_id"]) for one in devices]
+        return httpx.Response(200, json={"results": results, "unanswered": 0})
 
     def _one(self, product_id: str, device_id: str) -> dict[str, Any]:
         if device_id == self.refused:
@@ -107,6 +114,13 @@ async def test_a_busy_hub_is_asked_again_under_the_same_key(hub: Hub) -> None:
     async with registry(hub) as own:
         await own.enlist(DEVICES[:1])
     assert max(hub.keys.values()) == 4
+
+
+async def test_devices_without_an_answer_are_asked_for_again(hub: Hub) -> None:
+    hub.unanswered = True
+    async with registry(hub) as own:
+        assert await own.enlist(DEVICES[:2]) == hub.secrets
+    assert hub.pieces == [2, 2]
 
 
 async def test_a_refused_device_ends_the_run(hub: Hub) -> None:
