@@ -87,7 +87,7 @@ class Gatekeeper:
         return caller
 
     def _document(self, key_id: str) -> ApiKeyDocument | None:
-        return self._hub.keys.documents.get(key_id.encode())
+        return self._hub.keys.documents.get(f"key:{key_id}".encode())
 
 
 def needs(scope: Scope) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]:

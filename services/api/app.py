@@ -5,7 +5,7 @@ A group of calls is one file of `routes` and one entry in `ROUTES`. Its handlers
 lanes; ``guards=[needs("read")]`` on a router or a handler says who may call. They raise `problems.Problem`, or let
 `Refused`, `NoAnswer`, `NotAsked`, `Unavailable` and `InvalidName` pass: all of them become problem documents. A custom
 verb ``.../{device_id}:disable`` is written as a segment of its own, ``/{device_id:str}/:disable``. A handler's options
-are `gate.STREAM` and `gate.CONSUMES`; its keyword ``request_max_body_size`` allows larger bodies than `limits.BODY`.
+are `gate.STREAM` and `bodies.CONSUMES`; its keyword ``request_max_body_size`` allows larger bodies than `limits.BODY`.
 """
 
 from __future__ import annotations
@@ -16,19 +16,27 @@ from typing import TYPE_CHECKING, Any, Final
 from litestar.datastructures import State
 from litestar.di import Provide
 
+from . import bodies
 from .access import Gatekeeper, caller_of
 from .asking import asker_of
-from .gate import Api, check_media_type, within
+from .gate import Api, within
 from .limits import BODY, Buckets
 from .problems import HANDLERS
-from .routes import health
+from .routes import bulk, devices, docs, health, products, tags
 
 if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler
 
     from .hub import Hub
 
-ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (health.router,)
+ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
+    docs.router,
+    health.router,
+    products.router,
+    devices.router,
+    bulk.router,
+    tags.router,
+)
 """One file of `routes` each; those of ``/v1`` say so in their own paths."""
 
 
@@ -49,7 +57,7 @@ def build(hub: Hub) -> Api:
         },
         state=State({"gatekeeper": Gatekeeper(hub, buckets)}),
         middleware=[within(http.deadline_s)],
-        before_request=check_media_type,
+        before_request=bodies.check,
         exception_handlers=HANDLERS,
         request_max_body_size=BODY,
         openapi_config=None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from secrets import token_bytes
 from typing import TYPE_CHECKING, Any
 
 from litestar import Request as HttpRequest
@@ -9,7 +10,7 @@ from litestar.di import NamedDependency
 
 from .access import Caller
 from .hub import Hub
-from .idempotency import idempotency_of
+from .idempotency import credential_id, idempotency_of
 
 if TYPE_CHECKING:
     from libs.topics.messages.base import Idempotency, Request
@@ -29,6 +30,17 @@ class Asker:
             "requested_at": self.hub.clock(),
             "idempotency": self.idempotency,
         }
+
+    def credential_id(self, owner: str) -> str:
+        """Name the secret that this request makes for ``owner``: see `idempotency.credential_id`."""
+        return credential_id(self.idempotency, owner, token_bytes(16))
+
+    def device_id(self, product_id: str, place: int = 0) -> str:
+        """Choose an id for a device that was given none: the same one where the request is a repetition.
+
+        ``place``: of the device among those of the request.
+        """
+        return "d-" + self.credential_id(f"device-id/{product_id}/{place}")
 
     async def ask(self, inbox: str, key: bytes, request: Request) -> RequestAnswered:
         """Raises `Refused`, `NoAnswer`, `NotAsked`: all of them are problems that callers are told as they are."""

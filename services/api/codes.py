@@ -41,7 +41,6 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
             404, "No such product", "Check the id; the API key may also be limited to other products."
         ),
         "unknown_device": Code(404, "No such device", "Check the ids, or register the device."),
-        "unknown_key": Code(404, "No such API key", "Check the id of the key."),
         "method_not_allowed": Code(405, "Not a method of this path", "The header Allow lists the methods."),
         "body_too_large": Code(413, "The body is too large", "Send less at once."),
         "unsupported_media_type": Code(415, "Not a media type of this call", "Send `Content-Type: application/json`."),
@@ -50,6 +49,12 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
             422, "This idempotency key was used for something else", "Use a new Idempotency-Key for each new request."
         ),
         "rate_limited": Code(429, "Too many requests", "Wait for as many seconds as Retry-After says."),
+        "too_many_tags": Code(400, "Too many tags", "A device has 64 tags at most."),
+        "attributes_too_large": Code(
+            413, "The attributes are too large", "Keep what is large elsewhere, and its address here."
+        ),
+        "template_too_large": Code(413, "The shadow template is too large", "Make it small enough for a shadow."),
+        "repeated_device": Code(400, "Twice in one request", "Name each device once."),
         # -- the state of the hub
         "device_exists": Code(
             409, "The device exists", "Rotate its secret, where it is lost; or choose another device id."
@@ -59,6 +64,7 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
         "product_closing": Code(
             409, "The product is being deleted", "Ask again in a moment: it is then gone, or open again."
         ),
+        "product_busy": Code(429, "Too many changes of one product at once", "Wait for their answers, then ask again."),
         "version_conflict": Code(
             409, "Changed meanwhile", "Look at `current`, decide anew, and send the new version with it."
         ),
@@ -74,7 +80,6 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
         "deadline_exceeded": Code(
             503, "It took too long", "Ask again with the same Idempotency-Key after as long as Retry-After says."
         ),
-        "stopping": Code(503, "This replica ends", "Ask again: another one answers."),
     }
 )
 

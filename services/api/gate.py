@@ -9,12 +9,12 @@ import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from litestar import Litestar, Request
+from litestar import Litestar
 from litestar.datastructures import MutableScopeHeaders
 
 from libs.runtime import logs, metrics
 
-from .problems import Problem, busy
+from .problems import busy
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,11 +24,10 @@ log = logs.get(__name__)
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 VERB: Final = re.compile(r"(.*[^/])(:[a-z-]+)")
 """A path whose last segment ends in a custom verb."""
-JSON: Final = ("application/json", "application/merge-patch+json")
 STREAM: Final = "stream"
 """Option of a route whose answer goes on for ever: it has no deadline."""
-CONSUMES: Final = "consumes"
-"""Option of a route that takes other media types than `JSON`: a tuple of them."""
+OWN_DEADLINE: Final = "own_deadline"
+"""Option of a route that sees to its deadline itself."""
 
 REQUESTS = metrics.counter(
     "api_requests", "Requests by route, as the OpenAPI document writes it, and status.", ("method", "route", "status")
@@ -98,7 +97,8 @@ def within(seconds: float) -> Any:
 
     def middleware(app: ASGIApp) -> ASGIApp:
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["route_handler"].opt.get(STREAM):
+            opt = scope["route_handler"].opt
+            if opt.get(STREAM) or opt.get(OWN_DEADLINE):
                 await app(scope, receive, send)
                 return
             try:
@@ -110,13 +110,3 @@ def within(seconds: float) -> Any:
         return answer
 
     return middleware
-
-
-async def check_media_type(request: Request[Any, Any, Any]) -> None:
-    """Refuse a body of another media type than the route takes. Raises `Problem`."""
-    if request.method not in ("POST", "PUT", "PATCH") or not await request.body():
-        return
-    allowed: tuple[str, ...] = request.route_handler.opt.get(CONSUMES, JSON)
-    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if given not in allowed:
-        raise Problem("unsupported_media_type", f"this call takes {' or '.join(allowed)}, not {given or 'nothing'}")

@@ -39,5 +39,5 @@ def credential_id(idempotency: Idempotency | None, owner: str, random: bytes) ->
     """
     if idempotency is None:
         return base64.urlsafe_b64encode(random[:16]).decode().rstrip("=")
-    digest = hashlib.sha256(f"{idempotency.key}\n{idempotency.fingerprint}\n{owner}".encode()).digest()
+    digest = hashlib.sha256(f"{idempotency.key}\n{owner}".encode()).digest()
     return base64.urlsafe_b64encode(digest[:16]).decode().rstrip("=")

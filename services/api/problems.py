@@ -160,9 +160,13 @@ def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Proble
 def _errors(extra: Any) -> list[FieldError]:
     entries = extra if isinstance(extra, list) else []
     return [
-        FieldError(str(entry.get("key") or ""), str(entry.get("source") or "body"), str(entry.get("message") or ""))
+        FieldError(entry.get("key") or "", _source(entry.get("source")), entry.get("message") or "")
         for entry in entries
     ]
+
+
+def _source(said: Any) -> str:
+    return str(getattr(said, "value", said) or "body")
 
 
 HANDLERS: Final[ExceptionHandlersMap] = {HTTPException: answer, Exception: answer}

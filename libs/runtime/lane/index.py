@@ -1,4 +1,4 @@
-"""Indexes of one partition, derived from its rows: terms, deadlines and a tally.
+"""Indexes of one partition, derived from its rows: terms, deadlines, a tally and a listing.
 
 Contract: after every slice an index equals the one recomputed from the rows (`Index.snapshot` of both).
 Rows without any of them cost nothing here.
@@ -9,7 +9,8 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from typing import Any
 
-from .model import DeadlineOf, Due, TallyOf, Term, Terms, TermsOf
+from .listing import Listing
+from .model import DeadlineOf, Due, ListedOf, TallyOf, Term, Terms, TermsOf
 from .tally import Tally
 
 BUCKET = 1000
@@ -60,11 +61,18 @@ class Deadlines:
 
 
 class Index:
-    """Terms, deadlines and tally of one partition's rows."""
+    """Terms, deadlines, tally and listing of one partition's rows."""
 
-    def __init__(self, terms: TermsOf | None, deadline: DeadlineOf | None, tally: TallyOf | None = None) -> None:
+    def __init__(
+        self,
+        terms: TermsOf | None,
+        deadline: DeadlineOf | None,
+        tally: TallyOf | None = None,
+        listing: ListedOf | None = None,
+    ) -> None:
         self._terms_of, self._deadline_of = terms, deadline
         self.tally = None if tally is None else Tally(tally)
+        self.listing = None if listing is None else Listing(listing)
         self.clear()
 
     def clear(self) -> None:
@@ -73,6 +81,8 @@ class Index:
         self.deadlines = Deadlines()
         if self.tally is not None:
             self.tally.clear()
+        if self.listing is not None:
+            self.listing.clear()
 
     def put(self, key: bytes, row: Any) -> None:
         """Set the key's row; None: it is gone."""
@@ -85,6 +95,8 @@ class Index:
                 self._replace(key, old, new)
         if self.tally is not None:
             self.tally.put(key, row)
+        if self.listing is not None:
+            self.listing.put(key, row)
 
     def _replace(self, key: bytes, old: tuple[Term, ...], new: tuple[Term, ...]) -> None:
         for term in old:

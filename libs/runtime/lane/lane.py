@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .app import LaneApp
-    from .model import At, DeadlineOf, Decode, FoldShared, Step, Swept, TallyOf, Targets, TermsOf, View
+    from .model import At, DeadlineOf, Decode, FoldShared, ListedOf, Step, Swept, TallyOf, Targets, TermsOf, View
     from .part import Change, Part
     from .reads import Reads
     from .store import LaneTable, PartStore
@@ -65,6 +65,7 @@ class Lane:
         terms: TermsOf | None = None,
         deadline: DeadlineOf | None = None,
         tally: TallyOf | None = None,
+        listing: ListedOf | None = None,
         max_row: int = 256 * 1024,
         max_shared: int = 512 * 1024,
         max_cells: int = 256 * 1024,
@@ -80,7 +81,8 @@ class Lane:
         self.ticks = tick
         self.views = dict(views or {})
         self.inbox_id = ""  # Kafka's; known from the first assignment on
-        self._terms, self._deadline, self._tally, self._shared = terms, deadline, tally, shared
+        self._derived, self._shared = (terms, deadline, tally, listing), shared
+        self.lists = listing is not None
         self.has_cells = cell is not None
         self.codec = Codec(row, type(shared), cell if self.has_cells else Any)
         self.counters, self.breaker = Counters(), Breaker(*breaker)
@@ -95,8 +97,7 @@ class Lane:
         return parts
 
     def new_index(self) -> Index | None:
-        derived = self._terms, self._deadline, self._tally
-        return None if derived == (None, None, None) else Index(*derived)
+        return Index(*self._derived) if any(self._derived) else None
 
     def shared_of(self, part: Part) -> SharedRow[Any]:
         """Return the partition's own row; a fresh one before the first broadcast."""

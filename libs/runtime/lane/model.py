@@ -116,6 +116,12 @@ Tallied: TypeAlias = str | tuple[str, ...]
 TallyOf: TypeAlias = Callable[[bytes, Any], Tallied | None]
 """``tally(key, row) -> value | None``: the value that a row counts under; None: under none. Pure."""
 
+Listed: TypeAlias = tuple[str, str]
+"""A term that keys are listed under, such as ``("product", "locks")``; over HTTP ``product:locks``."""
+
+ListedOf: TypeAlias = Callable[[bytes, Any], Sequence[Listed]]
+"""``listing(key, row) -> terms``: those that a row is listed under. Pure."""
+
 
 def send(topic: str, key: bytes | None, value: bytes) -> Output:
     """Make an output whose key decides the partition."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from heapq import merge
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from libs.runtime.partitioner import partition_of
@@ -9,8 +11,11 @@ from libs.runtime.partitioner import partition_of
 from .rows import Dead
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .lane import Lane
-    from .model import Tallied, View
+    from .listing import Listing
+    from .model import Listed, Tallied, View
 
 
 class NotOwned(LookupError):
@@ -58,6 +63,20 @@ class Reads:
             index = self._lane.parts.part(number).index
             found[number] = {} if index is None or index.tally is None else index.tally.counts()
         return found
+
+    def page(self, numbers: Iterable[int], term: Listed, prefix: bytes, after: bytes, limit: int) -> list[bytes]:
+        """List keys in order: up to ``limit`` under the term that begin with ``prefix`` and come behind ``after``.
+
+        Of these partitions, which must be owned, in a lane with ``listing``. Costs as much as there are keys in the
+        page, and a search in each partition.
+        """
+        return list(islice(merge(*(self._listing(number).after(term, prefix, after) for number in numbers)), limit))
+
+    def _listing(self, number: int) -> Listing:
+        index = self._lane.parts.part(number).index
+        assert index is not None
+        assert index.listing is not None
+        return index.listing
 
     def show(self, view: View, key: bytes) -> Any | None:
         """Return what a view makes of the key's row and of its partition's shared data. Raises `NotOwned`."""

@@ -4,6 +4,7 @@
 |---|---|
 | ``GET /{service}/{table}/{view}/{product}/{device}`` | the view's document; 404 where it shows none |
 | ``POST /{service}/{table}/{view}`` with `Keys` | `Batch`, for up to `MAX_KEYS` keys |
+| ``GET /{service}/{table}/{view}?term=...`` | a `pages.Page` of what is `pages.Wanted` |
 | ``GET /{service}/{table}/tally`` | `Tallies` of the partitions served here |
 
 A key whose partition is not served here is answered with 421, Misdirected Request: ask its owner. Whatever is refused
@@ -24,6 +25,7 @@ from libs.topics.codec import encode
 from libs.topics.identity import InvalidName, device_key, split_key
 
 from .fail import log
+from .pages import TURN, Wanted, page
 from .reads import NotOwned
 
 if TYPE_CHECKING:
@@ -38,8 +40,6 @@ MAX_KEYS: Final = 1000
 """Of one batch."""
 MAX_BODY: Final = 256 * 1024
 """Bytes of a request: `MAX_KEYS` keys of the longest names, and as much again."""
-TURN: Final = 100
-"""Keys looked up without yielding to the event loop, which folds events too."""
 TALLY: Final = "tally"
 """Taken by the path of the tallies: no view has this name."""
 
@@ -97,6 +97,7 @@ def application(service: str, lanes: Mapping[str, Lane], closed: Callable[[], bo
     app = web.Application(client_max_size=MAX_BODY, middlewares=[answers.refuse])
     app.router.add_get("/{service}/{table}/" + TALLY, answers.tally)
     app.router.add_get("/{service}/{table}/{view}/{product}/{device}", answers.one)
+    app.router.add_get("/{service}/{table}/{view}", answers.list)
     app.router.add_post("/{service}/{table}/{view}", answers.batch)
     return app
 
@@ -134,6 +135,16 @@ class _Answers:
                 await asyncio.sleep(0)
         return _json(answer)
 
+    async def list(self, request: web.Request) -> web.Response:
+        lane, view = self._view(request)
+        if not lane.lists:
+            raise Refusal(HTTPStatus.NOT_FOUND, "not_listed", "the keys of this table are not listed")
+        try:
+            wanted = msgspec.convert(dict(request.query), Wanted, strict=False)
+        except msgspec.ValidationError as error:
+            raise Refusal(HTTPStatus.BAD_REQUEST, "invalid_query", str(error)) from error
+        return _json(await page(lane.reads, view, wanted, lambda: self._served(lane)))
+
     async def tally(self, request: web.Request) -> web.Response:
         lane = self._lane(request)
         counts: Mapping[int, Mapping[Any, int]] = {} if self._closed() else lane.reads.tally()
@@ -161,6 +172,9 @@ class _Answers:
         if self._closed():
             raise NotOwned(lane.reads.partition(key))
         return lane.reads.show(view, key)
+
+    def _served(self, lane: Lane) -> frozenset[int]:
+        return frozenset() if self._closed() else lane.reads.owned()
 
     def _lane(self, request: web.Request) -> Lane:
         lane = self._lanes.get(request.match_info["table"])

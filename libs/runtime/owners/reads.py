@@ -8,19 +8,26 @@ what it does not own, so no answer comes from a former owner that knows of its l
 from __future__ import annotations
 
 import asyncio
+from functools import partial
+from heapq import nsmallest
 from http import HTTPStatus
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
+from weakref import WeakValueDictionary
 
 import aiohttp
 import msgspec
 
-from libs.runtime import logs, metrics
+from libs.runtime import logs
 from libs.runtime.partitioner import partition_of
 from libs.topics.codec import encode
 from libs.topics.identity import device_key, split_key
 
+from .gather import Gathering
+from .rounds import Rounds
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from libs.topics.messages.hub import PartitionsOwned
 
@@ -29,14 +36,7 @@ if TYPE_CHECKING:
 log = logs.get(__name__)
 
 MAX_KEYS: Final = 1000
-"""Of one batch; workers take no more."""
-ROUNDS: Final = 2
-
-READS = metrics.counter(
-    "owners_reads",
-    "Reads of rows by partition: answered, asked again because the owner did not answer, or unavailable in the end.",
-    ("service", "table", "outcome"),
-)
+"""Of one batch or one page; workers take no more."""
 
 
 class Unavailable(RuntimeError):
@@ -65,6 +65,23 @@ class _Found(msgspec.Struct, frozen=True):
     elsewhere: list[str]
 
 
+class _Item(msgspec.Struct, frozen=True):
+    key: str
+    document: msgspec.Raw
+
+
+class _Page(msgspec.Struct, frozen=True):
+    partitions: list[int]
+    items: list[_Item]
+
+
+class _Told(msgspec.Struct, frozen=True):
+    """What an owner said of one key."""
+
+    document: msgspec.Raw | None
+    """None: the view shows nothing of it."""
+
+
 class _Tallies(msgspec.Struct, frozen=True):
     partitions: dict[int, dict[str, int]]
 
@@ -78,7 +95,8 @@ class OwnerReads:
 
     def __init__(self, owners: Owners, *, partitions: int, timeout: float = 2.0, patience: float = 2.0) -> None:
         """``partitions``: of the installation. Seconds: ``timeout`` of an answer, ``patience`` for another owner."""
-        self._owners, self._partitions, self._patience = owners, partitions, patience
+        self._rounds, self._partitions, self._timeout = Rounds(owners, patience), partitions, timeout
+        self._gatherings = WeakValueDictionary[str, Gathering[_Told | None]]()  # by the address of a view
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout))
 
     async def close(self) -> None:
@@ -86,23 +104,47 @@ class OwnerReads:
 
     async def get(self, service: str, table: str, view: str, product_id: str, device_id: str) -> msgspec.Raw | None:
         """Return a key's document as JSON; None: the view shows nothing of it. Raises `Unavailable`, `InvalidName`."""
-        partition = partition_of(device_key(product_id, device_id), self._partitions)
-        path = f"/{service}/{table}/{view}/{product_id}/{device_id}"
-        document: msgspec.Raw | None = None
+        key = device_key(product_id, device_id)
+        told: _Told | None = None
 
         async def ask(owner: PartitionsOwned, asked: list[int]) -> Iterable[int]:
-            nonlocal document
-            status, body = await self._send("GET", owner.url + path)
-            if status == HTTPStatus.OK:
-                document = msgspec.Raw(body)
-            elif status != HTTPStatus.NOT_FOUND or _code(body) != "unknown_key":
-                return ()
-            return asked
+            nonlocal told
+            told = await self._ask_for(key.decode(), f"{owner.url}/{service}/{table}/{view}")
+            return () if told is None else asked
 
-        left = await self._rounds(service, table, {partition}, ask)
-        if left:
+        left = await self._rounds.ask(service, table, {partition_of(key, self._partitions)}, ask)
+        if told is None:
             raise Unavailable(service, table, left)
-        return document
+        return told.document
+
+    async def _ask_for(self, key: str, url: str) -> _Told | None:
+        """Ask at a view's address, together with others; None: not answered."""
+        gathering = self._gatherings.get(url)
+        if gathering is None:
+            gathering = self._gatherings[url] = Gathering(partial(self._told, url), MAX_KEYS)
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await gathering.ask(key)
+        except TimeoutError:
+            return None
+
+    async def _told(self, url: str, keys: list[str]) -> dict[str, _Told | None]:
+        if len(keys) > 1:
+            status, body = await self._send("POST", url, encode({"keys": keys}))
+            if status == HTTPStatus.OK:
+                answer = msgspec.json.decode(body, type=_Found)
+                told = {key: _Told(document) for key, document in answer.found.items()}
+                return dict.fromkeys(answer.elsewhere) | dict.fromkeys(answer.missing, _Told(None)) | told
+            if not status:
+                return dict.fromkeys(keys)
+        # One alone, or one of them makes the view fail: the others must not suffer from it.
+        return dict(zip(keys, await asyncio.gather(*(self._told_alone(url, key) for key in keys)), strict=True))
+
+    async def _told_alone(self, url: str, key: str) -> _Told | None:
+        status, body = await self._send("GET", f"{url}/{key}")
+        if status == HTTPStatus.OK:
+            return _Told(msgspec.Raw(body))
+        return _Told(None) if status == HTTPStatus.NOT_FOUND and _code(body) == "unknown_key" else None
 
     async def batch(self, service: str, table: str, view: str, keys: Sequence[str]) -> Batch:
         """Ask about up to `MAX_KEYS` keys, ``product/device``. Raises `InvalidName`, ValueError for too many."""
@@ -127,8 +169,36 @@ class OwnerReads:
             missing.extend(key for key in answer.missing if key in mine)
             return answered
 
-        left = await self._rounds(service, table, where, ask)
+        left = await self._rounds.ask(service, table, where, ask)
         return Batch(found, tuple(missing), tuple(key for partition in sorted(left) for key in where[partition]))
+
+    async def list(
+        self, service: str, table: str, view: str, term: str, *, prefix: str = "", after: str = "", limit: int = 100
+    ) -> list[tuple[str, msgspec.Raw]]:
+        """List documents with their keys, in key order, over all partitions; up to `MAX_KEYS`.
+
+        Those whose keys are listed under the ``term`` (``name:value``), begin with ``prefix``, come behind ``after``.
+        Fewer than ``limit`` are the last. Raises `Unavailable` if a partition is not told of, ValueError for a limit
+        that is none.
+        """
+        if not 1 <= limit <= MAX_KEYS:
+            raise ValueError(f"a page of {limit} documents where 1 to {MAX_KEYS} can be asked for")
+        query = {"term": term, "prefix": prefix, "after": after, "limit": str(limit)}
+        items: list[_Item] = []
+
+        async def ask(owner: PartitionsOwned, asked: list[int]) -> Iterable[int]:
+            url = f"{owner.url}/{service}/{table}/{view}"
+            status, body = await self._send("GET", url, query=query | {"partitions": ",".join(map(str, asked))})
+            if status != HTTPStatus.OK:
+                return ()
+            page = msgspec.json.decode(body, type=_Page)
+            items.extend(page.items)
+            return page.partitions
+
+        left = await self._rounds.ask(service, table, range(self._partitions), ask)
+        if left:
+            raise Unavailable(service, table, left)
+        return [(item.key, item.document) for item in nsmallest(limit, items, attrgetter("key"))]
 
     async def tally(self, service: str, table: str) -> dict[str, int]:
         """Count rows by what the table counts them by, over all partitions. Raises `Unavailable` if one is not told.
@@ -148,64 +218,28 @@ class OwnerReads:
                     counts[value] = counts.get(value, 0) + rows
             return answered
 
-        left = await self._rounds(service, table, range(self._partitions), ask)
+        left = await self._rounds.ask(service, table, range(self._partitions), ask)
         if left:
             raise Unavailable(service, table, left)
         return counts
 
-    async def _rounds(
-        self,
-        service: str,
-        table: str,
-        partitions: Iterable[int],
-        ask: Callable[[PartitionsOwned, list[int]], Awaitable[Iterable[int]]],
-    ) -> set[int]:
-        """Ask the owners of partitions, all at once, and the new owners of those that were not answered for.
-
-        ``ask(owner, partitions)`` returns the partitions that the owner answered for. Returns what is left.
-        """
-        left = set(partitions)
-        owners: Mapping[int, PartitionsOwned] = self._owners.of(service, table)
-        for number in range(ROUNDS):
-            if number:
-                READS.labels(service, table, "asked_again").inc(len(left))
-                owners = await self._successors(service, table, left, owners)
-            groups: dict[str, tuple[PartitionsOwned, list[int]]] = {}
-            for partition in sorted(left & owners.keys()):
-                owner = owners[partition]
-                groups.setdefault(owner.url, (owner, []))[1].append(partition)
-            answered = await asyncio.gather(*(ask(owner, asked) for owner, asked in groups.values()))
-            told = left & set[int]().union(*answered)
-            READS.labels(service, table, "answered").inc(len(told))
-            left -= told
-            if not left:
-                break
-        READS.labels(service, table, "unavailable").inc(len(left))
-        return left
-
-    async def _successors(
-        self, service: str, table: str, partitions: Iterable[int], asked: Mapping[int, PartitionsOwned]
-    ) -> dict[int, PartitionsOwned]:
-        """Wait for other claims than those that were asked; returns what came in time."""
-        until = asyncio.get_running_loop().time() + self._patience
-        numbers = list(partitions)
-        waits = (self._owners.another(service, table, number, asked.get(number), until) for number in numbers)
-        claims = await asyncio.gather(*waits)
-        return {number: claim for number, claim in zip(numbers, claims, strict=True) if claim is not None}
-
-    async def _send(self, method: str, url: str, body: bytes | None = None) -> tuple[int, bytes]:
+    async def _send(
+        self, method: str, url: str, body: bytes | None = None, query: Mapping[str, str] | None = None
+    ) -> tuple[int, bytes]:
         """Return status and body; status 0 where nobody answers."""
         try:
             try:
-                return await self._once(method, url, body)
+                return await self._once(method, url, body, query)
             except aiohttp.ServerDisconnectedError:  # a connection kept from before, which the worker had closed
-                return await self._once(method, url, body)
+                return await self._once(method, url, body, query)
         except (aiohttp.ClientError, TimeoutError) as error:
             log.info("owner of rows does not answer", url=url, error=repr(error))
             return 0, b""
 
-    async def _once(self, method: str, url: str, body: bytes | None) -> tuple[int, bytes]:
-        async with self._session.request(method, url, data=body) as response:
+    async def _once(
+        self, method: str, url: str, body: bytes | None, query: Mapping[str, str] | None
+    ) -> tuple[int, bytes]:
+        async with self._session.request(method, url, data=body, params=query) as response:
             return response.status, await response.read()
 
 

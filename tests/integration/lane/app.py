@@ -17,6 +17,7 @@ from tests.integration.lane.ledger import (
     deadline,
     decode,
     inbox,
+    listed,
     tally,
     terms,
 )
@@ -43,6 +44,7 @@ def declare(app: LaneApp, settings: Settings, name: str, table: str = TABLE) -> 
         tick=settings.tick,
         views={"balance": balance},
         tally=tally,
+        listing=listed,
     )
     lane.sweep_slice = settings.sweep_slice
 

@@ -57,7 +57,7 @@ class Watch:
         self._enough = asyncio.Event()
         self._seen = dict.fromkeys(KEYS, 0)
         self._crashing = False
-        self.answered = 0
+        self.answered = self.lists = 0
         self.unavailable: list[tuple[str, tuple[int, ...]]] = []
 
     async def run(self) -> None:
@@ -75,12 +75,23 @@ class Watch:
             self.answered += 1
             await asyncio.sleep(0)
 
+    async def list(self) -> None:
+        """Read all accounts, page after page: each of them is there once, in order, however they move."""
+        while not self._enough.is_set():
+            try:
+                found = [key for key, _ in await listed(self._reads, self._service, "bank:bank")]
+            except Unavailable:
+                continue
+            assert found == sorted(KEYS)
+            self.lists += 1
+            await asyncio.sleep(0)
+
     async def more(self) -> None:
-        """Wait for a hundred more answers."""
-        wanted = self.answered + 100
+        """Wait for a hundred more answers, and for three more lists."""
+        wanted, lists = self.answered + 100, self.lists + 3
 
         async def answered() -> bool:
-            return self.answered >= wanted
+            return self.answered >= wanted and self.lists >= lists
 
         await eventually_async(answered, describe="reads to be answered")
 
@@ -135,6 +146,7 @@ async def test_reads_go_on_through_a_stop_and_a_kill_of_owners(scene: Scene) -> 
         watch, enough = Watch(reads, service), asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(watch.run())
+            tasks.create_task(watch.list())
             depositing = tasks.create_task(deposit_on(load, enough))
             await watch.more()
             assert await asyncio.to_thread(workers["a"].stop) == 0
@@ -197,6 +209,22 @@ async def everything_is_read(reads: OwnerReads, service: str, deposits: int) -> 
     odd = "odd" if deposits % 2 else "even"
     assert await reads.tally(service, TABLE) == {f"used/{odd}": ACCOUNTS}
     assert await reads.get(service, TABLE, "balance", "bank", "nobody") is None
+    everywhere = await listed(reads, service, f"used:{odd}")
+    assert [(key, balance.deposits) for key, balance in everywhere] == [(key, deposits) for key in sorted(KEYS)]
+    some = [key for key, _ in await listed(reads, service, "bank:bank", "bank/account-1")]
+    assert some == sorted(key for key in KEYS if key.startswith("bank/account-1"))
+
+
+async def listed(reads: OwnerReads, service: str, term: str, prefix: str = "") -> list[tuple[str, Balance]]:
+    """Everything that is listed, in pages of seven."""
+    found: list[tuple[str, msgspec.Raw]] = []
+    while not len(found) % 7:
+        after = found[-1][0] if found else ""
+        more = await reads.list(service, TABLE, "balance", term, prefix=prefix, after=after, limit=7)
+        if not more:
+            break
+        found += more
+    return [(key, msgspec.json.decode(raw, type=Balance)) for key, raw in found]
 
 
 async def test_what_nobody_owns_is_unavailable(scene: Scene) -> None:
@@ -204,6 +232,8 @@ async def test_what_nobody_owns_is_unavailable(scene: Scene) -> None:
         reads = OwnerReads(owners, partitions=PARTITIONS, patience=0.1)
         with pytest.raises(Unavailable):
             await reads.get(scene.service, TABLE, "balance", "bank", "account-1")
+        with pytest.raises(Unavailable):
+            await reads.list(scene.service, TABLE, "balance", "bank:bank")
         with pytest.raises(Unavailable) as nobody:
             await reads.tally(scene.service, TABLE)
         assert nobody.value.partitions == tuple(range(PARTITIONS))

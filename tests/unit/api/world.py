@@ -127,7 +127,7 @@ class World:
         """Make an API key; returns the header that shows it."""
         number = next(self._numbers)
         minted = keys.mint(lambda count: number.to_bytes(count, "big"))
-        self.keys.held[minted.key_id.encode()] = ApiKeyDocument(
+        self.keys.held[f"key:{minted.key_id}".encode()] = ApiKeyDocument(
             minted.key_id, name, scopes or ("read", "command", "admin"), products, minted.hash, NOW, expires_at
         )
         return {"Authorization": f"Bearer {minted.text}"}

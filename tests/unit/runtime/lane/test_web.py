@@ -30,6 +30,10 @@ def count(key: bytes, row: Thing | None, world: World) -> Count | None:
     return None if row is None else Count(key.decode(), row.count, world.broadcasts)
 
 
+def listed(_key: bytes, _row: Thing) -> tuple[tuple[str, str]]:
+    return (("all", ""),)
+
+
 def fails(_key: bytes, _row: Thing | None, _world: World) -> Count | None:
     raise ValueError("a bug in a view")
 
@@ -62,7 +66,7 @@ class Worker:
 
 @pytest.fixture
 def lab() -> Lab:
-    made = Lab(views={"count": count, "fails": fails}, tally=tally)
+    made = Lab(views={"count": count, "fails": fails}, tally=tally, listing=listed)
     made.feed(event(b"p/a", 0), event(b"p/a", 1), broadcast(2, "note"), event(b"p/b", 3, tag="red"))
     return made
 
@@ -85,6 +89,29 @@ async def test_a_batch_answers_for_every_key_once(worker: Worker) -> None:
     assert (answer["missing"], answer["elsewhere"]) == (["p/nobody"], [])
 
 
+async def test_documents_are_listed_in_the_order_of_their_keys(worker: Worker) -> None:
+    a, b = ({"key": key, "count": n, "broadcasts": 1} for key, n in (("p/a", 2), ("p/b", 1)))
+    both = [{"key": "p/a", "document": a}, {"key": "p/b", "document": b}]
+    for query, items in (
+        ("", both),
+        ("&after=p/a&limit=1000", both[1:]),
+        ("&prefix=p%2Fa&partitions=0,3", both[:1]),
+        ("&limit=1", both[:1]),
+        ("&after=p/b", []),
+    ):
+        assert await worker.ask(f"{COUNT}?term=all:{query}") == (200, {"partitions": [0], "items": items})
+    assert await worker.ask(f"{COUNT}?term=all:&partitions=1") == (200, {"partitions": [], "items": []})
+    assert await worker.ask(f"{COUNT}?term=other:p:q") == (200, {"partitions": [0], "items": []})
+
+
+async def test_a_table_that_lists_nothing_says_so(lab: Lab) -> None:
+    lab.lane.lists = False
+    worker = Worker(lab)
+    async with worker.client:
+        status, problem = await worker.ask(f"{COUNT}?term=all:")
+        assert (status, problem["code"]) == (404, "not_listed")
+
+
 async def test_a_tally_is_told_by_partition(worker: Worker) -> None:
     assert await worker.ask("/things/things/tally") == (200, {"partitions": {"0": {"p/red": 1}}})
 
@@ -98,6 +125,13 @@ async def test_a_tally_is_told_by_partition(worker: Worker) -> None:
         ("/others/things/count/p/a", None, 404, "unknown_table"),
         ("/things/others/tally", None, 404, "unknown_table"),
         ("/elsewhere", None, 404, "not_found"),
+        (COUNT, None, 400, "invalid_query"),
+        (f"{COUNT}?term=all", None, 400, "invalid_query"),
+        (f"{COUNT}?term=all:&limit=0", None, 400, "invalid_query"),
+        (f"{COUNT}?term=all:&limit=1001", None, 400, "invalid_query"),
+        (f"{COUNT}?term=all:&limit=many", None, 400, "invalid_query"),
+        (f"{COUNT}?term=all:&partitions=1,", None, 400, "invalid_query"),
+        (f"{COUNT}?term=all:&befor=a", None, 400, "invalid_query"),
         (f"{COUNT}/p/a", b"{}", 405, "method_not_allowed"),
         (f"{COUNT}/p%2Fq/a", None, 400, "invalid_name"),
         (f"{COUNT}/p/{'a' * 65}", None, 400, "invalid_name"),
@@ -140,6 +174,7 @@ async def test_nothing_is_served_after_the_goodbye(worker: Worker) -> None:
     assert (await worker.ask(f"{COUNT}/p/a"))[0] == 421
     assert (await worker.batch("p/a"))[1]["elsewhere"] == ["p/a"]
     assert await worker.ask("/things/things/tally") == (200, {"partitions": {}})
+    assert await worker.ask(f"{COUNT}?term=all:") == (200, {"partitions": [], "items": []})
 
 
 async def test_a_view_that_fails_ends_its_request_only(worker: Worker, caplog: pytest.LogCaptureFixture) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import msgspec
 import pytest
 from aiohttp import web
@@ -69,6 +70,9 @@ class Worker:
         app.router.add_post("/s/t/v", self._batch)
         self.server = TestServer(app)
         self.broken = False
+        self.slow: asyncio.Event | None = None
+        self.reached = asyncio.Event()
+        self.batches: list[int] = []
 
     def claim(self, *partitions: int, generation: int = 1) -> dict[int, PartitionsOwned]:
         url = str(self.server.make_url("")).rstrip("/")
@@ -78,7 +82,7 @@ class Worker:
     async def _one(self, request: web.Request) -> web.Response:
         key = f"{request.match_info['product']}/{request.match_info['device']}"
         self.asked.append(key)
-        if self.broken:
+        if self.broken or key.endswith("poison"):
             return web.Response(status=500)
         if partition_of(key.encode(), PARTITIONS) not in self.serves:
             return web.json_response({"code": "not_served_here"}, status=421)
@@ -88,7 +92,13 @@ class Worker:
 
     async def _batch(self, request: web.Request) -> web.Response:
         keys = (await request.json())["keys"]
+        self.batches.append(len(keys))
         self.asked += keys
+        if self.broken or any(key.endswith("poison") for key in keys):
+            return web.Response(status=500)
+        if self.slow:
+            self.reached.set()
+            await self.slow.wait()
         elsewhere = [key for key in keys if partition_of(key.encode(), PARTITIONS) not in self.serves]
         mine = [key for key in keys if key not in elsewhere]
         found = {key: {"by": self.name} for key in mine if not key.endswith("nobody")}
@@ -168,6 +178,52 @@ async def test_an_owner_that_fails_is_not_asked_in_vain_again(world: World) -> N
     with pytest.raises(Unavailable):
         await get(world.reads(), KEYS[0])
     assert len(a.asked) == 1
+
+
+async def test_what_is_asked_together_goes_in_one_request_to_each_owner(world: World) -> None:
+    a, b = await world.worker("a", {0, 1}), await world.worker("b", {2, 3})
+    world.claims = a.claim(0, 1) | b.claim(2, 3)
+    reads = world.reads()
+    found = await asyncio.gather(*(get(reads, key) for key in [*KEYS, "p/nobody"]))
+    assert found == [*("a" if WHERE[key] < 2 else "b" for key in KEYS), None]
+    assert sorted(a.batches + b.batches) == sorted([len(a.asked), len(b.asked)])
+    assert sorted(a.asked + b.asked) == sorted([*KEYS, "p/nobody"])
+
+
+async def test_each_of_those_asked_together_finds_its_own_owner(world: World) -> None:
+    """The worker that is asked has given half of its partitions away, of which the reader has not heard."""
+    a, b = await world.worker("a", {0, 1}), await world.worker("b", {2, 3})
+    world.claims, world.announced_on_wait = a.claim(*WHERE_ALL), b.claim(2, generation=2)
+    found = await asyncio.gather(*(get(world.reads(), key) for key in KEYS), return_exceptions=True)
+    for key, one in zip(KEYS, found, strict=True):
+        if WHERE[key] == 3:
+            assert isinstance(one, Unavailable)
+            assert one.partitions == (3,)
+        else:
+            assert one == ("a" if WHERE[key] < 2 else "b")
+
+
+async def test_a_row_that_cannot_be_shown_fails_nobody_else(world: World) -> None:
+    a = await world.worker("a", WHERE_ALL)
+    world.claims = a.claim(*WHERE_ALL)
+    reads = world.reads()
+    found = await asyncio.gather(*(get(reads, key) for key in ["p/poison", *KEYS]), return_exceptions=True)
+    assert isinstance(found[0], Unavailable)
+    assert found[1:] == ["a"] * len(KEYS)
+
+
+async def test_who_waits_behind_a_slow_request_waits_no_longer_than_for_an_answer(world: World) -> None:
+    slow, now = await world.worker("a", WHERE_ALL), await world.worker("b", WHERE_ALL)
+    slow.slow = asyncio.Event()
+    world.claims, world.announced_on_wait = slow.claim(*WHERE_ALL), now.claim(*WHERE_ALL, generation=2)
+    reads = world.reads(timeout=0.5)
+    reads._session._timeout = aiohttp.ClientTimeout(total=300)  # of the request, which must not matter
+    first = [asyncio.create_task(get(reads, key)) for key in KEYS[:3]]
+    await asyncio.wait_for(slow.reached.wait(), 30)
+    behind = asyncio.create_task(get(reads, KEYS[3]))
+    assert await asyncio.gather(*first, behind) == ["b"] * 4
+    assert KEYS[3] not in slow.asked
+    slow.slow.set()
 
 
 async def test_a_batch_is_split_by_owner_and_what_moved_is_asked_again(world: World) -> None:

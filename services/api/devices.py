@@ -1,0 +1,109 @@
+"""Devices between HTTP and the registry: how they are asked for, shown and listed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from libs.runtime.owners.reads import MAX_KEYS, Unavailable
+from libs.topics.identity import device_key
+from libs.topics.messages.presence import PresenceDocument, Session
+from libs.topics.messages.registry import RegisterDevice
+from libs.topics.names import REGISTRY_INBOX
+
+from . import credentials
+from .documents import Device, DeviceDetail, DeviceTags, DeviceWithSecret, Presence
+from .problems import Problem
+from .products import find
+
+if TYPE_CHECKING:
+    from libs.topics.messages.base import DeviceRequest
+    from libs.topics.messages.registry import AddTags, Credential, Origin, RemoveTags, SetTags
+
+    from .asking import Asker
+    from .hub import Hub
+
+REGISTERED: Final = ("registry", "registry", "device")
+"""Service, table and view of what is registered about a device."""
+PRESENT: Final = ("presence", "channels", "state")
+NEVER_HEARD: Final = Presence(Session("offline", None))
+"""Of a device of which presence knows nothing."""
+
+
+async def decide(asker: Asker, request: DeviceRequest) -> Device:
+    """Let the registry decide about a device; returns what is registered then. Raises as `Asker.ask`."""
+    return msgspec.json.decode(await ask(asker, request), type=Device)
+
+
+async def decide_tags(asker: Asker, request: SetTags | AddTags | RemoveTags) -> DeviceTags:
+    return msgspec.json.decode(await ask(asker, request), type=DeviceTags)
+
+
+async def ask(asker: Asker, request: DeviceRequest) -> msgspec.Raw:
+    """Return the body of the registry's answer. Raises as `Asker.ask`."""
+    answer = await asker.ask(REGISTRY_INBOX, device_key(request.product_id, request.device_id), request)
+    return answer.body
+
+
+async def register(
+    asker: Asker,
+    product_id: str,
+    device_id: str,
+    *,
+    tags: tuple[str, ...],
+    attributes: dict[str, Any],
+    origin: Origin,
+) -> DeviceWithSecret:
+    """Register a device under a new secret, or under the same one where the request is a repetition."""
+    credential, secret = credentials.for_device(asker, product_id, device_id)
+    request = RegisterDevice(product_id, device_id, origin, credential, tags, attributes, **asker.stamp())
+    return with_secret(asker, await decide(asker, request), credential, secret)
+
+
+def with_secret(asker: Asker, device: Device, credential: Credential, secret: str) -> DeviceWithSecret:
+    """Show the secret, unless it is not the device's any more: a repeated request is answered by the present state."""
+    address = credentials.mqtt_address(asker.hub.settings.devices, device.product_id, device.device_id)
+    shown = secret if device.credential_id == credential.id else None
+    return DeviceWithSecret(**msgspec.structs.asdict(device), secret=shown, mqtt=address)
+
+
+async def read(hub: Hub, product_id: str, device_id: str) -> Device:
+    """Ask the owner of the device. Raises `Problem` ``unknown_device`` or ``unknown_product``, `Unavailable`."""
+    document = await hub.reads.get(*REGISTERED, product_id, device_id)
+    if document is None:
+        find(hub, product_id)
+        raise Problem("unknown_device", f"there is no device {device_id} in {product_id}")
+    return msgspec.json.decode(document, type=Device)
+
+
+async def detail(hub: Hub, product_id: str, device_id: str) -> DeviceDetail:
+    """Return what is registered with what is known now; a silent presence takes nothing from the rest."""
+    device = await read(hub, product_id, device_id)
+    presence: Presence | None
+    try:
+        found = await hub.reads.get(*PRESENT, product_id, device_id)
+        presence = NEVER_HEARD if found is None else msgspec.json.decode(found, type=Presence)
+    except Unavailable:
+        presence = None
+    return DeviceDetail(**msgspec.structs.asdict(device), presence=presence)
+
+
+async def page(
+    hub: Hub, product_id: str, *, tag: str | None, prefix: str, begin: str, limit: int
+) -> tuple[list[Device], str | None]:
+    """Return a page of devices by id, and the key after which the next one begins; None: there is none."""
+    term = f"product:{product_id}" if tag is None else f"tag:{product_id}/{tag}"
+    found = await hub.reads.list(*REGISTERED, term, prefix=f"{product_id}/{prefix}", after=begin, limit=limit + 1)
+    items = [msgspec.json.decode(document, type=Device) for _, document in found[:limit]]
+    return items, found[limit - 1][0] if len(found) > limit else None
+
+
+async def online(hub: Hub, devices: list[Device]) -> set[str]:
+    """Return the ids of those that are online. Raises `Unavailable`: half an answer would be a wrong one."""
+    keys = [f"{device.product_id}/{device.device_id}" for device in devices[:MAX_KEYS]]
+    found = await hub.reads.batch(*PRESENT, keys)
+    if found.unavailable:
+        raise Unavailable(PRESENT[0], PRESENT[1], ())
+    documents = (msgspec.json.decode(raw, type=PresenceDocument) for raw in found.found.values())
+    return {document.device_id for document in documents if document.session.state == "online"}

@@ -1,0 +1,225 @@
+"""What the API answers with, and what it takes. The wire formats of Kafka are in `libs.topics`; these are for HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from libs.topics.messages.base import Millis
+from libs.topics.messages.presence import LastProbe, Session
+from libs.topics.messages.registry import AclRule, Origin
+
+from .params import NAME
+
+T = TypeVar("T")
+Outcome: TypeAlias = Literal["created", "exists", "refused", "unanswered"]
+
+Name = Annotated[str, Meta(pattern=NAME, description="1 to 64 of A-Z a-z 0-9 _ -.")]
+Tags = Annotated[tuple[Name, ...], Meta(max_length=64, description="Names; order and repetition do not matter.")]
+Attributes = Annotated[dict[str, Any], Meta(description="Anything that the application wants to note about a device.")]
+Seconds = Annotated[int, Meta(ge=0, le=366 * 24 * 3600)]
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True):
+    """One page of a list."""
+
+    items: list[T]
+    next_cursor: str | None
+    """For the next page; null: this is the last one."""
+
+
+class ProductBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a product says about its devices."""
+
+    shadow_template: Annotated[
+        dict[str, Any] | None, Meta(description="Initial shadow document of its devices: `desired` and `reported`.")
+    ] = None
+    command_ttl_s: Annotated[
+        Seconds | None, Meta(description="How long commands wait for an offline device; null: the hub's default.")
+    ] = None
+    acl: Annotated[
+        tuple[AclRule, ...],
+        Meta(
+            max_length=32,
+            description="What its devices may do besides the protocol; `{product}` and `{device}` stand for their ids.",
+        ),
+    ] = ()
+    device_to_device: Annotated[bool, Meta(description="Its devices may send messages to each other.")] = False
+    dynamic_registration: Annotated[
+        bool, Meta(description="Devices may register themselves with the product's secret.")
+    ] = False
+
+
+class NewProduct(ProductBody, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A product to be created."""
+
+    product_id: Name
+
+
+class ProductPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A merge patch (RFC 7396): what is given is changed, null is the default."""
+
+    shadow_template: dict[str, Any] | UnsetType | None = UNSET
+    command_ttl_s: Seconds | UnsetType | None = UNSET
+    acl: Annotated[tuple[AclRule, ...], Meta(max_length=32)] | UnsetType | None = UNSET
+    device_to_device: bool | UnsetType | None = UNSET
+    dynamic_registration: bool | UnsetType | None = UNSET
+
+
+class Product(msgspec.Struct, frozen=True, kw_only=True):
+    """A product with its defaults."""
+
+    product_id: str
+    version: int
+    shadow_template: dict[str, Any] | None
+    command_ttl_s: int | None
+    acl: tuple[AclRule, ...]
+    device_to_device: bool
+    dynamic_registration: bool
+    has_secret: Annotated[bool, Meta(description="It has a secret, with which devices may register themselves.")]
+    created_at: Millis
+    updated_at: Millis
+
+
+class ProductWithSecret(Product, frozen=True, kw_only=True):
+    """A product at the only moment at which its secret is shown."""
+
+    secret: Annotated[str | None, Meta(description="Shown only here; null: none was made.")]
+
+
+class NewDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A device to be registered."""
+
+    device_id: Annotated[Name | None, Meta(description="null: the hub chooses one.")] = None
+    tags: Tags = ()
+    attributes: Attributes = msgspec.field(default_factory=dict)
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True):
+    """What is registered about a device."""
+
+    product_id: str
+    device_id: str
+    version: int
+    enabled: bool
+    tags: tuple[str, ...]
+    tags_version: int
+    attributes: dict[str, Any]
+    origin: Origin
+    credential_id: Annotated[str, Meta(description="Names the device's secret; another one after each rotation.")]
+    old_secret_valid_until: Annotated[
+        Millis | None, Meta(description="End of the old secret's grace; null: only the newest is valid.")
+    ]
+    created_at: Millis
+    updated_at: Millis
+
+
+class Presence(msgspec.Struct, frozen=True):
+    """Three facts that are kept apart: the session, the last traffic, the last probe."""
+
+    session: Session
+    last_traffic_at: Millis | None = None
+    last_probe: LastProbe | None = None
+
+
+class DeviceDetail(Device, frozen=True, kw_only=True):
+    """A device with what the hub knows of it now."""
+
+    presence: Annotated[Presence | None, Meta(description="null: nobody answers for it at the moment.")]
+
+
+class MqttAddress(msgspec.Struct, frozen=True):
+    """How a device connects, besides its secret as the password."""
+
+    host: str
+    port: int
+    username: str
+    client_id: str
+
+
+class DeviceWithSecret(Device, frozen=True, kw_only=True):
+    """A device at the only moment at which its secret is shown."""
+
+    secret: Annotated[
+        str | None,
+        Meta(
+            description="The password at the broker, shown only here. null: the request is a repetition, and another "
+            "secret is in force since."
+        ),
+    ]
+    mqtt: MqttAddress
+
+
+class Rotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a secret is replaced."""
+
+    grace_s: Annotated[
+        int, Meta(ge=0, le=30 * 24 * 3600, description="How long the old secret is valid besides, in seconds.")
+    ] = 0
+
+
+class DevicePatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A merge patch (RFC 7396) of the attributes: what is given is set, null removes it."""
+
+    attributes: Attributes
+
+
+class TagsBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Tags, and the version that the device's tags must have."""
+
+    tags: Tags
+    expected_version: Annotated[
+        Annotated[int, Meta(ge=0)] | None,
+        Meta(description="`tags_version` as the caller knows it; null: whatever it is."),
+    ] = None
+
+
+class DeviceTags(msgspec.Struct, frozen=True):
+    """All tags of a device."""
+
+    tags: tuple[str, ...]
+    tags_version: int
+
+
+class BulkDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One of many. Its names are checked one by one, so that a wrong one refuses its own device only."""
+
+    device_id: Annotated[str | None, Meta(description="null: the hub chooses one.")] = None
+    tags: tuple[str, ...] = ()
+    attributes: Attributes = msgspec.field(default_factory=dict)
+
+
+class Bulk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Devices to be registered together."""
+
+    devices: Annotated[tuple[BulkDevice, ...], Meta(min_length=1, max_length=10_000)]
+
+
+class BulkOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one of many."""
+
+    device_id: str
+    outcome: Annotated[
+        Outcome,
+        Meta(
+            description="`refused`: nothing was done, `code` says why. `unanswered`: the hub could not say in time; "
+            "send the same request again."
+        ),
+    ]
+    version: int | None = None
+    secret: Annotated[str | None, Meta(description="With `created`. Shown only here.")] = None
+    mqtt: Annotated[MqttAddress | None, Meta(description="With `created`.")] = None
+    code: Annotated[str | None, Meta(description="As a problem's.")] = None
+    detail: str | None = None
+
+
+class BulkAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """One outcome for each device, in the order of the request, and how many there are of each."""
+
+    results: list[BulkOutcome]
+    created: int
+    exists: int
+    refused: int
+    unanswered: int

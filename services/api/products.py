@@ -1,0 +1,125 @@
+"""Products between HTTP and the registry: how they are shown, merged and asked for."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from msgspec import UNSET
+
+from libs.topics import access
+from libs.topics.messages.registry import ProductDefaults, PutProduct
+from libs.topics.names import REGISTRY_INBOX
+
+from .documents import Product, ProductWithSecret
+from .problems import FieldError, Problem, unknown_product
+
+if TYPE_CHECKING:
+    from libs.topics.messages.registry import Credential
+    from libs.topics.messages.registry_events import ProductDocument
+
+    from .asking import Asker
+    from .documents import ProductBody, ProductPatch
+    from .hub import Hub
+
+SHOWN_S: Final = 2.0
+"""Seconds that a change is waited for in this replica's own view: it is made already, and told in any case."""
+SECOND: Final = 1000
+
+
+class Decided(msgspec.Struct, frozen=True, kw_only=True):
+    """The registry's answer about a product: its document, as far as it is public."""
+
+    product_id: str
+    version: int
+    defaults: ProductDefaults
+    credential_id: str | None
+    created_at: int
+    updated_at: int
+
+
+def show(document: ProductDocument | Decided) -> Product:
+    defaults = document.defaults
+    return Product(
+        product_id=document.product_id,
+        version=document.version,
+        shadow_template=defaults.shadow_template,
+        command_ttl_s=None if defaults.command_ttl is None else defaults.command_ttl // SECOND,
+        acl=defaults.acl,
+        device_to_device=defaults.device_to_device,
+        dynamic_registration=defaults.dynamic_registration,
+        has_secret=document.credential_id is not None,
+        created_at=document.created_at,
+        updated_at=document.updated_at,
+    )
+
+
+def with_secret(document: Decided, secret: str | None) -> ProductWithSecret:
+    return ProductWithSecret(**msgspec.structs.asdict(show(document)), secret=secret)
+
+
+def defaults_of(body: ProductBody) -> ProductDefaults:
+    """Translate what a caller sent. Raises `Problem` for an access rule that may not be."""
+    return ProductDefaults(
+        shadow_template=body.shadow_template,
+        command_ttl=None if body.command_ttl_s is None else body.command_ttl_s * SECOND,
+        acl=_checked(body.acl),
+        device_to_device=body.device_to_device,
+        dynamic_registration=body.dynamic_registration,
+    )
+
+
+def merged(defaults: ProductDefaults, patch: ProductPatch) -> ProductDefaults:
+    """Apply a merge patch. Raises `Problem` as `defaults_of`.
+
+    The shadow template is a value like the others and replaced whole: what would a patch of a template of patches be?
+    """
+    nothing = ProductDefaults()
+    changes: dict[str, Any] = {}
+    for name in ("shadow_template", "acl", "device_to_device", "dynamic_registration"):
+        given = getattr(patch, name)
+        if given is not UNSET:
+            changes[name] = getattr(nothing, name) if given is None else given
+    if patch.command_ttl_s is not UNSET:
+        changes["command_ttl"] = None if patch.command_ttl_s is None else patch.command_ttl_s * SECOND
+    _checked(changes.get("acl", ()))
+    return msgspec.structs.replace(defaults, **changes)
+
+
+def find(hub: Hub, product_id: str) -> ProductDocument:
+    """Return a product as this replica knows it. Raises `Problem` ``unknown_product``."""
+    document = hub.products.documents.get(product_id.encode())
+    if document is None:
+        raise unknown_product(product_id)
+    return document
+
+
+async def put(
+    asker: Asker, product_id: str, defaults: ProductDefaults, credential: Credential | None, version: int | None
+) -> Decided:
+    """Let the registry decide, and wait until this replica shows what it decided. Raises as `Asker.ask`."""
+    request = PutProduct(product_id, defaults, credential, version, **asker.stamp())
+    answer = await asker.ask(REGISTRY_INBOX, product_id.encode(), request)
+    decided = msgspec.json.decode(answer.body, type=Decided)
+    await newer(asker.hub, product_id, decided.version - 1)
+    return decided
+
+
+async def newer(hub: Hub, product_id: str, version: int) -> None:
+    """Wait until this replica knows a later version than that, `SHOWN_S` at most."""
+
+    def shown() -> bool:
+        document = hub.products.documents.get(product_id.encode())
+        return document is not None and document.version > version
+
+    with contextlib.suppress(TimeoutError):
+        await hub.products.until(shown, SHOWN_S)
+
+
+def _checked(acl: tuple[Any, ...]) -> tuple[Any, ...]:
+    faults = ((number, access.fault(rule)) for number, rule in enumerate(acl))
+    errors = tuple(FieldError(f"acl[{number}].topic", "body", fault) for number, fault in faults if fault is not None)
+    if errors:
+        raise Problem("invalid_request", "an access rule may not be", errors=errors)
+    return acl
