@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
+from msgspec.structs import replace
 from typer.main import get_command
 
 from .commands import devices, fleet, keys, migrate, presence, products, tags, tail, topics
@@ -43,6 +45,18 @@ for group in (products, devices, tags, presence, keys, topics):
 app.command()(tail.tail)
 app.command()(migrate.migrate)
 app.command(context_settings=fleet.OPTIONS)(fleet.fleet)
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    state: Annotated[
+        Path | None,
+        typer.Option("--state", metavar="DIR", help="Of the running stack. Default: .fleetlog in this checkout."),
+    ] = None,
+) -> None:
+    if state is not None:
+        context.obj = replace(context.obj, state=state.absolute())
 
 
 def main(arguments: Sequence[str] | None = None, world: World | None = None) -> int:
