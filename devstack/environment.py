@@ -12,7 +12,7 @@ from devstack.ports import HOST
 PREFIX = "FLEETLOG_"
 MQTT_CLIENTS = frozenset({"ingest"})
 CLICKHOUSE_CLIENTS = frozenset({"timeseries"})
-LANES = frozenset({"presence"})
+LANES = frozenset({"presence", "registry"})
 JOBS = frozenset({"topics"})
 """Run once and end: no ops server."""
 

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from libs.topics.codec import InvalidMessage
 
 from .forget import TIES, newest_moments, newest_notes, with_client
+from .lives import bury
 from .model import Channel, Client, Device, End, Listing, Moment, Note, Probe, Start
 
 if TYPE_CHECKING:
@@ -33,12 +34,14 @@ class NamelessConnect(InvalidMessage):
 
 def see_traffic(device: Device, event: TrafficSeen) -> Device:
     last = device.last_traffic_at
-    return device if last is not None and event.time <= last else replace(device, last_traffic_at=event.time)
+    if event.time <= (device.born_at if last is None else last):
+        return device
+    return replace(device, last_traffic_at=event.time)
 
 
 def see_probe(device: Device, event: ProbeConcluded) -> Device:
     last = device.last_probe
-    if last is not None and (event.at, event.id) <= (last.at, last.id):
+    if event.at <= device.born_at or (last is not None and (event.at, event.id) <= (last.at, last.id)):
         return device
     probe = Probe(event.at, event.id, event.probe_id, event.verdict, event.mode, event.round_trip_ms)
     return replace(device, last_probe=probe)
@@ -90,7 +93,7 @@ def observe(device: Device, event: ConnectionObserved, started: Start | None) ->
     before = _client(device, event.client_id)
     match event.event:
         case "connect":
-            after = _connect(before, event, started)
+            after = bury(_connect(before, event, started), device.born_at)
         case "tcpclean":
             after = _close(before, event)
         case "disconnect":

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from .lives import present
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -60,7 +62,7 @@ def _without_oldest(device: Device) -> Device:
 
 def _without(device: Device, gone: Sequence[Client]) -> Device:
     """Forget clients, and keep what their ends said."""
-    ends = [_ended_at(client) for client in gone if client.newest is not None]
+    ends = [_ended_at(client) for client in gone if client.newest is not None and present(device, client.newest)]
     times = [max(_latest(client), client.forgotten_until) for client in gone]
     return replace(
         device,
@@ -94,7 +96,7 @@ def _latest(client: Client) -> Millis:
 
 def deadline(device: Device) -> Millis | None:
     """When the device has something to `prune`; None: never, as things are."""
-    first: Millis | None = None
+    first: Millis | None = device.born_at if device.gone else None
     for client in device.clients:
         if client.newest is None or client.newest.end is not None:
             time = _latest(client)
@@ -107,8 +109,10 @@ def deadline(device: Device) -> Millis | None:
     return None if first is None else (first + AGE + ROUND) // ROUND * ROUND
 
 
-def prune(device: Device, now: Millis) -> Device:
+def prune(device: Device, now: Millis) -> Device | None:
     """Forget what is of no interest for longer than `AGE`: clients that are closed, and notes about old channels.
+
+    None: nothing is left of a device that was deleted so long ago.
 
     Closes without a channel stay with their client. They are few, and one of the same time as the client's connect,
     met again, would be taken for the connect's end.
@@ -117,10 +121,20 @@ def prune(device: Device, now: Millis) -> Device:
     gone = [client for client in device.clients if not client.open and _latest(client) <= limit]
     if gone:
         device = _without(device, gone)
+    if _forgotten(device, limit):
+        return None
     for client in device.clients:
         if client.notes and min([note.at for note in client.notes]) <= limit:
             device = with_client(device, _without_notes(client, limit))
     return device
+
+
+def _forgotten(device: Device, limit: Millis) -> bool:
+    """Tell whether a device is gone, and nobody spoke of it since ``limit``."""
+    if not device.gone or device.clients:
+        return False
+    probe = device.last_probe
+    return max(device.born_at, device.last_traffic_at or 0, 0 if probe is None else probe.at) <= limit
 
 
 def _without_notes(client: Client, limit: Millis) -> Client:

@@ -118,6 +118,13 @@ class Device(Row, kw_only=True):
     last_probe: Probe | None = None
     updated_at: Millis = 0
     """Time of the record that last changed the document."""
+    born_at: Millis = -1
+    """When the device was last registered, or deleted: what happened before is none of its present life. -1: no
+    deletion was heard of, and all of it is one life."""
+    version: int = 0
+    """Of the registry's event that said so; those of one name grow over all its lives."""
+    gone: bool = False
+    """It was deleted, and not registered since. The row stays as long as something of the past may come late."""
 
 
 class Start(msgspec.Struct, frozen=True, array_like=True):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from msgspec.structs import replace
 
 from libs.topics.messages.presence import LastProbe, OpenChannel, PresenceDocument, Session
 
+from .lives import present
 from .model import Channel
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 Opened: TypeAlias = tuple[str, Channel]
 """(client id, its open channel)."""
+
+NEVER: Final = Session("offline", None)
+"""Nobody knows of a connection."""
 
 
 def opened(device: Device) -> list[Opened]:
@@ -39,6 +43,8 @@ def opened(device: Device) -> list[Opened]:
 
 def carrier(device: Device) -> Opened | None:
     """Return the channel that carries the session: the newest open one, in doubt only where all are."""
+    if device.gone:
+        return None
     found = opened(device)
     if device.doubts:
         doubted = dict(device.doubts)
@@ -59,8 +65,10 @@ def session(device: Device) -> Session:
     """Online since the oldest of the channels that are open and not in doubt, else offline since the last one ended.
 
     Unknown since the last moment at which it is known to have been connected, or when that ended: the newest among the
-    lapses of the sources, the connects in doubt, and the ends of channels.
+    lapses of the sources, the connects in doubt, and the ends of channels. One that is gone was never connected.
     """
+    if device.gone:
+        return NEVER
     found = opened(device)
     if not found:
         return Session("offline", _last_end(device))
@@ -93,10 +101,19 @@ def doubted(device: Device, doubts: Mapping[str, Millis]) -> Device:
 def _last_end(device: Device) -> Millis | None:
     since = device.ended_at
     for client in device.clients:
-        end = client.newest.end if client.newest is not None else None
-        if end is not None and (since is None or end.at > since):
-            since = end.at
+        newest = client.newest
+        if newest is None or newest.end is None or not present(device, newest):
+            continue
+        if since is None or newest.end.at > since:
+            since = newest.end.at
     return since
+
+
+def silent(device: Device) -> bool:
+    """Tell whether there is nothing to show: the device is gone, or nothing was heard of its life after a deletion."""
+    if device.born_at < 0:
+        return False
+    return device.gone or (device.last_traffic_at is None and device.last_probe is None and session(device) == NEVER)
 
 
 def document(product_id: str, device_id: str, device: Device) -> PresenceDocument:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from libs.runtime.lane.model import At, Due, Output, Targets, Terms
+from libs.runtime.lane.model import At, Due, Output, Targets, Terms, retract
 from libs.topics import catalog, names
 from libs.topics.codec import InvalidMessage
 from libs.topics.messages.command_events import ProbeConcluded
@@ -21,18 +21,20 @@ from libs.topics.messages.presence import (
     SourceStarted,
     TrafficSeen,
 )
+from libs.topics.messages.registry_events import DeviceDeleted, DeviceRegistered
 
-from . import fold, leases
+from . import fold, leases, lives
 from .forget import prune
 from .model import Device, Sources
-from .session import Opened, carrier, document, doubted, session, source_term, state
+from .session import Opened, carrier, document, doubted, session, silent, source_term, state
 from .transitions import transition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 Broadcast: TypeAlias = SourceStarted | SourceListed | SourceListingEnded | LeaseRenewed | TimePassed
-Event: TypeAlias = ConnectionObserved | TrafficSeen | ProbeConcluded | Broadcast
+Fact: TypeAlias = TrafficSeen | ProbeConcluded | DeviceRegistered | DeviceDeleted
+Event: TypeAlias = ConnectionObserved | Fact | Broadcast
 
 UNKNOWN = Device()
 """A device of which nothing was heard. Never stored: the fold replaces what it changes."""
@@ -57,18 +59,24 @@ def step(
     """
     before = UNKNOWN if row is None else row
     after = _fold(before, event, at, sources)
+    if after is None:
+        return None, ()
     if sources.doubts or after.doubts:
         after = doubted(after, sources.doubts)
     if after is before:
         return row, ()
     was, now = carrier(before), carrier(after)
     moved = not _same(was, now) or state(before, was) != state(after, now)
-    if not moved and row is not None and _says_the_same(before, after):
+    hidden, was_hidden = silent(after), row is None or silent(row)
+    if not moved and hidden == was_hidden and (hidden or _says_the_same(before, after)):
         return after, ()  # remembered for later, of no interest to others
     after.updated_at = at.timestamp  # of a row that the fold has just made
     product_id, _, device_id = at.key.decode().partition("/")
     shown = document(product_id, device_id, after)
-    outputs = catalog.publish(names.PRESENCE_STATE, at.key, shown)
+    outputs: tuple[Output, ...]
+    outputs = (
+        (retract(names.PRESENCE_STATE, at.key),) if hidden else catalog.publish(names.PRESENCE_STATE, at.key, shown)
+    )
     if moved:
         changed = transition(shown, event, at, before=before, after=after, was=was, now=now)
         tell(changed)
@@ -76,7 +84,7 @@ def step(
     return after, outputs
 
 
-def _fold(before: Device, event: Event, at: At, sources: Sources) -> Device:
+def _fold(before: Device, event: Event, at: At, sources: Sources) -> Device | None:
     if at.swept:
         return _swept(before, event, sources)
     if type(event) is ConnectionObserved:  # most are; an isinstance of a struct costs as much as decoding one
@@ -85,21 +93,30 @@ def _fold(before: Device, event: Event, at: At, sources: Sources) -> Device:
         if sources.listings:
             return fold.name(before, after, event, sources.listings.get(event.source))
         return after
-    if isinstance(event, TrafficSeen):
+    if isinstance(event, Fact):
         _belongs(event, at)
-        return fold.see_traffic(before, event)
-    if isinstance(event, ProbeConcluded):
-        _belongs(event, at)
-        return fold.see_probe(before, event)
+        return _lived(before, event)
     raise Misplaced("what concerns every device of a partition is a broadcast")
 
 
-def _belongs(event: ConnectionObserved | TrafficSeen | ProbeConcluded, at: At) -> None:
+def _lived(before: Device, event: Fact) -> Device:
+    match event:
+        case TrafficSeen():
+            return fold.see_traffic(before, event)
+        case ProbeConcluded():
+            return fold.see_probe(before, event)
+        case DeviceRegistered():
+            return lives.register(before, event)
+        case DeviceDeleted():
+            return lives.delete(before, event)
+
+
+def _belongs(event: ConnectionObserved | Fact, at: At) -> None:
     if at.key != f"{event.product_id}/{event.device_id}".encode():
         raise Misplaced(f"an event of {event.product_id}/{event.device_id} under the key {at.key!r}")
 
 
-def _swept(before: Device, event: Event, sources: Sources) -> Device:
+def _swept(before: Device, event: Event, sources: Sources) -> Device | None:
     match event:
         case SourceStarted():
             return fold.restart(before, event)

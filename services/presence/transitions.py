@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from libs.topics.messages.hub import LeaseRenewed
 from libs.topics.messages.presence import ConnectionObserved, PresenceChanged
+from libs.topics.messages.registry_events import DeviceDeleted, DeviceRegistered
 
+from .lives import REGISTRY
 from .session import end_of, opened, session, state
 
 if TYPE_CHECKING:
@@ -33,10 +35,12 @@ def transition(
 ) -> PresenceChanged:
     """``was``, ``now``: what carried the session before the event and carries it after it; they or the state differ."""
     since = shown.session.since
-    story = _connect(event, after, was, now)
+    story = _life(event, was, now) or _connect(event, after, was, now)
     if story is not None:
         if shown.session.state == "unknown" and was is None:  # of the time up to a lapse nothing else is told
             since = _first_doubt(story[2], before)
+        elif shown.session.state == "offline":  # of a device that is gone nothing is known
+            since = story[2]
     else:
         assert was is not None, "without a connect something must have changed for the channel that carried the session"
         story = _doubt(event, before, after, was, now) if was in opened(after) else _end(after, was)
@@ -63,6 +67,15 @@ def _first_doubt(connected: Millis, before: Device) -> Millis:
     """From when on a device that was offline is in doubt: its connect, even if the source's lease ran on after it."""
     ended = session(before).since
     return connected if ended is None else max(connected, ended)
+
+
+def _life(event: Message, was: Opened | None, now: Opened | None) -> Story | None:
+    """The device that was connected is deleted, or one registered whose connect was met before."""
+    if isinstance(event, DeviceDeleted) and was is not None:
+        return was[0], REGISTRY, event.at, "deleted", None
+    if isinstance(event, DeviceRegistered) and now is not None:
+        return now[0], now[1].source, now[1].opened_at, "connected", None
+    return None
 
 
 def _connect(event: Message, after: Device, was: Opened | None, now: Opened | None) -> Story | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .session import carrier, document, state
+from .session import carrier, document, silent, state
 
 if TYPE_CHECKING:
     from libs.topics.messages.presence import PresenceDocument, SessionState
@@ -13,15 +13,20 @@ if TYPE_CHECKING:
 
 
 def show(key: bytes, row: Device | None, _sources: Sources) -> PresenceDocument | None:
-    """Show the document as it was last written to ``presence.state``; None for a device of which nothing was heard."""
-    if row is None:
+    """Show the document as it was last written to ``presence.state``; None for a device of which nothing was heard.
+
+    Nor is anything shown of one that was deleted, until something is heard of the next of its name.
+    """
+    if row is None or silent(row):
         return None
     product_id, _, device_id = key.decode().partition("/")
     return document(product_id, device_id, row)
 
 
-def tally(key: bytes, row: Device) -> tuple[str, SessionState]:
-    """Count a device by (product id, state of its session). Called for every row that changes."""
+def tally(key: bytes, row: Device) -> tuple[str, SessionState] | None:
+    """Count a device that is shown by (product id, state of its session). Called for every row that changes."""
+    if row.born_at >= 0 and silent(row):
+        return None
     shown: SessionState = "offline"
     if row.doubts:
         shown = state(row, carrier(row))

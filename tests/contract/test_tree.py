@@ -93,6 +93,10 @@ PARTS: dict[str, dict[str, set[str]]] = {
             "watch",
         },
     },
+    "registry": {
+        "decide": {"checks", "devices", "documents", "memory", "products", "verdicts"},
+        "step": {"reference", "replies", "rollout", "spread"},
+    },
     "presence": {"fold": {"forget"}, "step": {"leases", "session", "transitions"}},
     "timeseries": {
         "rows": {"device_time", "flatten", "tables"},

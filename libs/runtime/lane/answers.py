@@ -6,7 +6,7 @@ about its row, and once in effect. Only the answer may be repeated after a crash
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
@@ -18,21 +18,28 @@ from libs.topics.names import API_REPLIES
 from .model import reply
 
 if TYPE_CHECKING:
-    from libs.topics.messages.base import ReplyTo, Request
+    from libs.topics.messages.base import ReplyTo
 
     from .model import At, Output
 
 PARTITIONS: Final = catalog.get(API_REPLIES).partitions or 0
 
 
-def answer(request: Request, at: At, status: int, body: Any = None, version: int | None = None) -> tuple[Output, ...]:
+class Asking(Protocol):
+    """A request, or what a row keeps of one that is answered later."""
+
+    @property
+    def reply_to(self) -> ReplyTo | None: ...
+
+
+def answer(request: Asking, at: At, status: int, body: Any = None, version: int | None = None) -> tuple[Output, ...]:
     """Make the answer to a request: its one output, or none where nobody waits.
 
     ``status``: of HTTP; ``body``: what `codec.encode` takes; ``version``: of the document. Raises `InvalidMessage`
     where the request names a partition that there is not: it is refused whole, as a dead letter, since an output that
     cannot be delivered would end the process at each attempt.
     """
-    to = _address(request)
+    to = address(request)
     if to is None:
         return ()
     raw = msgspec.Raw(encode(body))
@@ -40,17 +47,18 @@ def answer(request: Request, at: At, status: int, body: Any = None, version: int
 
 
 def refuse(
-    request: Request, at: At, status: int, *, code: str, detail: str, advice: str, current: Any = None
+    request: Asking, at: At, status: int, *, code: str, detail: str, advice: str, current: Any = None
 ) -> tuple[Output, ...]:
     """Make the refusal of a request, as `answer`. ``current``: the document that a condition did not fit."""
-    to = _address(request)
+    to = address(request)
     if to is None:
         return ()
     raw = msgspec.Raw(encode(current))
     return _to(to, RequestRefused(to.correlation_id, status, code, detail, advice, raw, at.timestamp))
 
 
-def _address(request: Request) -> ReplyTo | None:
+def address(request: Asking) -> ReplyTo | None:
+    """Return where the answer goes. Raises `InvalidMessage` as `answer`: what answers later asks before it keeps it."""
     to = request.reply_to
     if to is not None and not 0 <= to.partition < PARTITIONS:
         raise InvalidMessage(f"{API_REPLIES} has no partition {to.partition} to reply to")

@@ -105,7 +105,7 @@ def _log(
 ) -> Iterator[str]:
     wanted: defaultdict[bytes | None, _Said] = defaultdict(_Said)
     found: defaultdict[bytes | None, _Said] = defaultdict(_Said)
-    for key, value in ((output[1], output[2]) for output in outputs):
+    for key, value in ((output[1], output[2] or b"") for output in outputs):
         if only(key) and not wanted[key].add(value):
             yield f"the replay says two things to {topic} under {identity(value)!r}"
     for record in records:

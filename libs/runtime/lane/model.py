@@ -15,8 +15,8 @@ ANY_PARTITION = -1
 Term: TypeAlias = tuple[str, str | int]
 """A name and a value by which an index finds rows, such as ``("tag", "line-4")``."""
 
-Output: TypeAlias = tuple[str, bytes | None, bytes, int]
-"""Topic, key, value, partition; `ANY_PARTITION` lets the key decide."""
+Output: TypeAlias = tuple[str, bytes | None, bytes | None, int]
+"""Topic, key, value, partition; `ANY_PARTITION` lets the key decide. No value: the key's document is deleted."""
 
 
 class At(msgspec.Struct, frozen=True, gc=False):
@@ -126,6 +126,11 @@ ListedOf: TypeAlias = Callable[[bytes, Any], Sequence[Listed]]
 def send(topic: str, key: bytes | None, value: bytes) -> Output:
     """Make an output whose key decides the partition."""
     return (topic, key, value, ANY_PARTITION)
+
+
+def retract(topic: str, key: bytes) -> Output:
+    """Make an output that deletes the key's document in a compacted topic."""
+    return (topic, key, None, ANY_PARTITION)
 
 
 def reply(topic: str, partition: int, correlation: bytes, value: bytes) -> Output:

@@ -122,7 +122,7 @@ class Work:
                 if len(frame) > max_row:
                     raise RowTooLarge(len(frame), max_row)  # noqa: TRY301 - refused like what a step raises
                 for _, _, value, _ in outputs:
-                    if len(value) > max_output:
+                    if value is not None and len(value) > max_output:
                         raise OutputTooLarge(len(value), max_output)  # noqa: TRY301 - as above
             except Exception as error:  # noqa: BLE001 - dead-lettered
                 self._give_up(record, key, live, error)
@@ -175,7 +175,7 @@ class Work:
     def say(self, outputs: Sequence[Output]) -> None:
         """Add outputs that are no row's. Raises `OutputTooLarge`, and adds none then."""
         for _, _, value, _ in outputs:
-            if len(value) > self._lane.max_output:
+            if value is not None and len(value) > self._lane.max_output:
                 raise OutputTooLarge(len(value), self._lane.max_output)
         for topic, key, value, partition in outputs:
             self.outputs.setdefault((topic, partition), []).append({"key": key, "value": value})

@@ -36,7 +36,7 @@ TOPICS: Final = (
         consumers=("api",),
         retention_ms=DAY,
         partitions=16,
-        stage="planned",
+        stage="live",
     ),
     Topic(
         name=names.HUB_OWNERS,
@@ -68,7 +68,7 @@ TOPICS: Final = (
     _dead_letters("ingest", "live"),
     _dead_letters("presence", "live"),
     _dead_letters("timeseries", "live"),
-    _dead_letters("registry", "planned"),
+    _dead_letters("registry", "live"),
     _dead_letters("shadow", "planned"),
     _dead_letters("commands", "planned"),
     _dead_letters("ota", "planned"),

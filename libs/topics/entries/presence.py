@@ -16,7 +16,7 @@ from libs.topics.messages.presence import (
     SourceStarted,
     TrafficSeen,
 )
-from libs.topics.messages.registry_events import DeviceDeleted
+from libs.topics.messages.registry_events import DeviceDeleted, DeviceRegistered
 from libs.topics.topic import DEVICE_KEY, FOREVER, MONTH, STATE, YEAR, Topic, changelog
 
 TRANSITIONS: Final = (PresenceChanged,)
@@ -26,12 +26,13 @@ TOPICS: Final = (
         name=names.PRESENCE_INBOX,
         purpose="All that the presence service folds: connections as every source saw them, activity marks "
         "(at most one per device in 30 s), results of probes, restarts of a source, its leases and lists of its "
-        "clients, devices that are deleted, ticks.",
+        "clients, ticks; and which devices were deleted or registered.",
         key=DEVICE_KEY,
         types=(
             ConnectionObserved,
             TrafficSeen,
             ProbeConcluded,
+            DeviceRegistered,
             DeviceDeleted,
             SourceStarted,
             SourceListed,
@@ -58,7 +59,8 @@ TOPICS: Final = (
     ),
     Topic(
         name=names.PRESENCE_STATE,
-        purpose="The current presence of every device: the newest record of a key is the truth.",
+        purpose="The current presence of every device: the newest record of a key is the truth. One without a value "
+        "says that the device was deleted.",
         key=DEVICE_KEY,
         types=(PresenceDocument,),
         producers=("presence",),

@@ -87,7 +87,7 @@ TOPICS: Final = (
         consumers=("registry",),
         broadcasts=True,
         retention_ms=MONTH,
-        stage="planned",
+        stage="live",
     ),
     Topic(
         name=names.REGISTRY_EVENTS,
@@ -95,11 +95,17 @@ TOPICS: Final = (
         key=KEYS,
         types=(*EVENTS, ApiKeyIssued, ApiKeyRevoked),
         producers=("registry",),
-        consumers=("registry", "shadow", "commands", "ota", "timeseries", "applications"),
-        feeds=(names.REGISTRY_INBOX, names.SHADOW_INBOX, names.COMMANDS_INBOX, names.OTA_INBOX),
+        consumers=("registry", "presence", "shadow", "commands", "ota", "timeseries", "applications"),
+        feeds=(
+            names.REGISTRY_INBOX,
+            names.PRESENCE_INBOX,
+            names.SHADOW_INBOX,
+            names.COMMANDS_INBOX,
+            names.OTA_INBOX,
+        ),
         announced=PRODUCT_EVENTS,
         retention_ms=FOREVER,
-        stage="planned",
+        stage="live",
     ),
     Topic(
         name=names.REGISTRY_DEVICES,
@@ -111,7 +117,7 @@ TOPICS: Final = (
         consumers=("guard",),
         cleanup="compact",
         retention_ms=FOREVER,
-        stage="planned",
+        stage="live",
         config=STATE,
     ),
     Topic(
@@ -123,7 +129,7 @@ TOPICS: Final = (
         consumers=("guard", "api"),
         cleanup="compact",
         retention_ms=FOREVER,
-        stage="planned",
+        stage="live",
         config=STATE,
     ),
     Topic(
@@ -135,8 +141,8 @@ TOPICS: Final = (
         consumers=("api",),
         cleanup="compact",
         retention_ms=FOREVER,
-        stage="planned",
+        stage="live",
         config=STATE,
     ),
-    changelog("registry", "registry", stage="planned"),
+    changelog("registry", "registry", stage="live"),
 )

@@ -19,6 +19,7 @@ Cause: TypeAlias = Literal[
     "lease_lapsed",
     "lease_renewed",
     "reconciled",
+    "deleted",
 ]
 """Why a device's session, or the channel that carries it, changed."""
 
@@ -114,7 +115,8 @@ class PresenceChanged(Message, frozen=True, tag="presence_changed"):
     new: SessionState
     cause: Cause
     """``lease_lapsed``: nobody watches the source, so the state is unknown. ``lease_renewed``: it is watched again, and
-    nothing has closed the channel. ``reconciled``: the broker's list of clients does not name the channel any more."""
+    nothing has closed the channel. ``reconciled``: the broker's list of clients does not name the channel any more.
+    ``deleted``: the device is registered no more; client and channel are those that carried its session."""
     reason: str | None
     """The source's own words on a close."""
     client_id: str

@@ -120,12 +120,14 @@ def test_what_an_inbox_is_not_fed_with_is_said_here() -> None:
     keys = {"api_key_issued", "api_key_revoked"}
     assert {way: kinds for way, kinds in withheld.items() if kinds} == {
         (names.REGISTRY_EVENTS, names.REGISTRY_INBOX): keys | OF_DEVICES,
+        (names.REGISTRY_EVENTS, names.PRESENCE_INBOX): set(catalog.get(names.REGISTRY_EVENTS).kinds) - LIVES,
         (names.REGISTRY_EVENTS, names.SHADOW_INBOX): keys,
         (names.REGISTRY_EVENTS, names.COMMANDS_INBOX): keys,
         (names.REGISTRY_EVENTS, names.OTA_INBOX): keys,
     }
 
 
+LIVES = {"device_registered", "device_deleted"}
 OF_DEVICES = {str(kind.__struct_config__.tag) for kind in KINDS if issubclass(kind, DeviceEvent)} & set(
     catalog.get(names.REGISTRY_EVENTS).kinds
 )

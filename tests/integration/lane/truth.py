@@ -80,7 +80,7 @@ class Truth:
         self._said(self._ledger.swept(self._reference(number), event, at, len(named)))
 
     def _said(self, outputs: Iterable[Output]) -> None:
-        self.outputs |= {(key or b"", value) for topic, key, value, _ in outputs if topic == self._ledger.topic}
+        self.outputs |= {(key or b"", value or b"") for topic, key, value, _ in outputs if topic == self._ledger.topic}
 
     def _named(self, targets: Targets | None, partition: int) -> list[bytes]:
         rows = [(key, row) for key, row in self.rows.items() if self._where[key] == partition]

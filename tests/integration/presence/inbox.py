@@ -136,7 +136,7 @@ def replayed(bootstrap: str, product: str) -> dict[tuple[str, bytes], set[bytes]
         event = decode(record.value)
         for topic, key, value, _ in hub.apply(event, offset=record.offset, timestamp=record.timestamp, key=record.key):
             assert key is not None
-            found.setdefault((topic, key), set()).add(value)
+            found.setdefault((topic, key), set()).add(value or b"")
     return found
 
 

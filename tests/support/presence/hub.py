@@ -69,9 +69,13 @@ class Hub:
         row, outputs = step(self.rows.get(key), event, at, self.sources)
         if row is not None:
             self.rows[key] = row
+        else:
+            self.rows.pop(key, None)
         for topic, output_key, value, _ in outputs:
             assert output_key == key
-            if topic == names.PRESENCE_STATE:
+            if topic == names.PRESENCE_STATE and value is None:
+                del self.documents[key]
+            elif topic == names.PRESENCE_STATE:
                 self.documents[key] = decode_document(value)
             elif topic == names.PRESENCE_TRANSITIONS:
                 self.transitions.append(decode_transition(value))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from libs.topics.messages.command_events import ProbeConcluded
 from libs.topics.messages.hub import TimePassed
 from libs.topics.messages.presence import TrafficSeen
+from libs.topics.messages.registry_events import DeviceDeleted, DeviceRegistered
 from tests.support.presence.hub import Hub
 from tests.support.presence.world import Broker, Client, World
 
@@ -27,6 +28,7 @@ ALL = (0, 1, 2, 3, 4)
 NAMING = (3, 4)
 """The brokers of the world that name the channel on a close."""
 LIFE = (*("connect",) * 4, "close", "close", "restart")
+LIVES = ("delete", "register", "register")
 WATCH = (*("tick",) * 5, "renew", "renew", "lose", "lose", "list", "listed", "listed", "probe")
 """What shows how well a broker is watched, and what the hub finds out by itself."""
 
@@ -36,7 +38,7 @@ def lives(
     clients: int = 3,
     steps: int = 40,
     brokers: tuple[int, ...] = ALL,
-    acts: tuple[str, ...] = (*LIFE, *WATCH),
+    acts: tuple[str, ...] = (*LIFE, *LIVES, *WATCH),
     pauses: tuple[int, ...] = (1, 7, 400, 1500, 1500, 6000),
 ) -> st.SearchStrategy[World]:
     """Worlds after a random life of one device, on one or two brokers."""
@@ -82,6 +84,10 @@ def do(world: World, act: str, who: Client, where: Broker, *, one: bool, other: 
             world.end_listing(where)
         case "probe":
             world.probe(who[0], reachable=one)
+        case "delete":
+            world.delete(who[0])
+        case "register":
+            world.register(who[0])
         case "tick":
             world.tick()
         case _:
@@ -111,7 +117,7 @@ def in_time(world: World, random: Random) -> list[Event]:
 
 def said_at(event: Event) -> int:
     match event:
-        case ProbeConcluded() | TimePassed():
+        case ProbeConcluded() | TimePassed() | DeviceRegistered() | DeviceDeleted():
             return event.at
         case TrafficSeen():
             return event.time

@@ -24,6 +24,7 @@ from libs.topics.messages.presence import (
     SourceStarted,
     TrafficSeen,
 )
+from libs.topics.messages.registry_events import DeviceDeleted, DeviceRegistered
 from tests.support.presence.hearing import lapsed_at
 
 if TYPE_CHECKING:
@@ -129,6 +130,10 @@ class World:
         self.traffic: dict[str, int] = {}
         self.traffic_events: list[Event] = []
         self.probes: list[ProbeConcluded] = []
+        self.registry: list[Event] = []
+        self.born: dict[str, int] = {}
+        """When a device was last registered, if it had been deleted before."""
+        self.gone: set[str] = set()
         self.ticks: list[TimePassed] = []
         self._channels = 0
 
@@ -232,6 +237,39 @@ class World:
             )
         )
 
+    def delete(self, device_id: str) -> None:
+        """In a new second, as `connect` on another broker. Who is connected stays so until somebody cuts him."""
+        if device_id not in self.gone:
+            self.now += 1000 - self.now % 1000
+            self.gone.add(device_id)
+            number = len(self.registry)
+            self.registry.append(
+                DeviceDeleted(f"registry.inbox-0-{number}-0", self.product, device_id, number + 1, "ops", self.now)
+            )
+
+    def register(self, device_id: str) -> None:
+        """Register a device; one that is registered already is refused."""
+        if device_id in self.gone:
+            self.now += 1000 - self.now % 1000
+            self.gone.remove(device_id)
+            self.born[device_id] = self.now
+            number = len(self.registry)
+            self.registry.append(
+                DeviceRegistered(
+                    id=f"registry.inbox-0-{number}-0",
+                    product_id=self.product,
+                    device_id=device_id,
+                    version=number + 1,
+                    origin="application",
+                    credential_id=str(number),
+                    tags=(),
+                    tags_version=0,
+                    attributes={},
+                    by="ops",
+                    at=self.now,
+                )
+            )
+
     def send(self, device_id: str) -> None:
         self.traffic[device_id] = self.now
         self.traffic_events.append(TrafficSeen(self.product, device_id, self.now))
@@ -242,18 +280,31 @@ class World:
             *(broker.events for broker in self.brokers),
             self.traffic_events,
             [*self.probes],
+            [*self.registry],
             [*self.ticks],
         ]
 
     def truth(self) -> dict[bytes, PresenceDocument]:
-        """What the documents must be: for each client only its newest connection counts."""
+        """What the documents must be: for each client only its newest connection counts.
+
+        Of a device that was deleted nothing is left, and of one registered again only what came after that.
+        """
         devices = {device for device, _ in self.newest} | set(self.traffic) | {one.device_id for one in self.probes}
         lapses = {broker.name: lapsed_at(broker.leases, self.ticks) for broker in self.brokers}
         lapsed = {name: moment for name, moment in lapses.items() if moment is not None}
-        return {device_key(self.product, device): self._document(device, lapsed) for device in devices}
+        shown = {device: self._document(device, lapsed) for device in devices - self.gone}
+        return {
+            device_key(self.product, device): document
+            for device, document in shown.items()
+            if device not in self.born or document != self._silence(device)
+        }
+
+    def _silence(self, device: str) -> PresenceDocument:
+        return PresenceDocument(self.product, device, Session("offline", None), None, 0)
 
     def _document(self, device: str, lapsed: dict[str, int]) -> PresenceDocument:
-        mine = [connection for client, connection in self.newest.items() if client[0] == device]
+        born = self.born.get(device, -1)
+        mine = [one for client, one in self.newest.items() if client[0] == device and one.opened_at >= born]
         opened = sorted(
             (connection for connection in mine if connection.ended_at is None),
             key=lambda connection: (connection.opened_at, connection.source, connection.client),
@@ -270,10 +321,12 @@ class World:
             shown = Session("unknown", max(heard), channels)
         else:
             shown = Session("offline", max(ended, default=None), channels)
-        return PresenceDocument(self.product, device, shown, self.traffic.get(device), 0, self._last_probe(device))
+        traffic = self.traffic.get(device, -1)
+        last_traffic = traffic if traffic > born else None
+        return PresenceDocument(self.product, device, shown, last_traffic, 0, self._last_probe(device, born))
 
-    def _last_probe(self, device: str) -> LastProbe | None:
-        mine = [one for one in self.probes if one.device_id == device]
+    def _last_probe(self, device: str, born: int) -> LastProbe | None:
+        mine = [one for one in self.probes if one.device_id == device and one.at > born]
         if not mine:
             return None
         last = mine[-1]

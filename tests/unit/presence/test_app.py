@@ -32,8 +32,7 @@ def test_the_owner_of_a_row_announces_itself_and_shows_states() -> None:
 
 def test_the_lane_decodes_every_type_of_its_inbox_and_no_other() -> None:
     decode = build(PresenceSettings()).lanes[TABLE].decode
-    skipped = {"device_deleted"}  # counted as unknown: nothing is forgotten yet
-    assert getattr(decode, "kinds", None) == set(catalog.get(names.PRESENCE_INBOX).kinds) - skipped
+    assert getattr(decode, "kinds", None) == set(catalog.get(names.PRESENCE_INBOX).kinds)
     with pytest.raises(UnknownKind):
         decode(b'{"type":"invented_tomorrow"}')
 

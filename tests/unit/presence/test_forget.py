@@ -154,5 +154,6 @@ def test_a_row_is_due_only_if_there_is_something_to_prune() -> None:
         assert due is not None
         assert 0 < due - (T0 + 5000 + forget.AGE) <= forget.ROUND
         pruned = forget.prune(row, due)
+        assert pruned is not None
         assert forget.deadline(pruned) is None
         assert forget.prune(pruned, due) is pruned

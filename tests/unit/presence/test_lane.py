@@ -130,7 +130,11 @@ def test_the_owner_shows_the_document_that_was_published_last_and_counts_it(worl
     hub = serving()
     hub.feed(*records(mixed(world, random)))
     published = {sent.key: sent.value for sent in hub.producer.sent if sent.topic == names.PRESENCE_STATE}
-    assert {key: encode(hub.lane.reads.show(show, key)) for key in hub.rows()} == published
+    shown = {key: hub.lane.reads.show(show, key) for key in hub.rows()}
+    assert published.keys() <= shown.keys()
+    assert {key: None if one is None else encode(one) for key, one in shown.items()} == {
+        key: published.get(key) for key in shown
+    }
     assert hub.lane.reads.show(show, b"p1/never-seen") is None
     states = Counter(decode_document(value).session.state for value in published.values() if value is not None)
     assert hub.lane.reads.tally() == {0: {("p1", state): devices for state, devices in states.items()}}

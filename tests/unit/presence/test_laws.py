@@ -89,7 +89,17 @@ class DeliveredInAnyOrder(RuleBasedStateMachine):
     def probe(self, device: str, reachable: bool) -> None:
         self.world.probe(device, reachable=reachable)
 
-    @rule(source=st.integers(0, 7), count=st.integers(1, 4))
+    @rule(device=st.sampled_from(["d1", "d1", "d3"]), pause=PAUSES)
+    def delete(self, device: str, pause: int) -> None:
+        self.world.wait(pause)
+        self.world.delete(device)
+
+    @rule(device=st.sampled_from(["d1", "d1", "d3"]), pause=PAUSES)
+    def register(self, device: str, pause: int) -> None:
+        self.world.wait(pause)
+        self.world.register(device)
+
+    @rule(source=st.integers(0, 8), count=st.integers(1, 4))
     def deliver(self, source: int, count: int) -> None:
         for event in self.world.logs()[source][self.taken[source] :][:count]:
             self.taken[source] += 1

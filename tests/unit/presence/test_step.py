@@ -12,6 +12,7 @@ from libs.topics.codec import Decoder
 from libs.topics.examples import values
 from libs.topics.identity import BROADCAST_KEY, device_key
 from libs.topics.messages.presence import ConnectionObserved, PresenceChanged, SourceListed, SourceListingEnded
+from libs.topics.messages.registry_events import DeviceDeleted, DeviceRegistered
 from services.presence.fold import NamelessConnect
 from services.presence.model import Sources
 from services.presence.step import Broadcast, Event, Misplaced, fold_sources, step
@@ -122,6 +123,8 @@ def test_every_example_of_the_catalog_is_folded(kind: type[Message]) -> None:
         if isinstance(event, Broadcast):
             assert hub.sources != known
             continue
-        silent = isinstance(event, ConnectionObserved) and event.takeover and event.channel_id is None
+        silent = isinstance(event, DeviceRegistered | DeviceDeleted) or (
+            isinstance(event, ConnectionObserved) and event.takeover and event.channel_id is None
+        )
         key = device_key(event.product_id, event.device_id)
         assert (key in hub.documents) is not silent

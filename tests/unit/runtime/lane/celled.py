@@ -33,7 +33,7 @@ def step(row: Thing | None, event: Event, at: At, shared: Notes) -> tuple[Thing 
     if event.kind == "ask_if_noted":  # an effect that hangs on a cell alone
         return row, (send(OUT, at.key, at.id().encode() + known(shared)),) if "a" in shared.cells else ()
     new, outputs = lab.step(row, event, at, shared.state)
-    return new, [send(topic, key, value + known(shared)) for topic, key, value, _ in outputs]
+    return new, [send(topic, key, (value or b"") + known(shared)) for topic, key, value, _ in outputs]
 
 
 def fold(shared: Notes, event: Event, at: At) -> Folded[World, Note]:

@@ -24,7 +24,7 @@ def again(inbox: list[Record], size: int = 5, changelog: list[Record] | None = N
 
 
 def values(replayed: Replayed, topic: str) -> list[bytes]:
-    return [value for _, _, value, _ in replayed.outputs.get(topic, ())]
+    return [value or b"" for _, _, value, _ in replayed.outputs.get(topic, ())]
 
 
 @given(inbox=inboxes(), sizes=st.tuples(st.integers(1, 25), st.integers(1, 25)))
