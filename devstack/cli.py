@@ -17,7 +17,7 @@ from devstack.errors import StackError
 from devstack.follow import Follower
 from devstack.kafka import jars
 from devstack.mosquitto import server as mosquitto
-from devstack.places import Places
+from devstack.places import SERVICES, Choice, Places
 from devstack.stack import CHECKOUT, START_TIMEOUT, Stack
 
 if TYPE_CHECKING:
@@ -43,18 +43,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="start everything and return when it is ready")
     up.add_argument("--foreground", action="store_true", help="stay, show all logs, stop everything on Ctrl-C")
+    supervised = commands.add_parser("supervise")  # what `up` leaves running
+    for command in (up, supervised):
+        command.add_argument("--tls", action="store_true", help="let devices come by TLS and WebSocket too")
+        command.add_argument(
+            "--services",
+            type=_services,
+            default=SERVICES,
+            metavar="A,B",
+            help=f"only these of {_listed(SERVICES)}; without guard, devices need no credentials",
+        )
     commands.add_parser("down", help="stop everything that up started")
     commands.add_parser("status", help="what runs, and where")
     commands.add_parser("programs", help="fetch Kafka's jars and mosquitto where they are missing")
-    commands.add_parser("supervise")  # what `up` leaves running
     options = parser.parse_args(arguments)
     state: Path = options.state.absolute()
+    choice = Choice(options.services, options.tls) if options.command in {"up", "supervise"} else Choice()
     run: dict[str, Callable[[], int]] = {
-        "up": lambda: up_foreground(state) if options.foreground else up_detached(state),
+        "up": lambda: up_foreground(state, choice) if options.foreground else up_detached(state, choice),
         "down": lambda: down(state),
         "status": lambda: status(state),
         "programs": programs,
-        "supervise": lambda: supervise(state),
+        "supervise": lambda: supervise(state, choice),
     }
     try:
         return run[options.command]()
@@ -76,19 +86,19 @@ def programs() -> int:
     return 1 if missing else 0
 
 
-def up_foreground(state: Path) -> int:
-    stack = Stack(state)
+def up_foreground(state: Path, choice: Choice) -> int:
+    stack = Stack(state, choice.services, tls=choice.tls)
     with lock.StateLock(state), Follower(stack.logs):
         return _run_until_told(stack, announce=lambda: _show("is up", stack))
 
 
-def supervise(state: Path) -> int:
-    stack = Stack(state)
+def supervise(state: Path, choice: Choice) -> int:
+    stack = Stack(state, choice.services, tls=choice.tls)
     with lock.StateLock(state):
         return _run_until_told(stack, announce=lambda: _ready_file(state).write_text(str(os.getpid())))
 
 
-def up_detached(state: Path) -> int:
+def up_detached(state: Path, choice: Choice) -> int:
     running = lock.holder(state)
     if running is not None:
         _show(f"is running already (process {running})", Places.of_running(state))
@@ -97,7 +107,7 @@ def up_detached(state: Path) -> int:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as out:
         supervisor = subprocess.Popen(
-            (sys.executable, "-m", "devstack", "--state", str(state), "supervise"),
+            (sys.executable, "-m", "devstack", "--state", str(state), "supervise", *_as_arguments(choice)),
             cwd=CHECKOUT,
             stdin=subprocess.DEVNULL,
             stdout=out,
@@ -149,6 +159,24 @@ def status(state: Path) -> int:
         process = f"process {pids[name]}" if name in pids else "no process"
         print(f"  {name:<12} {'ready' if answers else 'not ready':<10} {process}")
     return 0 if all(ready.values()) else 1
+
+
+def _services(text: str) -> tuple[str, ...]:
+    """Raises `argparse.ArgumentTypeError`. In the order in which they are started, whatever the order given."""
+    given = set(filter(None, text.split(",")))
+    if unknown := given - set(SERVICES):
+        raise argparse.ArgumentTypeError(
+            f"no such service: {', '.join(sorted(unknown))}; there are {_listed(SERVICES)}"
+        )
+    return tuple(service for service in SERVICES if service in given)
+
+
+def _as_arguments(choice: Choice) -> tuple[str, ...]:
+    return (*(("--tls",) if choice.tls else ()), "--services", _listed(choice.services))
+
+
+def _listed(services: Sequence[str]) -> str:
+    return ",".join(services)
 
 
 def _run_until_told(stack: Stack, announce: Callable[[], object]) -> int:

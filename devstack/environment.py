@@ -10,9 +10,11 @@ import msgspec
 from devstack.ports import HOST
 
 PREFIX = "FLEETLOG_"
-MQTT_CLIENTS = frozenset({"ingest"})
+MQTT_CLIENTS = frozenset({"ingest", "guard"})
+REPLICAS = frozenset({"ingest", "timeseries"})
+"""Have a name that survives a restart."""
 CLICKHOUSE_CLIENTS = frozenset({"timeseries"})
-LANES = frozenset({"presence", "registry"})
+LANES = frozenset({"registry", "presence"})
 JOBS = frozenset({"topics"})
 """Run once and end: no ops server."""
 
@@ -27,6 +29,10 @@ class Addresses(msgspec.Struct, frozen=True, kw_only=True):
     partitions: int
     data: Path
     """Each service that has any gets a directory in it."""
+    guard_directory: Path
+    mosquitto_pid_file: Path
+    api_port: int
+    secrets_key: str
 
 
 def variables(service: str, addresses: Addresses, ops_port: int) -> dict[str, str]:
@@ -41,13 +47,21 @@ def variables(service: str, addresses: Addresses, ops_port: int) -> dict[str, st
     if service in MQTT_CLIENTS:
         told["FLEETLOG_MQTT_HOST"] = HOST
         told["FLEETLOG_MQTT_PORT"] = str(addresses.mqtt_internal_port)
+    if service in REPLICAS:
         told["FLEETLOG_INSTANCE_ID"] = f"{service}-0"
     if service in LANES:
         told["FLEETLOG_LANE_INSTANCE_ID"] = f"{service}-0"
         told["FLEETLOG_LANE_DATA_DIR"] = str(addresses.data / service)
     if service in CLICKHOUSE_CLIENTS:
         told["FLEETLOG_CLICKHOUSE_URL"] = addresses.clickhouse_url
-        told["FLEETLOG_INSTANCE_ID"] = f"{service}-0"
+    if service == "guard":
+        told["FLEETLOG_GUARD_DIRECTORY"] = str(addresses.guard_directory)
+        told["FLEETLOG_GUARD_PID_FILE"] = str(addresses.mosquitto_pid_file)
+    if service == "api":
+        told["FLEETLOG_HTTP_PORT"] = str(addresses.api_port)
+        told["FLEETLOG_DEVICES_HOST"] = HOST
+        told["FLEETLOG_DEVICES_PORT"] = str(addresses.mqtt_port)
+        told["FLEETLOG_SECRETS_KEY"] = addresses.secrets_key
     return told
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
+import msgspec
+
+from devstack import certificates, secret_files
 from devstack.clickhouse import program as clickhouse
 from devstack.environment import Addresses, variables
 from devstack.kafka import server as kafka
@@ -12,20 +15,46 @@ from devstack.ports import HOST, Ports
 from devstack.readiness import is_ready
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
-SERVICES = ("ingest", "presence", "timeseries")
+    from devstack.certificates import Certificates
+
+SERVICES = ("ingest", "presence", "timeseries", "guard")
 BROKERS = ("kafka", "mosquitto", "clickhouse")
 PARTITIONS = 4
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """What a stack consists of. Remembered in its state directory, for whoever finds it running."""
+
+    services: tuple[str, ...] = SERVICES
+    tls: bool = False
+    """Whether devices may also come by TLS and WebSocket."""
+
+    @property
+    def guarded(self) -> bool:
+        """Whether devices need credentials."""
+        return "guard" in self.services
+
+    @staticmethod
+    def file(state: Path) -> Path:
+        return state / "choice.json"
+
+    @classmethod
+    def of(cls, state: Path) -> Self:
+        """Of the stack that was started last in this state directory."""
+        file = cls.file(state)
+        return msgspec.json.decode(file.read_bytes(), type=cls) if file.exists() else cls()
 
 
 class Places:
     """Addresses by name. Each port is claimed when it is first asked for, and remembered in the state directory."""
 
-    def __init__(self, state: Path, services: Sequence[str], partitions: int, ports: Ports) -> None:
+    def __init__(self, state: Path, choice: Choice, partitions: int, ports: Ports) -> None:
         self.state = state
-        self.services = tuple(services)
+        self.choice = choice
+        self.services = choice.services
         self.partitions = partitions
         self.logs = state / "logs"
         self._ports = ports
@@ -33,7 +62,7 @@ class Places:
     @classmethod
     def of_running(cls, state: Path) -> Self:
         """Of the stack that `python -m devstack up` runs for this state directory."""
-        return cls(state.absolute(), SERVICES, PARTITIONS, Ports(state / "ports.json", in_use=True))
+        return cls(state.absolute(), Choice.of(state), PARTITIONS, Ports(state / "ports.json", in_use=True))
 
     @property
     def kafka(self) -> str:
@@ -42,13 +71,44 @@ class Places:
 
     @property
     def mqtt_port(self) -> int:
-        """The devices' listener: the user name ``product/device`` is required and becomes the client id."""
+        """The devices' listener: the user name ``product/device`` is required and becomes the client id.
+
+        Where the stack has a guard it takes registered devices with their secrets only, else any name.
+        """
         return self._ports.claim("mqtt")
+
+    @property
+    def mqtt_tls_port(self) -> int:
+        """The same for devices over TLS. This and the next two exist where the stack was started with ``tls``."""
+        return self._ports.claim("mqtt-tls")
+
+    @property
+    def mqtt_websocket_port(self) -> int:
+        return self._ports.claim("mqtt-websocket")
+
+    @property
+    def mqtt_websocket_tls_port(self) -> int:
+        return self._ports.claim("mqtt-websocket-tls")
+
+    @property
+    def certificates(self) -> Certificates:
+        """Of the listeners with TLS; made when they are first asked for."""
+        return certificates.ensure(self.state / "tls")
+
+    @property
+    def guard_directory(self) -> Path:
+        """Of the password and access files that mosquitto reads and the guard keeps."""
+        return mosquitto.guard_directory(self.state / "mosquitto")
 
     @property
     def mqtt_internal_port(self) -> int:
         """The listener of the hub's own clients; anything may be published there."""
         return self._ports.claim("mqtt-internal")
+
+    @property
+    def api_url(self) -> str:
+        """Of the HTTP API, where the stack has one."""
+        return f"http://{HOST}:{self._ports.claim('api')}"
 
     @property
     def clickhouse_url(self) -> str:
@@ -72,6 +132,10 @@ class Places:
             clickhouse_url=self.clickhouse_url,
             partitions=self.partitions,
             data=self.state / "lanes",
+            guard_directory=self.guard_directory,
+            mosquitto_pid_file=mosquitto.pid_file(self.state / "mosquitto"),
+            api_port=self._ports.claim("api"),
+            secrets_key=secret_files.ensure(self.state / "secrets-key"),
         )
         return variables(service, addresses, self._ports.claim(f"ops-{service}"))
 

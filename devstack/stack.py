@@ -10,12 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+import msgspec
+
+from devstack import api_key
 from devstack.clickhouse import program as clickhouse
 from devstack.environment import process_environment
 from devstack.errors import StackError
 from devstack.kafka import server as kafka
 from devstack.mosquitto import server as mosquitto
-from devstack.places import BROKERS, PARTITIONS, SERVICES, Places
+from devstack.places import BROKERS, PARTITIONS, SERVICES, Choice, Places
 from devstack.ports import Ports
 from devstack.supervisor import Program, Supervisor, describe_exit
 
@@ -35,6 +38,7 @@ class Stack(Places):
     """Start with ``with`` or `start`; everything ends with `stop` or with the process that started it.
 
     ``state`` keeps data, ports and logs between runs. ``kafka_properties`` are added to Kafka's configuration.
+    With ``guard`` among the services, devices need credentials; with ``tls`` they may come by TLS and WebSocket too.
     """
 
     def __init__(
@@ -43,9 +47,11 @@ class Stack(Places):
         services: Sequence[str] = SERVICES,
         partitions: int = PARTITIONS,
         kafka_properties: Mapping[str, str] | None = None,
+        *,
+        tls: bool = False,
     ) -> None:
         state = state.absolute()
-        super().__init__(state, services, partitions, Ports(state / "ports.json"))
+        super().__init__(state, Choice(tuple(services), tls), partitions, Ports(state / "ports.json"))
         self.logs.mkdir(parents=True, exist_ok=True)
         self._kafka_properties = dict(kafka_properties or {})
         self._supervisor: Supervisor | None = None
@@ -66,6 +72,7 @@ class Stack(Places):
         if self._supervisor is not None:
             raise StackError("the stack runs already")
         self._begin_logs()
+        Choice.file(self.state).write_bytes(msgspec.json.encode(self.choice))
         self._supervisor = Supervisor(self.state, self._report)
         try:
             for program in self._brokers():
@@ -76,6 +83,8 @@ class Stack(Places):
             for service in self.services:
                 self.start_service(service)
             self._await(self.services, START_TIMEOUT)
+            if {"registry", "api"} <= set(self.services):
+                api_key.ensure(self)
         except BaseException:
             self.stop()
             raise
@@ -147,12 +156,26 @@ class Stack(Places):
         return (
             kafka.program(self.state / "kafka", self._ports.claim("kafka"), controller, self._kafka_properties, log),
             mosquitto.program(
-                self.state / "mosquitto", self.mqtt_port, self.mqtt_internal_port, self.logs / "mosquitto.log"
+                self.state / "mosquitto",
+                self._listeners(),
+                self.logs / "mosquitto.log",
+                guarded=self.choice.guarded,
             ),
             clickhouse.program(
                 self.state / "clickhouse", self._ports.claim("clickhouse"), self.logs / "clickhouse.log"
             ),
         )
+
+    def _listeners(self) -> mosquitto.Listeners:
+        secure = None
+        if self.choice.tls:
+            secure = mosquitto.Secure(
+                tls=self.mqtt_tls_port,
+                websocket=self.mqtt_websocket_port,
+                websocket_tls=self.mqtt_websocket_tls_port,
+                certificates=self.certificates,
+            )
+        return mosquitto.Listeners(device=self.mqtt_port, internal=self.mqtt_internal_port, secure=secure)
 
     def _running(self) -> Supervisor:
         if self._supervisor is None:

@@ -1,4 +1,7 @@
-"""One real mosquitto 2.0 with two listeners: one for devices, one for the hub's own clients."""
+"""One real mosquitto 2.0: a listener for devices, one for the hub's own clients, and on demand TLS and WebSocket.
+
+The device listeners are open to any user name, or guarded: then the files that the guard keeps say who comes in.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,20 @@ import os
 import shutil
 import socket
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+import msgspec
+
+from devstack.certificates import Certificates
 from devstack.errors import StackError
 from devstack.ports import HOST
 from devstack.supervisor import Program
+from services.guard import files
+from services.guard.model import Roll
 
-ACL = Path(__file__).with_name("devices.acl")
+if TYPE_CHECKING:
+    from pathlib import Path
+
 MISSING = "mosquitto is not installed: e.g. `apt-get install --no-install-recommends mosquitto`"
 BESIDE_PATH = ("/usr/sbin", "/usr/local/sbin")
 """Debian puts the broker into /usr/sbin, which is not on every user's PATH."""
@@ -23,8 +33,45 @@ ACCEPTED = b"\x20\x02\x00\x00"
 DISCONNECT = b"\xe0\x00"
 
 
-def configuration(directory: Path, device_port: int, internal_port: int) -> str:
+class Secure(msgspec.Struct, frozen=True, kw_only=True):
+    """Further device listeners: ports, and the certificates of those with TLS."""
+
+    tls: int
+    websocket: int
+    websocket_tls: int
+    certificates: Certificates
+
+
+class Listeners(msgspec.Struct, frozen=True, kw_only=True):
+    device: int
+    internal: int
+    secure: Secure | None = None
+
+
+def guard_directory(directory: Path) -> Path:
+    """Where the guard keeps the files, in the broker's directory."""
+    return directory / "guard"
+
+
+def pid_file(directory: Path) -> Path:
+    return directory / "mosquitto.pid"
+
+
+def configuration(directory: Path, listeners: Listeners, *, guarded: bool) -> str:
     """The text of ``mosquitto.conf``."""
+    kept = guard_directory(directory)
+    access = f"""\
+allow_anonymous false
+password_file {kept / "passwords"}
+acl_file {kept / "access"}
+use_username_as_clientid true
+"""
+    if not guarded:
+        access = f"""\
+allow_anonymous true
+acl_file {directory / "devices.acl"}
+use_username_as_clientid true
+"""
     return f"""\
 per_listener_settings true
 
@@ -55,16 +102,44 @@ log_timestamp true
 # started by root it would become another user, and such a change frees it from dying with its parent
 user root
 
-# devices: the client id is the user name, so that neither a log line nor an ACL pattern can be forged
-listener {device_port} {HOST}
-allow_anonymous true
-use_username_as_clientid true
-acl_file {ACL}
+# where the guard finds this process
+pid_file {pid_file(directory)}
 
+# devices: the client id is the user name, so that neither a log line nor an ACL pattern can be forged
+listener {listeners.device} {HOST}
+{access}{_secure(listeners.secure, access) if listeners.secure else ""}
 # the hub's own clients
-listener {internal_port} {HOST}
+listener {listeners.internal} {HOST}
 allow_anonymous true
 """
+
+
+def _secure(secure: Secure, access: str) -> str:
+    tls = f"certfile {secure.certificates.chain}\nkeyfile {secure.certificates.key}\n"
+    return f"""
+listener {secure.tls} {HOST}
+{tls}{access}
+listener {secure.websocket} {HOST}
+protocol websockets
+{access}
+listener {secure.websocket_tls} {HOST}
+protocol websockets
+{tls}{access}"""
+
+
+def prepare(directory: Path, *, guarded: bool) -> None:
+    """Write what mosquitto reads at its start. The guard's files let nobody in until the guard has written them."""
+    directory.mkdir(parents=True, exist_ok=True)
+    access, _ = files.access(Roll())
+    if not guarded:
+        (directory / "devices.acl").write_bytes(access)
+        return
+    kept = guard_directory(directory)
+    kept.mkdir(exist_ok=True, mode=0o700)
+    for name, content in (("passwords", b""), ("access", access)):
+        if not (kept / name).exists():
+            (kept / name).touch(mode=0o600)
+            (kept / name).write_bytes(content)
 
 
 def find() -> str | None:
@@ -89,14 +164,14 @@ def ensure() -> None:
             raise StackError(f"apt-get {step[0]} failed, so {MISSING}\n{done.stderr.strip()}")
 
 
-def program(directory: Path, device_port: int, internal_port: int, log: Path) -> Program:
+def program(directory: Path, listeners: Listeners, log: Path, *, guarded: bool = False) -> Program:
     """Raises `StackError` where mosquitto is not installed."""
     executable = find()
     if executable is None:
         raise StackError(MISSING)
-    directory.mkdir(parents=True, exist_ok=True)
+    prepare(directory, guarded=guarded)
     config = directory / "mosquitto.conf"
-    config.write_text(configuration(directory, device_port, internal_port))
+    config.write_text(configuration(directory, listeners, guarded=guarded))
     return Program(
         name="mosquitto",
         command=(executable, "-c", str(config)),

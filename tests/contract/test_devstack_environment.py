@@ -18,6 +18,10 @@ ADDRESSES = Addresses(
     clickhouse_url="http://127.0.0.1:21003",
     partitions=4,
     data=Path("/var/lib/fleetlog"),
+    guard_directory=Path("/etc/mosquitto/fleetlog"),
+    mosquitto_pid_file=Path("/run/mosquitto.pid"),
+    api_port=21_005,
+    secrets_key=32 * "k",
 )
 
 
@@ -27,7 +31,7 @@ def settings_of(service: str) -> type[ServiceSettings]:
     return next(kind for kind in own if issubclass(kind, ServiceSettings))
 
 
-@pytest.mark.parametrize("service", [*SERVICES, "topics"])
+@pytest.mark.parametrize("service", [*SERVICES, "api", "topics"])
 def test_a_service_starts_with_what_it_is_told(service: str) -> None:
     kind = settings_of(service)
     assert isinstance(load(kind, variables(service, ADDRESSES, 21_004)), kind)

@@ -97,6 +97,7 @@ PARTS: dict[str, dict[str, set[str]]] = {
         "decide": {"checks", "devices", "documents", "memory", "products", "verdicts"},
         "step": {"reference", "replies", "rollout", "spread"},
     },
+    "guard": {"app": {"broker", "credentials", "files", "keeper", "kept", "sessions"}},
     "presence": {"fold": {"forget"}, "step": {"leases", "session", "transitions"}},
     "timeseries": {
         "rows": {"device_time", "flatten", "tables"},

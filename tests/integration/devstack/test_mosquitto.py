@@ -37,7 +37,7 @@ FORBIDDEN = [
     "upload_data/p/d/climate",
     "upload_data/p/d/climate/1/2",
     "cmd/p/d/blink/plain/r1",
-    "m2m/p/other/d/1",  # %u is one piece: the sender cannot be told from the product
+    "m2m/p/other/d/1",  # only in products that allow it, and the guard writes those
     "$SYS/broker/log/N",
     "anything",
 ]
@@ -45,7 +45,6 @@ READABLE = [
     "cmd/p/d/blink/plain/r1",
     "cmd/p/d/blink/plain/r1/1700000000",
     "rpc/p/d/blink/plain/r1/1700000000",
-    "m2m/p/d/other/1",
     "/shadow/p/d/get",
     "/shadow/get/p/d",
     "/sys/p/d/rrpc/request/1",
@@ -53,6 +52,7 @@ READABLE = [
     "a/b/c/d/p2p/p/d",
 ]
 UNREADABLE = [
+    "m2m/p/d/other/1",
     "cmd/p/other/blink/plain/r1",
     "a/p2p/p/other",
     "tags/p/red/cmd/blink/plain/r1",
@@ -67,7 +67,8 @@ class Broker:
         self.device_port, self.internal_port = free_port(), free_port()
         self.supervisor = Supervisor(directory, print)
         log = directory / "mosquitto.log"
-        self._program = server.program(directory / "data", self.device_port, self.internal_port, log)
+        listeners = server.Listeners(device=self.device_port, internal=self.internal_port)
+        self._program = server.program(directory / "data", listeners, log)
 
     def start(self) -> None:
         self.supervisor.start(self._program)
