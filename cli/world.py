@@ -126,7 +126,7 @@ class Session:
         return None if lock.holder(self.world.state) is None else Places.of_running(self.world.state)
 
     def _stack_api(self) -> Found:
-        file = self.world.state / "api.json"
-        if self._stack() is None or not file.exists():
+        stack = self._stack()
+        if stack is None or "api" not in stack.services:
             raise Failure(Exit.USAGE, "the hub's API is not known", code="no_api", advice=NOWHERE)
-        return msgspec.json.decode(file.read_bytes(), type=Found)
+        return msgspec.json.decode((self.world.state / "api.json").read_bytes(), type=Found)

@@ -124,7 +124,7 @@ async def run(hub: Places, terms: Terms, console: Console, started: float) -> tu
     prefix = f"demo-{name}" if terms.prefix is None else terms.prefix
     scripts = plan(terms.seed, terms.devices, terms.seconds, prefix=prefix)
     weather, endpoint = dataset.load(), Endpoint(HOST, hub.mqtt_port)
-    hub_api = access_to(hub.state)
+    hub_api = access_to(hub)
     if hub_api is None:
         raise NotRegistered(f"the stack in {hub.state} has no API")
     begun = time.monotonic()

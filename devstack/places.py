@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from devstack.certificates import Certificates
 
-SERVICES = ("ingest", "presence", "timeseries", "guard")
+SERVICES = ("registry", "ingest", "presence", "timeseries", "guard", "api")
 BROKERS = ("kafka", "mosquitto", "clickhouse")
 PARTITIONS = 4
 

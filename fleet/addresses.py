@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from devstack import lock
+from devstack import api_key, lock
 from devstack.places import Places
 from devstack.ports import HOST
 
@@ -57,11 +57,12 @@ def choose(given: Given, state: Path) -> Addresses:
         Endpoint(HOST, stack.mqtt_port),
         given.kafka or stack.kafka,
         given.clickhouse or stack.clickhouse_url,
-        api or (None if given.open else access_to(state)),
+        api or (None if given.open else access_to(stack)),
     )
 
 
-def access_to(state: Path) -> ApiAccess | None:
-    """How one gets into the API of the stack in ``state``; None: it has none, and its broker is open."""
-    file = state / "api.json"
-    return msgspec.json.decode(file.read_bytes(), type=ApiAccess) if file.exists() else None
+def access_to(stack: Places) -> ApiAccess | None:
+    """How one gets into the API of a stack; None: it has none, and its broker is open."""
+    if "api" not in stack.services:
+        return None
+    return msgspec.json.decode(api_key.file(stack.state).read_bytes(), type=ApiAccess)

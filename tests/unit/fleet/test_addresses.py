@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from devstack.places import Choice, Places
+from devstack.ports import Ports
 from fleet import cli
 from fleet.addresses import Addresses, Given, NoAddress, access_to, choose
 from fleet.link import Endpoint
@@ -49,10 +51,15 @@ def test_a_fleet_registers_itself_where_it_is_told_to_unless_the_broker_is_open(
 
 
 def test_a_stack_says_how_its_api_is_reached(tmp_path: Path) -> None:
-    assert access_to(tmp_path) is None
+    with_api = Places(tmp_path, Choice(("ingest", "api")), 4, Ports(tmp_path / "ports.json"))
     (tmp_path / "api.json").write_text('{"url": "http://127.0.0.1:8000", "key": "fl_key"}')
-    assert access_to(tmp_path) == ApiAccess("http://127.0.0.1:8000", "fl_key")
-    assert "fl_key" not in repr(access_to(tmp_path))
+    assert access_to(with_api) == ApiAccess("http://127.0.0.1:8000", "fl_key")
+    assert "fl_key" not in repr(access_to(with_api))
+
+
+def test_a_stack_without_the_api_is_open_whatever_an_earlier_one_left(tmp_path: Path) -> None:
+    (tmp_path / "api.json").write_text('{"url": "http://127.0.0.1:8000", "key": "fl_key"}')
+    assert access_to(Places(tmp_path, Choice(("ingest",)), 4, Ports(tmp_path / "ports.json"))) is None
 
 
 @pytest.mark.parametrize(
