@@ -56,7 +56,9 @@ class Sessions:
                     )
                     writer.write(connect.write())
                     answer = await _packet(reader)
-                    if not isinstance(answer, mqtt5.ConnAckPacket) or int(answer.reason_code):  # mqtt5 enums are true even where they are 0
+                    if not isinstance(answer, mqtt5.ConnAckPacket) or int(
+                        answer.reason_code
+                    ):  # the enum is true even where it is 0
                         raise Unreachable(f"CONNECT as {client_id} was answered by {answer!r}")
                     if ping:
                         writer.write(mqtt5.PingReqPacket().write())
