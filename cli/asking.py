@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -18,6 +19,7 @@ from .exits import Exit, Failure, of_http
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from libs.runtime.background import Background
     from libs.runtime.settings import KafkaSettings
     from libs.topics.messages.base import Request
     from libs.topics.messages.hub import RequestAnswered
@@ -34,7 +36,7 @@ async def ask(kafka: KafkaSettings, inbox: str, key: bytes, request: Request) ->
         # A group of its own: one that lasts would wait for a member that was killed.
         requests = Requests(kafka, RequestsSettings(group=f"fleetlog-cli-{uuid.uuid4().hex[:12]}"))
         try:
-            await requests.start()
+            await _started(requests, kafka)
             return await requests.ask(inbox, key, request, PATIENCE)
         except Refused as refused:
             answer = refused.answer
@@ -52,7 +54,7 @@ async def documents(kafka: KafkaSettings, topic: str, kind: type[M]) -> dict[byt
     with reported(kafka):
         followed = Compacted(kafka, topic, Decoder[M](kind))
         try:
-            await followed.start()
+            await _started(followed, kafka)
             return dict(followed.documents)
         except NoSuchTopic as error:
             raise Failure(
@@ -62,15 +64,28 @@ async def documents(kafka: KafkaSettings, topic: str, kind: type[M]) -> dict[byt
             await followed.stop()
 
 
+async def _started(part: Background, kafka: KafkaSettings) -> None:
+    """A service waits for Kafka; a person is told. Raises `Failure`."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await part.start()
+    except TimeoutError:
+        raise _away(kafka, f"not within {PATIENCE:g} s") from None
+
+
 @contextmanager
 def reported(kafka: KafkaSettings) -> Iterator[None]:
     """Say of Kafka's own errors where it was looked for."""
     try:
         yield
     except KafkaException as error:
-        raise Failure(
-            Exit.UNAVAILABLE,
-            f"Kafka at {kafka.bootstrap} does not answer: {error.args[0].str()}",
-            code="kafka_unavailable",
-            advice="is it running, and is FLEETLOG_KAFKA_BOOTSTRAP right?",
-        ) from error
+        raise _away(kafka, error.args[0].str()) from error
+
+
+def _away(kafka: KafkaSettings, why: str) -> Failure:
+    return Failure(
+        Exit.UNAVAILABLE,
+        f"Kafka at {kafka.bootstrap} does not answer: {why}",
+        code="kafka_unavailable",
+        advice="is it running, and is FLEETLOG_KAFKA_BOOTSTRAP right?",
+    )
