@@ -14,6 +14,7 @@ from libs.topics import catalog, names
 from libs.topics.codec import encode
 from libs.topics.messages.presence import ConnectionObserved
 from services.presence.model import Device
+from services.presence.session import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,5 +66,5 @@ def mismatches(cluster: Cluster, app: str, count: int, keys: int) -> int:
     latest = {record.key(): record.value() for record in cluster.read(names.changelog(app, TABLE))}
     thaw = msgspec.msgpack.Decoder(Device).decode
     rows = {key: thaw(frame[PREFIX:]) for key, frame in latest.items() if key[0]}
-    found = {key: any(client.open for client in row.clients) for key, row in rows.items()}
+    found = {key: bool(opened(row)) for key, row in rows.items()}
     return sum(found.get(key) != wanted.get(key) for key in found.keys() | wanted.keys())

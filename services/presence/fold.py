@@ -15,7 +15,6 @@ from msgspec.structs import replace
 from libs.topics.codec import InvalidMessage
 
 from .forget import TIES, newest_moments, newest_notes, with_client
-from .lives import bury
 from .model import Channel, Client, Device, End, Listing, Moment, Note, Probe, Start
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ def observe(device: Device, event: ConnectionObserved, started: Start | None) ->
     before = _client(device, event.client_id)
     match event.event:
         case "connect":
-            after = bury(_connect(before, event, started), device.born_at)
+            after = _connect(before, event, started)
         case "tcpclean":
             after = _close(before, event)
         case "disconnect":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from .lives import present
+from .lives import connected, present
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,8 @@ def _without_oldest(device: Device) -> Device:
     """Make room for one more client, as far as there are closed ones."""
     clients = device.clients
     closed = sorted(
-        (client for client in clients if not client.open), key=lambda client: (_ended_at(client), client.id)
+        (client for client in clients if not connected(device, client)),
+        key=lambda client: (_ended_at(client), client.id),
     )
     return _without(device, closed[: len(clients) - CLIENTS + 1])
 
@@ -98,7 +99,7 @@ def deadline(device: Device) -> Millis | None:
     """When the device has something to `prune`; None: never, as things are."""
     first: Millis | None = device.born_at if device.gone else None
     for client in device.clients:
-        if client.newest is None or client.newest.end is not None:
+        if not connected(device, client):
             time = _latest(client)
         elif client.notes:
             time = min([note.at for note in client.notes])
@@ -118,7 +119,7 @@ def prune(device: Device, now: Millis) -> Device | None:
     met again, would be taken for the connect's end.
     """
     limit = now - AGE
-    gone = [client for client in device.clients if not client.open and _latest(client) <= limit]
+    gone = [client for client in device.clients if not connected(device, client) and _latest(client) <= limit]
     if gone:
         device = _without(device, gone)
     if _forgotten(device, limit):

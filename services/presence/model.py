@@ -86,10 +86,6 @@ class Client(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Newest time of what had to leave ``notes``, or of the clients that had to leave the device before this one came:
     what is not known and not newer is taken for a repetition."""
 
-    @property
-    def open(self) -> bool:
-        return self.newest is not None and self.newest.end is None
-
 
 class Probe(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The newest probe that came to its verdict."""

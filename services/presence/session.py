@@ -30,11 +30,11 @@ NEVER: Final = Session("offline", None)
 
 
 def opened(device: Device) -> list[Opened]:
-    """List the open channels, oldest first; the last one carries the session."""
+    """List the open channels of the device's present life, oldest first; the last one carries the session."""
     found: list[Opened] = []
     for client in device.clients:
         channel = client.newest
-        if channel is not None and channel.end is None:
+        if channel is not None and channel.end is None and present(device, channel):
             found.append((client.id, channel))
     if len(found) > 1:
         found.sort(key=lambda pair: (pair[1].opened_at, pair[1].source, pair[0]))

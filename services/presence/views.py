@@ -28,7 +28,7 @@ def tally(key: bytes, row: Device) -> tuple[str, SessionState] | None:
     if row.born_at >= 0 and silent(row):
         return None
     shown: SessionState = "offline"
-    if row.doubts:
+    if row.doubts or row.born_at >= 0:
         shown = state(row, carrier(row))
     else:
         for client in row.clients:

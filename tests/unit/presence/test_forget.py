@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 
 from services.presence import forget
+from services.presence.lives import connected
 from tests.support.presence.hub import Hub
 from tests.support.presence.laws import LAW, LIFE, RANDOM, WATCH, assert_changes_nothing, folded, in_time, lives
 from tests.support.presence.observations import KEY, observed, tick
@@ -50,7 +51,7 @@ def test_pruning_changes_no_answer(world: World, random: Random) -> None:
         hub = folded([*in_time(world, random), *far_off(world)])
         assert hub.state() == world.truth()
     for row in hub.rows.values():
-        assert all(client.open for client in row.clients)
+        assert all(connected(row, client) for client in row.clients)
         assert not any(client.notes for client in row.clients)
 
 

@@ -76,11 +76,12 @@ def test_a_source_whose_clock_is_ahead_does_not_keep_a_deleted_device_online() -
     assert len(hub.transitions) == 2
 
 
-def test_a_channel_of_the_second_of_the_deletion_is_the_past_lifes_if_it_was_known() -> None:
+def test_a_channel_of_the_second_of_the_registration_counts_until_it_is_cut() -> None:
     hub = after(observed("connect", 60, "ch1"), deleted(60_500), registered(60_700))
-    assert hub.documents == {}
-    assert_changes_nothing(hub, observed("connect", 60, "ch1"))
-    hub.apply(observed("connect", 60, "ch2", sequence=2))
+    assert hub.documents[KEY].session.state == "online"
+    assert hub.transitions[-1].cause == "connected"
+    hub.apply(observed("tcpclean", 60, None, sequence=2))
+    hub.apply(observed("connect", 60, "ch2", sequence=3))
     assert [channel.channel_id for channel in hub.documents[KEY].session.channels] == ["ch2"]
 
 
