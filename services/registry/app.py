@@ -15,7 +15,7 @@ from .memory import deadline
 from .model import Entry, Known
 from .reference import acknowledge, fold_reference
 from .step import Message, step
-from .views import show_credentials, show_device, tally, terms
+from .views import listing, show_credentials, show_device, tally, terms
 
 if TYPE_CHECKING:
     from .settings import RegistrySettings
@@ -40,6 +40,7 @@ def build(settings: RegistrySettings) -> LaneApp:
         terms=terms,
         deadline=deadline,
         tally=tally,
+        listing=listing,
         tick=True,
         views={"device": show_device, "credentials": show_credentials},
     )

@@ -154,7 +154,7 @@ class LaneApp(faust.App):
         the state, or ``max_cells`` of all cells that one broadcast sets),
         ``output_too_large`` (``max_output`` bytes), ``bad_key`` (missing, empty or reserved).
         ``terms``, ``deadline``: what `model.Terms` and `model.Due` find rows by; ``tally``: what `reads.Reads.tally`
-        counts them by; ``listing``: the terms that `reads.Reads.page` lists their keys under (`model.ListedOf`). Pure,
+        counts them by; ``listing``: the terms that `reads.Reads.page` lists their keys under (`model.TermsOf`). Pure,
         and defined for every row.
         ``swept``: called once per partition after the sweep of a broadcast that named targets (`model.Swept`).
         ``views``: what is shown of rows over HTTP, by name; `web` says where. Pure (`model.View`).

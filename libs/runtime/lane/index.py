@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right, insort
 from typing import Any
 
 from .listing import Listing
-from .model import DeadlineOf, Due, ListedOf, TallyOf, Term, Terms, TermsOf
+from .model import DeadlineOf, Due, TallyOf, Term, Terms, TermsOf
 from .tally import Tally
 
 BUCKET = 1000
@@ -68,7 +68,7 @@ class Index:
         terms: TermsOf | None,
         deadline: DeadlineOf | None,
         tally: TallyOf | None = None,
-        listing: ListedOf | None = None,
+        listing: TermsOf | None = None,
     ) -> None:
         self._terms_of, self._deadline_of = terms, deadline
         self.tally = None if tally is None else Tally(tally)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .app import LaneApp
-    from .model import At, DeadlineOf, Decode, FoldShared, ListedOf, Step, Swept, TallyOf, Targets, TermsOf, View
+    from .model import At, DeadlineOf, Decode, FoldShared, Step, Swept, TallyOf, Targets, TermsOf, View
     from .part import Change, Part
     from .reads import Reads
     from .store import LaneTable, PartStore
@@ -65,7 +65,7 @@ class Lane:
         terms: TermsOf | None = None,
         deadline: DeadlineOf | None = None,
         tally: TallyOf | None = None,
-        listing: ListedOf | None = None,
+        listing: TermsOf | None = None,
         max_row: int = 256 * 1024,
         max_shared: int = 512 * 1024,
         max_cells: int = 256 * 1024,

@@ -9,23 +9,23 @@ from sortedcontainers import SortedList
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .model import Listed, ListedOf
+    from .model import Term, TermsOf
 
 
 class Listing:
     """Contract: after every slice it equals the one listed anew from the rows (`snapshot` of both)."""
 
-    def __init__(self, listed_of: ListedOf) -> None:
-        self._listed_of = listed_of
+    def __init__(self, terms_of: TermsOf) -> None:
+        self._terms_of = terms_of
         self.clear()
 
     def clear(self) -> None:
-        self._of: dict[bytes, tuple[Listed, ...]] = {}
-        self._keys: dict[Listed, Any] = {}  # SortedList[bytes]
+        self._of: dict[bytes, tuple[Term, ...]] = {}
+        self._keys: dict[Term, Any] = {}  # SortedList[bytes]
 
     def put(self, key: bytes, row: Any) -> None:
         """Set the key's row; None: it is gone. A term costs 1 µs, also among 100,000 keys."""
-        new = () if row is None else tuple(dict.fromkeys(self._listed_of(key, row)))
+        new = () if row is None else tuple(dict.fromkeys(self._terms_of(row)))
         old = self._of.get(key, ())
         if new == old:
             return
@@ -43,13 +43,13 @@ class Listing:
         else:
             del self._of[key]
 
-    def _leave(self, term: Listed, key: bytes) -> None:
+    def _leave(self, term: Term, key: bytes) -> None:
         keys = self._keys[term]
         keys.remove(key)
         if not keys:
             del self._keys[term]
 
-    def after(self, term: Listed, prefix: bytes, after: bytes) -> Iterator[bytes]:
+    def after(self, term: Term, prefix: bytes, after: bytes) -> Iterator[bytes]:
         """Go through the term's keys that begin with ``prefix`` and come behind ``after``; use it before the next put.
 
         The first costs a search, each further one next to nothing.
@@ -63,6 +63,6 @@ class Listing:
                 return
             yield key
 
-    def snapshot(self) -> dict[Listed, list[bytes]]:
+    def snapshot(self) -> dict[Term, list[bytes]]:
         """Keys in order by term."""
         return {term: list(keys) for term, keys in self._keys.items()}

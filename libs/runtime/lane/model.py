@@ -101,7 +101,7 @@ Decode: TypeAlias = Callable[[bytes | None], Any]
 """A record's value to an event. `libs.topics.codec.UnknownKind`: skipped; any other exception: a dead letter."""
 
 TermsOf: TypeAlias = Callable[[Any], Sequence[Term]]
-"""The index terms of a row."""
+"""The terms that a row is found by, or listed under."""
 
 DeadlineOf: TypeAlias = Callable[[Any], int | None]
 """When a row wants to be swept by `Due`, in milliseconds since 1970; None: never."""
@@ -115,12 +115,6 @@ Tallied: TypeAlias = str | tuple[str, ...]
 
 TallyOf: TypeAlias = Callable[[bytes, Any], Tallied | None]
 """``tally(key, row) -> value | None``: the value that a row counts under; None: under none. Pure."""
-
-Listed: TypeAlias = tuple[str, str]
-"""A term that keys are listed under, such as ``("product", "locks")``; over HTTP ``product:locks``."""
-
-ListedOf: TypeAlias = Callable[[bytes, Any], Sequence[Listed]]
-"""``listing(key, row) -> terms``: those that a row is listed under. Pure."""
 
 
 def send(topic: str, key: bytes | None, value: bytes) -> Output:

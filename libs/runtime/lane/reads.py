@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from .lane import Lane
     from .listing import Listing
-    from .model import Listed, Tallied, View
+    from .model import Tallied, Term, View
 
 
 class NotOwned(LookupError):
@@ -64,7 +64,7 @@ class Reads:
             found[number] = {} if index is None or index.tally is None else index.tally.counts()
         return found
 
-    def page(self, numbers: Iterable[int], term: Listed, prefix: bytes, after: bytes, limit: int) -> list[bytes]:
+    def page(self, numbers: Iterable[int], term: Term, prefix: bytes, after: bytes, limit: int) -> list[bytes]:
         """List keys in order: up to ``limit`` under the term that begin with ``prefix`` and come behind ``after``.
 
         Of these partitions, which must be owned, in a lane with ``listing``. Costs as much as there are keys in the

@@ -12,7 +12,7 @@ import itertools
 import threading
 import time
 import uuid
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from msgspec import Meta
@@ -25,20 +25,27 @@ from libs.runtime.settings import Settings
 from libs.runtime.tail import Tail
 from libs.topics.codec import Decoder, InvalidMessage, UnknownKind, encode
 from libs.topics.messages.base import ReplyTo
-from libs.topics.messages.hub import RequestAnswered, RequestRefused
+from libs.topics.messages.hub import RequestRefused
 from libs.topics.names import API_REPLIES
 
+from .bulk import Bulk
+from .calls import ASKED, SECONDS, Answer, Call, NoAnswer, NotAsked, Refused, outcome_of
 from .mailbox import Mailbox
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from confluent_kafka import KafkaError, Message
 
     from libs.runtime.settings import KafkaSettings
     from libs.topics.messages.base import Request
+    from libs.topics.messages.hub import RequestAnswered
+
+    from .calls import Outcome
+
+__all__ = ["NoAnswer", "NotAsked", "Refused", "Requests", "RequestsSettings"]
 
 log = logs.get(__name__)
-
-Answer: TypeAlias = RequestAnswered | RequestRefused
 
 DELIVERY_MS: Final = 10_000
 """A request that Kafka has not taken by then is given up: it must not be carried out long after its asker has gone."""
@@ -46,15 +53,11 @@ KAFKA_S: Final = 10.0
 """Seconds to ask Kafka for the end of a partition."""
 PAUSE: Final = 0.1
 """Seconds between two attempts at that."""
+ALONE: Final = 0.25
+"""Part of the limit that `Requests.ask_all` leaves to `Requests.ask`."""
 
-ASKED = metrics.counter(
-    "requests",
-    "Requests to lanes: answered, refused, no_answer, not_asked, or abandoned by the asker.",
-    ("inbox", "outcome"),
-)
 LATE = metrics.counter("requests_late", "Answers that nobody waited for any more, and repeated ones.")
 OPEN = metrics.gauge("requests_open", "Requests that wait for their answer.")
-SECONDS = metrics.histogram("requests_seconds", "Seconds from a request to its answer or refusal.", ("inbox",))
 
 
 class RequestsSettings(Settings, frozen=True, kw_only=True):
@@ -65,26 +68,6 @@ class RequestsSettings(Settings, frozen=True, kw_only=True):
     limit: Annotated[
         int, Meta(ge=1, le=100_000, description="Requests that may wait for an answer at once; more are not asked.")
     ] = 1000
-
-
-class NotAsked(RuntimeError):
-    """Nothing was sent.
-
-    Too many requests are open, no partition is dealt to this process, the request is too large, the producer has
-    failed, or this process ends.
-    """
-
-
-class NoAnswer(RuntimeError):
-    """No answer came in time; the request may or may not have been carried out, or may yet be."""
-
-
-class Refused(Exception):
-    """The owner of the key has refused; nothing changed. ``answer`` says why."""
-
-    def __init__(self, answer: RequestRefused) -> None:
-        super().__init__(f"{answer.code}: {answer.detail}")
-        self.answer = answer
 
 
 class Requests(Background):
@@ -132,17 +115,20 @@ class Requests(Background):
         Raises `Refused`, `NoAnswer`, `NotAsked`, and as `check`.
         """
         self.check()
-        begun = self._loop.time()
         outcome = "abandoned"
         try:
-            answer = await self._ask(inbox, key, request, timeout)
-            outcome = "refused" if isinstance(answer, RequestRefused) else "answered"
-            SECONDS.labels(inbox).observe(self._loop.time() - begun)
-        except NoAnswer:
-            outcome = "no_answer"
-            raise
-        except NotAsked:
-            outcome = "not_asked"
+            call = self.send(inbox, key, request)
+            try:
+                async with asyncio.timeout(timeout):
+                    answer = await call.answer
+            except TimeoutError:
+                raise NoAnswer(f"no answer from {inbox} within {timeout:g} s") from None
+            finally:
+                self.settle(call)
+            outcome = outcome_of(answer)
+            SECONDS.labels(inbox).observe(self._loop.time() - call.begun)
+        except (NoAnswer, NotAsked) as error:
+            outcome = outcome_of(error)
             raise
         finally:
             ASKED.labels(inbox, outcome).inc()
@@ -150,7 +136,36 @@ class Requests(Background):
             raise Refused(answer)
         return answer
 
-    async def _ask(self, inbox: str, key: bytes, request: Request, timeout: float) -> Answer:  # noqa: ASYNC109 - as `ask`
+    async def ask_all(
+        self,
+        inbox: str,
+        asked: Iterable[tuple[bytes, Request]],
+        *,
+        window: int = 500,
+        timeout: float = 10.0,  # noqa: ASYNC109 - the failure is an outcome
+    ) -> list[Outcome]:
+        """Ask with up to ``window`` requests open; returns what came of each, in their order. Raises as `check`.
+
+        ``asked``: keys with requests, made as there is room for them. ``timeout``: seconds for each answer. When one
+        is not answered in time, no more are sent: the others are `NotAsked`.
+        """
+        self.check()
+        bulk = Bulk(self, inbox, window, timeout)
+        try:
+            return await bulk.run(asked)
+        finally:
+            bulk.end()
+
+    @property
+    def crowded(self) -> bool:
+        """What is left of the limit is for single requests."""
+        return len(self._open) >= self._settings.limit * (1 - ALONE)
+
+    def send(self, inbox: str, key: bytes, request: Request) -> Call:
+        """Send a request; whoever does must `settle` it, answered or not. Raises `NotAsked`.
+
+        The answer is `RequestAnswered`, `RequestRefused` or the exception `NoAnswer`, and need not come.
+        """
         if self._stopping:
             raise NotAsked("this process ends")
         if len(self._open) >= self._settings.limit:
@@ -160,21 +175,22 @@ class Requests(Background):
         if partition is None:
             raise NotAsked(f"no partition of {API_REPLIES} is dealt to this process")
         correlation = f"{self._name}-{next(self._numbers)}"
-        future: asyncio.Future[Answer] = self._loop.create_future()
-        self._open[correlation] = future
+        call = Call(partition, correlation, self._loop.create_future(), self._loop.time())
+        self._open[correlation] = call.answer
         OPEN.set(len(self._open))
         try:
-            sent = replace(request, reply_to=ReplyTo(partition, correlation))
-            self._produce(inbox, key, encode(sent), future)
-            async with asyncio.timeout(timeout):
-                return await future
-        except TimeoutError:
-            raise NoAnswer(f"no answer from {inbox} within {timeout:g} s") from None
-        finally:
-            del self._open[correlation]
-            OPEN.set(len(self._open))
-            with self._lock:
-                self._mailbox.settle(partition)
+            self._produce(inbox, key, encode(replace(request, reply_to=ReplyTo(partition, correlation))), call.answer)
+        except NotAsked:
+            self.settle(call)
+            raise
+        return call
+
+    def settle(self, call: Call) -> None:
+        """Wait for it no more."""
+        del self._open[call.correlation]
+        OPEN.set(len(self._open))
+        with self._lock:
+            self._mailbox.settle(call.partition)
 
     def _produce(self, inbox: str, key: bytes, value: bytes, future: asyncio.Future[Answer]) -> None:
         def delivered(error: KafkaError | None, _record: Message) -> None:

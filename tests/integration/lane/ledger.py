@@ -198,9 +198,9 @@ def balance(_key: bytes, row: Account | None, shared: Reference) -> Balance | No
     return None if row is None else Balance(row.deposits, row.total, shared.state.broadcasts)
 
 
-def listed(key: bytes, row: Account) -> tuple[tuple[str, str], tuple[str, str]]:
-    """Under its bank, and under what it is counted by, which every deposit changes."""
-    return ("bank", key.decode().partition("/")[0]), ("used", tally(key, row)[1])
+def listed(row: Account) -> tuple[tuple[str, str], tuple[str, str]]:
+    """With all others, and with those whose total is as even, which a deposit of 1 changes."""
+    return ("all", "accounts"), ("total", "even" if row.total % 2 == 0 else "odd")
 
 
 def tally(_key: bytes, row: Account) -> tuple[str, str]:

@@ -79,7 +79,7 @@ class Watch:
         """Read all accounts, page after page: each of them is there once, in order, however they move."""
         while not self._enough.is_set():
             try:
-                found = [key for key, _ in await listed(self._reads, self._service, "bank:bank")]
+                found = [key for key, _ in await listed(self._reads, self._service, "all:accounts")]
             except Unavailable:
                 continue
             assert found == sorted(KEYS)
@@ -209,9 +209,9 @@ async def everything_is_read(reads: OwnerReads, service: str, deposits: int) -> 
     odd = "odd" if deposits % 2 else "even"
     assert await reads.tally(service, TABLE) == {f"used/{odd}": ACCOUNTS}
     assert await reads.get(service, TABLE, "balance", "bank", "nobody") is None
-    everywhere = await listed(reads, service, f"used:{odd}")
+    everywhere = await listed(reads, service, f"total:{odd}")
     assert [(key, balance.deposits) for key, balance in everywhere] == [(key, deposits) for key in sorted(KEYS)]
-    some = [key for key, _ in await listed(reads, service, "bank:bank", "bank/account-1")]
+    some = [key for key, _ in await listed(reads, service, "all:accounts", "bank/account-1")]
     assert some == sorted(key for key in KEYS if key.startswith("bank/account-1"))
 
 
@@ -233,7 +233,7 @@ async def test_what_nobody_owns_is_unavailable(scene: Scene) -> None:
         with pytest.raises(Unavailable):
             await reads.get(scene.service, TABLE, "balance", "bank", "account-1")
         with pytest.raises(Unavailable):
-            await reads.list(scene.service, TABLE, "balance", "bank:bank")
+            await reads.list(scene.service, TABLE, "balance", "all:accounts")
         with pytest.raises(Unavailable) as nobody:
             await reads.tally(scene.service, TABLE)
         assert nobody.value.partitions == tuple(range(PARTITIONS))

@@ -13,6 +13,7 @@ from libs.runtime import metrics
 from libs.runtime.requests.client import NoAnswer, NotAsked, Refused, Requests, RequestsSettings
 from libs.runtime.settings import KafkaSettings
 from libs.topics.messages.base import ReplyTo
+from libs.topics.messages.hub import RequestAnswered
 from tests.integration.lane.ledger import Withdraw, inbox
 from tests.integration.lane.truth import Found, assert_exact
 from tests.support.names import unique
@@ -132,6 +133,12 @@ async def test_open_requests_outlast_a_rebalance_of_the_repliers(scene: Scene) -
                     f'refused 409 too_little {{"total":{HELD - 1}}}'
                 )
         assert await outcome(first, scene, accounts[1], HELD - 1, within=60) == "answered 0"
+        many = [(account.encode(), withdraw(1)) for account in accounts for _ in range(50)]
+        ends = await first.ask_all(inbox(scene.service), many, window=400, timeout=60)
+        told = [end.version if isinstance(end, RequestAnswered) else None for end in ends]
+        left = [HELD - 1 if number != 1 else 0 for number in range(len(accounts))]
+        assert told == [total - n if total else None for total in left for n in range(1, 51)]
+        assert {end.answer.code for end in ends if isinstance(end, Refused)} == {"too_little"}
     assert await asyncio.to_thread(worker.stop) == 0
 
 

@@ -30,7 +30,7 @@ def count(key: bytes, row: Thing | None, world: World) -> Count | None:
     return None if row is None else Count(key.decode(), row.count, world.broadcasts)
 
 
-def listed(_key: bytes, _row: Thing) -> tuple[tuple[str, str]]:
+def listed(_row: Thing) -> tuple[tuple[str, str]]:
     return (("all", ""),)
 
 

@@ -44,7 +44,7 @@ class Part:
 
     def __init__(self, number: int) -> None:
         self.number, self.rows = number, dict[bytes, Thing]()
-        self.index = Index(None, None, listing=lambda _key, _row: (("product", "p"),))
+        self.index = Index(None, None, listing=lambda _row: (("product", "p"),))
 
     def peek(self, key: bytes) -> Thing | None:
         return self.rows.get(key)
