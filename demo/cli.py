@@ -20,7 +20,7 @@ from rich.console import Console
 from devstack import lock
 from devstack.cli import STATE, up_detached
 from devstack.errors import StackError
-from devstack.places import SERVICES, Places
+from devstack.places import SERVICES, Choice, Places
 from devstack.stack import Stack
 from fleet.dataset import DatasetMissing
 from fleet.device import CannotConnect
@@ -112,7 +112,7 @@ def _hub(options: argparse.Namespace, console: Console) -> Iterator[tuple[Places
         if options.keep:
             state = options.state or STATE
             with waiting(console, STARTING):
-                up_detached(state)
+                up_detached(state, Choice())
             yield Places.of_running(state), time.monotonic() - begun
             return
         state = options.state or Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="fleetlog-demo-")))
