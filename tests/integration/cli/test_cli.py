@@ -103,8 +103,8 @@ def test_topics_are_compared_and_never_bent(fleetlog: CommandLine) -> None:
 
 def test_what_nobody_can_decode_is_shown_as_it_is(fleetlog: CommandLine) -> None:
     key = f"{unique('plant')}/press-1"
-    for value in (b'{"type":"from_tomorrow"}', b"\xff\x00"):
-        records.produce(fleetlog.stack.kafka, "app.p2p", key.encode(), value)
+    values = (b'{"type":"from_tomorrow"}', b"\xff\x00")
+    records.produce(fleetlog.stack.kafka, "app.p2p", [(key.encode(), value) for value in values])
     ran = fleetlog("tail", "app.p2p", "--key", key, "--from", "beginning", "--no-follow", "--json")
     unknown, binary = ran.lines
     assert (unknown["kind"], unknown["value"]) == ("from_tomorrow", {"type": "from_tomorrow"})
