@@ -19,6 +19,8 @@ from libs.topics.topic import FOREVER, Topic
 
 app = typer.Typer(no_args_is_help=True, help="The catalog, and how far Kafka has it.")
 
+TIMEOUT = 10.0
+"""Seconds for each answer of Kafka."""
 COLUMNS = {"name": "topic", "stage": "stage", "cleanup": "cleanup", "retention": "kept", "consumers": "read by"}
 
 
@@ -59,7 +61,7 @@ def apply(context: typer.Context, json: Json = False) -> None:
     kafka = session.kafka()
     with reported(kafka):
         try:
-            done = provision.ensure(kafka, topics(session.shards()))
+            done = provision.ensure(kafka, topics(session.shards()), TIMEOUT)
         except provision.TopicMismatch as error:
             raise Failure(
                 Exit.FAILED,
@@ -76,7 +78,7 @@ def diff(context: typer.Context, json: Json = False) -> None:
     session = Session(context, json=json)
     kafka = session.kafka()
     with reported(kafka):
-        found = provision.compare(kafka, topics(session.shards()))
+        found = provision.compare(kafka, topics(session.shards()), TIMEOUT)
     document: dict[str, Any] = {
         "missing": list(found.missing),
         "incomplete": list(found.incomplete),

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import csv
+import os
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 from cli.exits import Exit
+from devstack.stack import CHECKOUT
 from tests.support import records
 from tests.support.devices import connected
 from tests.support.names import unique
 from tests.support.polling import eventually
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.integration.cli.conftest import CommandLine
 
 
@@ -45,18 +50,18 @@ def test_from_a_product_to_a_message_and_back(fleetlog: CommandLine) -> None:
     assert fleetlog("products", "delete", product, "--yes").status == Exit.OK
 
 
-def test_a_file_of_devices_and_the_same_run_once_more(fleetlog: CommandLine) -> None:
+def test_a_file_of_devices_and_the_same_run_once_more(fleetlog: CommandLine, tmp_path: Path) -> None:
     product = unique("plant")
     fleetlog.done("products", "create", product)
-    file = fleetlog.directory / "presses.csv"
+    file, copy, third = (tmp_path / name for name in ("presses.csv", "again.csv", "third.csv"))
     file.write_text("device_id,tags,serial\n" + "".join(f"press-{n},hall-3,A{n}\n" for n in range(40)))
     first = fleetlog.done("devices", "bulk", product, str(file))
     assert (first["created"], first["exists"], first["refused"]) == (40, 0, 0)
-    again = fleetlog.done("devices", "bulk", product, str(file), "--run", first["run"], "--results", "again.csv")
+    again = fleetlog.done("devices", "bulk", product, str(file), "--run", first["run"], "--results", str(copy))
     assert again["created"] == 40
-    results = (fleetlog.directory / "presses.secrets.csv").read_text()
-    assert (fleetlog.directory / "again.csv").read_text() == results
-    other = fleetlog.done("devices", "bulk", product, str(file), "--results", "other.csv")
+    results = file.with_name("presses.secrets.csv").read_text()
+    assert copy.read_text() == results
+    other = fleetlog.done("devices", "bulk", product, str(file), "--results", str(third))
     assert (other["created"], other["exists"]) == (0, 40)
 
     last = list(csv.DictReader(results.splitlines()))[-1]
@@ -95,7 +100,7 @@ def test_topics_are_compared_and_never_bent(fleetlog: CommandLine) -> None:
     elsewhere = {"FLEETLOG_KAFKA_BOOTSTRAP": fleetlog.stack.kafka, "FLEETLOG_KAFKA_PARTITIONS": "7"}
     found = fleetlog("topics", "diff", "--json", **elsewhere)
     assert found.status == Exit.FAILED
-    assert any("has 4 partitions where 7 are wanted" in line for line in found.document["misfits"])
+    assert any("has 4 partitions where 7 are wanted" in line for line in found.lines[0]["misfits"])
     refused = fleetlog("topics", "apply", **elsewhere)
     assert (refused.status, "topics_do_not_fit" in refused.err) == (Exit.FAILED, True)
     assert fleetlog("topics", "diff").status == Exit.OK
@@ -118,6 +123,15 @@ def test_what_nobody_can_decode_is_shown_as_it_is(fleetlog: CommandLine) -> None
 def test_the_tables_are_as_this_version_wants_them(fleetlog: CommandLine) -> None:
     ran = fleetlog("migrate", "--check")
     assert (ran.status, ran.err) == (Exit.OK, "ClickHouse is up to date\n")
+
+
+def test_the_program_itself(fleetlog: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "cli.py").write_text("raise AssertionError('not ours')")
+    command = (sys.executable, "-P", "-m", "cli", "--state", str(fleetlog.stack.state), "products", "show", "none")
+    environ = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environ, check=False, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (Exit.NOT_FOUND, "")
+    assert done.stderr.startswith("error: ")
 
 
 def test_services_that_are_away_are_told_as_such(fleetlog: CommandLine) -> None:
