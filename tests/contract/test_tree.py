@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = ("libs", "services")
-TOOLS = ("devstack", "fleet", "demo", "bench")
+TOOLS = ("cli", "devstack", "fleet", "demo", "bench")
 
 GRAMMAR = {
     "__init__": "makes the package",
