@@ -147,5 +147,6 @@ class Places:
             "kafka": lambda: kafka.answers(self.kafka),
             "mosquitto": lambda: mosquitto.answers(self.mqtt_internal_port),
             "clickhouse": lambda: clickhouse.answers(self.clickhouse_url),
+            "api": lambda: is_ready(self.api_url),  # its own port opens after the one for health
         }
         return checks[name]() if name in checks else is_ready(self.ops_url(name))

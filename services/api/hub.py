@@ -78,12 +78,14 @@ class Hub:
         """Set when the process is told to end: a stream then ends at once, other requests are finished."""
         self._parts = tuple(parts)
         self._started: list[Part] = []
+        self._complete = False
 
     async def start(self) -> None:
         """Return when every part works. Raises what a part raises; `stop` is due then, too."""
         for part in self._parts:
             self._started.append(part)
             await part.start()
+        self._complete = True
 
     async def stop(self) -> None:
         """Stop what was started, the last one first. Raises what had ended a part."""
@@ -102,4 +104,4 @@ class Hub:
 
     @property
     def ready(self) -> bool:
-        return len(self._started) == len(self._parts) and not self.stopping.is_set()
+        return self._complete and not self.stopping.is_set()

@@ -49,6 +49,7 @@ log = logs.get(__name__)
 
 DELIVERY_MS: Final = 10_000
 """A request that Kafka has not taken by then is given up: it must not be carried out long after its asker has gone."""
+SESSION_MS: Final = 10_000
 KAFKA_S: Final = 10.0
 """Seconds to ask Kafka for the end of a partition."""
 PAUSE: Final = 0.1
@@ -93,7 +94,9 @@ class Requests(Background):
             )
         )
         # Offsets are not committed: what nobody waits for need not be read.
-        self._consumer = Consumer(client_config(kafka, **{"group.id": settings.group, "enable.auto.commit": False}))
+        # The partitions of a process that was killed are nobody's for so long, and its successor waits for them.
+        config = {"group.id": settings.group, "enable.auto.commit": False, "session.timeout.ms": SESSION_MS}
+        self._consumer = Consumer(client_config(kafka, **config))
 
     async def start(self) -> None:
         """Return when the group has dealt out its partitions. Waits while Kafka is away; raises KafkaException."""

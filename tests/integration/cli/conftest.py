@@ -31,5 +31,5 @@ class CommandLine:
 
 
 @pytest.fixture
-def fleetlog(guarded: Stack, capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    return CommandLine(guarded, capsys)
+def fleetlog(hub: Stack, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    return CommandLine(hub, capsys)
