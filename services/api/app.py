@@ -22,7 +22,7 @@ from .asking import asker_of
 from .gate import Api, within
 from .limits import BODY, Buckets
 from .problems import HANDLERS
-from .routes import bulk, devices, docs, health, products, tags
+from .routes import bulk, devices, docs, health, presence, products, stream, tags, telemetry
 
 if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler
@@ -36,6 +36,9 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     devices.router,
     bulk.router,
     tags.router,
+    presence.router,
+    telemetry.router,
+    stream.router,
 )
 """One file of `routes` each; those of ``/v1`` say so in their own paths."""
 

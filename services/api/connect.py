@@ -13,7 +13,9 @@ from libs.topics import names
 from libs.topics.codec import Decoder
 from libs.topics.messages.registry_events import ApiKeyDocument, ProductDocument
 
+from .history import History
 from .hub import Hub
+from .streaming import Streams
 
 if TYPE_CHECKING:
     from .settings import ApiSettings
@@ -42,12 +44,15 @@ def connect(settings: ApiSettings) -> Hub:
     reads = OwnerReads(owners, partitions=kafka.partitions)
     products = Compacted(kafka, names.REGISTRY_PRODUCTS, Decoder[ProductDocument](ProductDocument))
     keys = Compacted(kafka, names.REGISTRY_API_KEYS, Decoder[ApiKeyDocument](ApiKeyDocument))
+    history, streams = History(settings.clickhouse, settings.history), Streams(kafka, settings.stream)
     return Hub(
         settings,
         requests=requests,
         reads=reads,
         products=products,
         keys=keys,
+        history=history,
+        streams=streams,
         clock=lambda: time.time_ns() // 1_000_000,
-        parts=(Reading(reads), owners, products, keys, requests),
+        parts=(Reading(reads), owners, products, keys, requests, history, streams),
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
     from msgspec import Raw
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from libs.topics.messages.hub import RequestAnswered
     from libs.topics.messages.registry_events import ApiKeyDocument, ProductDocument
 
+    from .positions import Place
+    from .queries import Question
     from .settings import ApiSettings
 
 T_co = TypeVar("T_co", covariant=True)
@@ -57,6 +59,30 @@ class Followed(Protocol[T_co]):
         """Return when ``holds()``. Raises TimeoutError."""
 
 
+class Asked(Protocol):
+    """As `services.api.history.History`: the store of the past."""
+
+    async def ask(self, question: Question) -> Sequence[Sequence[Any]]:
+        """Return rows. Raises `Problem`."""
+
+
+class Streaming(Protocol):
+    """As `services.api.streaming.Streams`."""
+
+    @property
+    def partitions(self) -> int: ...
+    def stream(
+        self,
+        key_id: str,
+        product_id: str,
+        kinds: frozenset[str],
+        position: Mapping[Place, int],
+        *,
+        stopping: asyncio.Event,
+        allowed: Callable[[], bool],
+    ) -> AsyncGenerator[bytes, None]: ...
+
+
 class Hub:
     """``clock``: milliseconds since 1970. ``parts``: what `start` starts, in this order."""
 
@@ -68,11 +94,14 @@ class Hub:
         reads: Reads,
         products: Followed[ProductDocument],
         keys: Followed[ApiKeyDocument],
+        history: Asked,
+        streams: Streaming,
         clock: Callable[[], int],
         parts: Sequence[Part] = (),
     ) -> None:
         self.settings = settings
         self.requests, self.reads, self.products, self.keys = requests, reads, products, keys
+        self.history, self.streams = history, streams
         self.clock = clock
         self.stopping = asyncio.Event()
         """Set when the process is told to end: a stream then ends at once, other requests are finished."""

@@ -20,10 +20,13 @@ from services.api.hub import Hub
 from services.api.settings import ApiSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    import asyncio
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
     from libs.topics.messages.base import Request
     from libs.topics.messages.registry import Scope
+    from services.api.positions import Place
+    from services.api.queries import Question
 
 T = TypeVar("T")
 
@@ -103,6 +106,42 @@ class FakeFollowed(Generic[T]):
             raise TimeoutError
 
 
+class FakeHistory:
+    """``rows``: what the store of the past answers next."""
+
+    def __init__(self) -> None:
+        self.asked: list[Question] = []
+        self.rows: Sequence[Sequence[Any]] = ()
+
+    async def ask(self, question: Question) -> Sequence[Sequence[Any]]:
+        self.asked.append(question)
+        return self.rows
+
+
+class FakeStreams:
+    """``chunks``: what every stream tells."""
+
+    partitions = 4
+
+    def __init__(self) -> None:
+        self.opened: list[tuple[str, frozenset[str], dict[Place, int]]] = []
+        self.chunks: list[bytes] = [b"retry: 1000\n\n"]
+
+    async def stream(
+        self,
+        key_id: str,
+        product_id: str,
+        kinds: frozenset[str],
+        position: Mapping[Place, int],
+        *,
+        stopping: asyncio.Event,
+        allowed: Callable[[], bool],
+    ) -> AsyncGenerator[bytes, None]:
+        self.opened.append((product_id, kinds, dict(position)))
+        for chunk in self.chunks:
+            yield chunk
+
+
 class World:
     """The fakes, the hub that they make, and keys to call it with."""
 
@@ -110,12 +149,15 @@ class World:
         self.now = NOW
         self.requests, self.reads = FakeRequests(), FakeReads()
         self.products, self.keys = FakeFollowed[ProductDocument](), FakeFollowed[ApiKeyDocument]()
+        self.history, self.streams = FakeHistory(), FakeStreams()
         self.hub = Hub(
             settings,
             requests=self.requests,
             reads=self.reads,
             products=self.products,
             keys=self.keys,
+            history=self.history,
+            streams=self.streams,
             clock=lambda: self.now,
         )
         self.app = build(self.hub)
