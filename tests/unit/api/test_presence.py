@@ -74,7 +74,10 @@ async def test_a_batch_tells_of_each_device_once_and_of_no_product_that_the_key_
         many = await client.post("/v1/presence:batch", json={"devices": wanted * 200})
     body = answer.json()
     assert answer.status_code == 200
-    assert [(one["device_id"], one["session"]["state"]) for one in body["items"]] == [("d1", "online"), ("d2", "offline")]
+    assert [(one["device_id"], one["session"]["state"]) for one in body["items"]] == [
+        ("d1", "online"),
+        ("d2", "offline"),
+    ]
     assert sorted((one["product_id"], one["device_id"]) for one in body["unknown"]) == [
         ("p1", "d3"),
         ("p2", "d1"),

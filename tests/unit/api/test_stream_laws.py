@@ -204,7 +204,7 @@ def test_records_that_are_gone_are_told_to_whoever_joined() -> None:
 
 
 def test_records_that_are_gone_are_told_to_whoever_resumes() -> None:
-    missed = Missed(joined()[1], {place: 0 for place in PLACES}, PARTITIONS)
+    missed = Missed(joined()[1], dict.fromkeys(PLACES, 0), PARTITIONS)
     target = {PLACES[0]: 9}
     told = missed.begins_at(PLACES[0], 3, target) + missed.take(record(4), target) + missed.take(record(12), target)
     events, last = parsed(told)
