@@ -26,7 +26,12 @@ def world(world: World) -> World:
         world.products.held[product.encode()] = document
     world.reads.documents[PRESENT] = {"p1/d1": ONLINE, "p2/d1": ONLINE}
     registered = {"product_id": "p1", "device_id": "d2", "version": 1, "enabled": True, "tags": [], "tags_version": 0}
-    more = {"attributes": {}, "origin": "application", "credential_id": "c", "old_secret_valid_until": None}
+    more: dict[str, Any] = {
+        "attributes": {},
+        "origin": "application",
+        "credential_id": "c",
+        "old_secret_valid_until": None,
+    }
     world.reads.documents[REGISTERED] = {"p1/d2": {**registered, **more, "created_at": NOW, "updated_at": NOW}}
     return world
 

@@ -37,7 +37,7 @@ def parsed(chunk: bytes) -> tuple[list[Event], str | None]:
     for block in chunk.decode().split("\n\n")[:-1]:
         fields = [line.partition(": ") for line in block.split("\n")]
         data = "\n".join(value for name, _, value in fields if name == "data")
-        named = dict((name, value) for name, _, value in fields)
+        named = {name: value for name, _, value in fields}
         last = named.get("id", last)
         if data:
             events.append(Event(named["event"], msgspec.json.decode(data)))
