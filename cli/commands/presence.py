@@ -78,10 +78,9 @@ def batch(
     session = Session(context, json=json)
     names = [line.strip() for line in sys.stdin if line.strip()] if devices == ["-"] else devices
     asked = [dict(zip(("product_id", "device_id"), checked_device(name).split("/"), strict=True)) for name in names]
-    answers: list[dict[str, Any]] = []
     with session.api() as api:
-        for begin in range(0, len(asked), MOST):
-            answers.append(api.send("POST", "/presence:batch", {"devices": asked[begin : begin + MOST]}))
+        pieces = (asked[begin : begin + MOST] for begin in range(0, len(asked), MOST))
+        answers = [api.send("POST", "/presence:batch", {"devices": piece}) for piece in pieces]
     session.out.items((item for answer in answers for item in answer["items"]), COLUMNS, "no device")
     for kind, status, code, said in MISSING:
         missing = [f"{one['product_id']}/{one['device_id']}" for answer in answers for one in answer[kind]]
