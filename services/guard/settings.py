@@ -35,4 +35,4 @@ class GuardSettings(ServiceSettings, frozen=True, kw_only=True):
             description="Blocks of single users in the access file above which it warns: mosquitto's time for them "
             "grows with their square.",
         ),
-    ] = 2000
+    ] = 5000
