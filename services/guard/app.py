@@ -7,7 +7,7 @@ import grp
 import signal
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from libs.runtime import logs
 from libs.runtime.compacted import Compacted
@@ -65,25 +65,26 @@ class Service:
         return self.keeper.verdict
 
     async def run(self) -> int:
+        """Return the exit status at SIGTERM. Raises what ended the following of a topic, and as `Keeper.run`."""
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        work = asyncio.create_task(self._work(stop))
-        stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
+        reading = asyncio.gather(self._devices.start(), self._products.start())
+        told = asyncio.create_task(stop.wait())
         try:
-            await work
+            waits: list[asyncio.Future[Any]] = [reading, told]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            if not stop.is_set():
+                await reading
+                log.info("the topics are read", devices=len(self._devices.documents))
+                await self.keeper.run(stop, self._check)
         finally:
+            reading.cancel()
+            told.cancel()
             for topic in (self._devices, self._products):
                 await topic.stop()
         return 0
-
-    async def _work(self, stop: asyncio.Event) -> None:
-        await asyncio.gather(self._devices.start(), self._products.start())
-        log.info("the topics are read", devices=len(self._devices.documents), products=len(self._products.documents))
-        await self.keeper.run(stop, self._check)
 
     def _check(self) -> None:
         self._devices.check()
