@@ -68,11 +68,12 @@ _ABOUT_CLIENT = re.compile(
     r"(?P<rest>.*)",
     re.DOTALL,
 )
+_JOINING = re.compile(rf"(?<![^']){NAME.pattern}/{re.escape(REGISTER)}(?=[ :'])")
+"""A device that has only its product's secret: at the beginning of the rest, or as the user name in quotes."""
 
 # Under a device's id, but without its user name: only the internal listener lets that in. It is the guard, which ends
 # the session that a deleted device left behind.
 _CLEARED = re.compile(rf"{_DEVICE} \(p[125], c[01], k[0-9]{{1,5}}(?:, u'[^'/]*')?\)\.")
-_REGISTERING = re.compile(rf"{NAME.pattern}/{re.escape(REGISTER)}[ :].*", re.DOTALL)
 
 Event: TypeAlias = Literal["connect", "tcpclean"]
 
@@ -164,7 +165,7 @@ def _other(text: str, topic: str, payload: bytes, packet_id: int, now: int) -> P
         return Dropped("log_line")
     if "/" not in about["rest"] or _CLEARED.fullmatch(about["rest"]):
         return Dropped("internal_client")
-    if _REGISTERING.fullmatch(about["rest"]):
+    if "/" not in _JOINING.sub("", about["rest"]):
         return Dropped("self_registration")
     error = "this line speaks of a client that is not a device: product/device, as id and as user name"
     return (letter("invalid_client", error, topic, payload, packet_id, now),)

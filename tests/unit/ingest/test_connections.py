@@ -175,6 +175,12 @@ FORGED = [
     "Client prod/d\u0661 disconnected.",
     "Client prod/d1/x disconnected.",
     "Client /d1 disconnected.",
+    # not the form of a joining client
+    "Client /$register disconnected.",
+    "Client p/$register/x disconnected.",
+    "Client p/$registered disconnected.",
+    "Client x p/$register disconnected.",
+    "Client p/$register prod/d1 disconnected.",
     f"Client prod/{'d' * 65} disconnected.",
     # id and user name differ: not the device listener
     "New client connected from 1.2.3.4:5 as prod/d1 (p2, c1, k10, u'prod/d2').",
