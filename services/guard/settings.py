@@ -42,7 +42,7 @@ class GuardSettings(ServiceSettings, frozen=True, kw_only=True):
             description="Blocks of single users in the access file above which it warns: mosquitto's time for them "
             "grows with their square.",
         ),
-    ] = 2000
+    ] = 5000
 
     def faults(self) -> Iterator[tuple[str, str]]:
         if bool(self.broker_api.url) is not (self.guard_broker == "emqx"):
