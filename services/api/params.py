@@ -30,7 +30,7 @@ DeviceId: TypeAlias = Annotated[
 Limit: TypeAlias = Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT, description="Items at most.")]
 Cursor: TypeAlias = Annotated[
     str | None,
-    QueryParameter(name="cursor", description="`next_cursor` of the page before; without it, the first page."),
+    QueryParameter(description="`next_cursor` of the page before; without it, the first page."),
 ]
 Prefix: TypeAlias = Annotated[
     str, QueryParameter(max_length=64, description="Only ids that begin with it.", examples=[Example(value="press-")])
@@ -49,5 +49,21 @@ IfNoneMatch: TypeAlias = Annotated[
         name="If-None-Match",
         description="ETag of the document that the caller has; 304 where it is still the same.",
         examples=[Example(value='"3"')],
+    ),
+]
+Begin: TypeAlias = Annotated[
+    str | None,
+    QueryParameter(
+        name="from",
+        description="Beginning of the time that is asked for, as Unix milliseconds or RFC 3339.",
+        examples=[Example(value="2026-01-31T00:00:00Z")],
+    ),
+]
+End: TypeAlias = Annotated[
+    str | None,
+    QueryParameter(
+        name="to",
+        description="End of that time, not included; without it, now.",
+        examples=[Example(value="1769904000000")],
     ),
 ]
