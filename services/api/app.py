@@ -25,7 +25,20 @@ from .gate import Api, within
 from .limits import BODY, Buckets
 from .openapi import document
 from .problems import HANDLERS
-from .routes import bulk, devices, docs, health, products, tags
+from .routes import (
+    broker,
+    bulk,
+    devices,
+    docs,
+    health,
+    joining,
+    presence,
+    products,
+    stream,
+    tags,
+    telemetry,
+    uplink,
+)
 
 if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler
@@ -39,6 +52,12 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     devices.router,
     bulk.router,
     tags.router,
+    joining.router,
+    uplink.router,
+    broker.router,
+    presence.router,
+    telemetry.router,
+    stream.router,
 )
 """One file of `routes` each; those of ``/v1`` say so in their own paths."""
 
@@ -58,7 +77,7 @@ def build(hub: Hub) -> Api:
             "caller": Provide(caller_of, sync_to_thread=False),
             "asker": Provide(asker_of),
         },
-        state=State({"gatekeeper": Gatekeeper(hub, buckets)}),
+        state=State({"gatekeeper": Gatekeeper(hub, buckets), "hook_secret": hub.settings.broker_hook.secret}),
         middleware=[within(http.deadline_s)],
         before_request=bodies.check,
         exception_handlers=HANDLERS,

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol, TypeVar
+import time
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from libs.runtime.activity import Activity
+
+from .joining import Joining
+from .refusals import Refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 
     from msgspec import Raw
 
@@ -16,6 +22,8 @@ if TYPE_CHECKING:
     from libs.topics.messages.hub import RequestAnswered
     from libs.topics.messages.registry_events import ApiKeyDocument, ProductDocument
 
+    from .positions import Place
+    from .queries import Question
     from .settings import ApiSettings
 
 T_co = TypeVar("T_co", covariant=True)
@@ -67,6 +75,40 @@ class Followed(Protocol[T_co]):
         """Return when ``holds()``. Raises TimeoutError."""
 
 
+class Sends(Protocol):
+    """As `services.api.uplink.Uplink`."""
+
+    async def send(self, topic: str, key: bytes, value: bytes) -> None:
+        """Raises `NotDelivered`."""
+
+    def mark(self, topic: str, key: bytes, value: bytes) -> None:
+        """Nobody waits for it."""
+
+
+class Asked(Protocol):
+    """As `services.api.history.History`: the store of the past."""
+
+    async def ask(self, question: Question) -> Sequence[Sequence[Any]]:
+        """Return rows. Raises `Problem`."""
+
+
+class Streaming(Protocol):
+    """As `services.api.streaming.Streams`."""
+
+    @property
+    def partitions(self) -> int: ...
+    def stream(
+        self,
+        key_id: str,
+        product_id: str,
+        kinds: frozenset[str],
+        position: Mapping[Place, int],
+        *,
+        stopping: asyncio.Event,
+        allowed: Callable[[], bool],
+    ) -> AsyncGenerator[bytes, None]: ...
+
+
 class Hub:
     """``clock``: milliseconds since 1970. ``parts``: what `start` starts, in this order."""
 
@@ -78,22 +120,35 @@ class Hub:
         reads: Reads,
         products: Followed[ProductDocument],
         keys: Followed[ApiKeyDocument],
+        uplink: Sends,
+        history: Asked,
+        streams: Streaming,
         clock: Callable[[], int],
         parts: Sequence[Part] = (),
     ) -> None:
         self.settings = settings
         self.requests, self.reads, self.products, self.keys = requests, reads, products, keys
+        self.uplink, self.activity = uplink, Activity(settings.activity * 1000)
+        self.refusals = Refusals(time.monotonic)
+        self.history, self.streams = history, streams
         self.clock = clock
+        self.joining = Joining(self)
         self.stopping = asyncio.Event()
         """Set when the process is told to end: a stream then ends at once, other requests are finished."""
-        self._parts = tuple(parts)
+        self._parts = list(parts)
         self._started: list[Part] = []
+        self._complete = False
+
+    def add(self, part: Part) -> None:
+        """Take a part that needs the hub itself: it is started after the others."""
+        self._parts.append(part)
 
     async def start(self) -> None:
         """Return when every part works. Raises what a part raises; `stop` is due then, too."""
         for part in self._parts:
             self._started.append(part)
             await part.start()
+        self._complete = True
 
     async def stop(self) -> None:
         """Stop what was started, the last one first. Raises what had ended a part."""
@@ -112,4 +167,4 @@ class Hub:
 
     @property
     def ready(self) -> bool:
-        return len(self._started) == len(self._parts) and not self.stopping.is_set()
+        return self._complete and not self.stopping.is_set()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, get_args, get_origin
 import msgspec
 from litestar import Response
 from litestar.params import HeaderParameter, ParameterKwarg, PathParameter, QueryParameter
+from litestar.response import Stream
 from litestar.routes import HTTPRoute
 from msgspec import Meta
 
@@ -56,6 +57,21 @@ IDEMPOTENCY_KEY: Final = {
     "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
     "example": "7c1f3c36-6a5e-4a55-9d6f-0f7f5c2f9a11",
 }
+SCHEMES: Final = {
+    "api_key": {"type": "http", "scheme": "bearer", "description": "An API key: `fl_<id>_<secret>`."},
+    "device_secret": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "A device: `product/device` as the user name, its secret or a token for `http` as the password.",
+    },
+    "device_token": {"type": "http", "scheme": "bearer", "description": "A device: a token for `http`."},
+    "product_secret": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "A device that has no secret yet: `product/device`, and the product's secret as the password.",
+    },
+    "broker_hook": {"type": "http", "scheme": "bearer", "description": "EMQX: FLEETLOG_BROKER_HOOK_SECRET."},
+}
 INTRODUCTION: Final = """\
 JSON in and out. Moments are Unix milliseconds and end in `_at`, durations are seconds and end in `_s`.
 
@@ -75,7 +91,7 @@ TAGS: Final = {
     "presence": "Who is connected, and who was.",
     "telemetry": "What devices have sent.",
     "stream": "What happens, as it happens.",
-    "joining": "Devices that register themselves.",
+    "devices themselves": "What devices ask for, with credentials of their own.",
     "broker": "What an MQTT broker asks the hub.",
     "health": "For balancers.",
 }
@@ -103,9 +119,7 @@ def document(app: Litestar) -> dict[str, Any]:
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": schemas.components,
-            "securitySchemes": {
-                "api_key": {"type": "http", "scheme": "bearer", "description": "An API key: `fl_<id>_<secret>`."}
-            },
+            "securitySchemes": SCHEMES,
         },
     }
 
@@ -153,8 +167,11 @@ def _operation(method: str, handler: HTTPRouteHandler, schemas: _Schemas) -> dic
             **_problems(_codes(method, said, parameters, guarded=scope is not None, takes=body is not None)),
         },
     }
-    if scope is not None:
-        described["security"] = [{"api_key": []}]
+    schemes = said.security if scope is None else ("api_key", *said.security)
+    if schemes:
+        described["security"] = [{name: []} for name in schemes]
+    if said.raw:
+        described["requestBody"] = {"required": False, "content": {"*/*": {"schema": {}}}}
     if body is not None:
         content: dict[str, Any] = {"schema": schemas.of(body)}
         if said.request is not None:
@@ -205,7 +222,7 @@ def _success(handler: HTTPRouteHandler, said: Described, schemas: _Schemas) -> d
         content: dict[str, Any] = {"schema": schemas.of(kind)}
         if said.answer is not None:
             content["example"] = msgspec.to_builtins(said.answer)
-        answer["content"] = {"application/json": content}
+        answer["content"] = {handler.media_type if kind is str else "application/json": content}
     if said.versioned:
         answer["headers"] = {
             "ETag": {"description": "The version.", "schema": {"type": "string"}, "example": '"3"'},
@@ -268,4 +285,6 @@ def _answered(handler: HTTPRouteHandler) -> Any:
     kind = handler.parsed_return_field.annotation
     if get_origin(kind) is Response:
         kind = get_args(kind)[0]
+    if kind is Stream:
+        return str
     return None if kind in (None, NoneType) else kind

@@ -20,11 +20,14 @@ from services.api.hub import Hub
 from services.api.settings import ApiSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    import asyncio
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 
     from libs.runtime.requests.calls import Outcome
     from libs.topics.messages.base import Request
     from libs.topics.messages.registry import Scope
+    from services.api.positions import Place
+    from services.api.queries import Question
 
 T = TypeVar("T")
 
@@ -123,6 +126,59 @@ class FakeFollowed(Generic[T]):
             raise TimeoutError
 
 
+class FakeUplink:
+    """``sent``: records that somebody waited for, as (topic, key, value); ``marked``: the others."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, bytes, bytes]] = []
+        self.marked: list[tuple[str, bytes, bytes]] = []
+        self.failure: Exception | None = None
+
+    async def send(self, topic: str, key: bytes, value: bytes) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.sent.append((topic, key, value))
+
+    def mark(self, topic: str, key: bytes, value: bytes) -> None:
+        self.marked.append((topic, key, value))
+
+
+class FakeHistory:
+    """``rows``: what the store of the past answers next."""
+
+    def __init__(self) -> None:
+        self.asked: list[Question] = []
+        self.rows: Sequence[Sequence[Any]] = ()
+
+    async def ask(self, question: Question) -> Sequence[Sequence[Any]]:
+        self.asked.append(question)
+        return self.rows
+
+
+class FakeStreams:
+    """``chunks``: what every stream tells."""
+
+    partitions = 4
+
+    def __init__(self) -> None:
+        self.opened: list[tuple[str, frozenset[str], dict[Place, int]]] = []
+        self.chunks: list[bytes] = [b"retry: 1000\n\n"]
+
+    async def stream(
+        self,
+        key_id: str,
+        product_id: str,
+        kinds: frozenset[str],
+        position: Mapping[Place, int],
+        *,
+        stopping: asyncio.Event,
+        allowed: Callable[[], bool],
+    ) -> AsyncGenerator[bytes, None]:
+        self.opened.append((product_id, kinds, dict(position)))
+        for chunk in self.chunks:
+            yield chunk
+
+
 class World:
     """The fakes, the hub that they make, and keys to call it with."""
 
@@ -130,12 +186,17 @@ class World:
         self.now = NOW
         self.requests, self.reads = FakeRequests(), FakeReads()
         self.products, self.keys = FakeFollowed[ProductDocument](), FakeFollowed[ApiKeyDocument]()
+        self.uplink = FakeUplink()
+        self.history, self.streams = FakeHistory(), FakeStreams()
         self.hub = Hub(
             settings,
             requests=self.requests,
             reads=self.reads,
             products=self.products,
             keys=self.keys,
+            uplink=self.uplink,
+            history=self.history,
+            streams=self.streams,
             clock=lambda: self.now,
         )
         self.app = build(self.hub)
