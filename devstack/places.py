@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from devstack.certificates import Certificates
 
 SERVICES = ("registry", "ingest", "presence", "timeseries", "guard", "api")
+OPEN = ("ingest", "presence", "timeseries")
+"""A hub that lets everybody in."""
 BROKERS = ("kafka", "mosquitto", "clickhouse")
 PARTITIONS = 4
 

@@ -87,7 +87,18 @@ class Gatekeeper:
         return caller
 
     def _document(self, key_id: str) -> ApiKeyDocument | None:
-        return self._hub.keys.documents.get(f"key:{key_id}".encode())
+        return document_of(self._hub, key_id)
+
+
+def document_of(hub: Hub, key_id: str) -> ApiKeyDocument | None:
+    """Find a key as it stands now."""
+    return hub.keys.documents.get(f"key:{key_id}".encode())
+
+
+def still_valid(hub: Hub, caller: Caller) -> bool:
+    """Tell whether a key that was let in would be let in now: a stream lasts longer than a request."""
+    document = document_of(hub, caller.key_id)
+    return document is not None and (document.expires_at is None or hub.clock() < document.expires_at)
 
 
 def needs(scope: Scope) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]:

@@ -25,7 +25,20 @@ from .gate import Api, within
 from .limits import BODY, Buckets
 from .openapi import document
 from .problems import HANDLERS
-from .routes import broker, bulk, devices, docs, health, joining, products, tags, uplink
+from .routes import (
+    broker,
+    bulk,
+    devices,
+    docs,
+    health,
+    joining,
+    presence,
+    products,
+    stream,
+    tags,
+    telemetry,
+    uplink,
+)
 
 if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler
@@ -42,6 +55,9 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     joining.router,
     uplink.router,
     broker.router,
+    presence.router,
+    telemetry.router,
+    stream.router,
 )
 """One file of `routes` each; those of ``/v1`` say so in their own paths."""
 

@@ -34,6 +34,9 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
             400, "Not a message id", "Make a new one of at least 128 random bits: 22 to 64 of A-Z a-z 0-9 _ and -."
         ),
         "invalid_cursor": Code(400, "Not a cursor", "Pass on next_cursor as it was answered, or begin without one."),
+        "invalid_position": Code(
+            400, "Not a position of the stream", "Send the id of the last event as Last-Event-ID, or none."
+        ),
         "invalid_header": Code(400, "A header cannot be read", "See the detail for what the header must look like."),
         "unauthorized": Code(
             401, "No valid API key", "Send `Authorization: Bearer fl_...` with a key that has not expired."
@@ -70,6 +73,7 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
         "idempotency_key_reused": Code(
             422, "This idempotency key was used for something else", "Use a new Idempotency-Key for each new request."
         ),
+        "too_much": Code(422, "More than one answer takes", "Ask for a shorter time, or for longer steps."),
         "rate_limited": Code(429, "Too many requests", "Wait for as many seconds as Retry-After says."),
         "too_many_tags": Code(400, "Too many tags", "A device has 64 tags at most."),
         "attributes_too_large": Code(
@@ -103,6 +107,7 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
             "No answer in time",
             "It may have been carried out or may yet be. Ask again with the same Idempotency-Key.",
         ),
+        "too_many_streams": Code(503, "Too many live streams", "Close some, or ask again later."),
         "unavailable": Code(503, "Nobody answers for this now", "Ask again after as long as Retry-After says."),
         "deadline_exceeded": Code(
             503, "It took too long", "Ask again with the same Idempotency-Key after as long as Retry-After says."

@@ -13,8 +13,10 @@ from libs.topics import names
 from libs.topics.codec import Decoder
 from libs.topics.messages.registry_events import ApiKeyDocument, ProductDocument
 
+from .history import History
 from .hub import Hub
 from .join_mqtt import Desk
+from .streaming import Streams
 from .uplink import Uplink
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ def connect(settings: ApiSettings) -> Hub:
     products = Compacted(kafka, names.REGISTRY_PRODUCTS, Decoder[ProductDocument](ProductDocument))
     keys = Compacted(kafka, names.REGISTRY_API_KEYS, Decoder[ApiKeyDocument](ApiKeyDocument))
     uplink = Uplink(kafka)
+    history, streams = History(settings.clickhouse, settings.history), Streams(kafka, settings.stream)
     hub = Hub(
         settings,
         requests=requests,
@@ -52,8 +55,10 @@ def connect(settings: ApiSettings) -> Hub:
         products=products,
         keys=keys,
         uplink=uplink,
+        history=history,
+        streams=streams,
         clock=lambda: time.time_ns() // 1_000_000,
-        parts=(Reading(reads), owners, products, keys, requests, uplink),
+        parts=(Reading(reads), owners, products, keys, requests, uplink, history, streams),
     )
     if settings.join.mqtt:
         hub.add(Desk(hub, hub.joining))

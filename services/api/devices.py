@@ -91,7 +91,10 @@ async def detail(hub: Hub, product_id: str, device_id: str) -> DeviceDetail:
 async def page(
     hub: Hub, product_id: str, *, tag: str | None, prefix: str, begin: str, limit: int
 ) -> tuple[list[Device], str | None]:
-    """Return a page of devices by id, and the key after which the next one begins; None: there is none."""
+    """Return a page of devices by id, and the key after which the next one begins; None: there is none.
+
+    Of the largest pages nobody can be asked for one more device than they hold: behind a full one may be an empty one.
+    """
     term = f"product:{product_id}" if tag is None else f"tag:{product_id}/{tag}"
     asked = min(limit + 1, MAX_KEYS)  # one more tells whether there is another page
     found = await hub.reads.list(*REGISTERED, term, prefix=f"{product_id}/{prefix}", after=begin, limit=asked)

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from libs.topics.messages.base import Millis
-from libs.topics.messages.presence import LastProbe, Session
+from libs.topics.messages.presence import Cause, LastProbe, Session, SessionState
 from libs.topics.messages.registry import AclRule, Origin
 
 from .params import NAME
@@ -223,3 +223,97 @@ class BulkAnswer(msgspec.Struct, frozen=True, kw_only=True):
     exists: int
     refused: int
     unanswered: int
+
+
+class DeviceName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A device by its ids."""
+
+    product_id: Name
+    device_id: Name
+
+
+class DevicePresence(Presence, frozen=True, kw_only=True):
+    """The presence of one device."""
+
+    product_id: str
+    device_id: str
+    at: Annotated[
+        Millis | None,
+        Meta(
+            description="The moment that was asked for, of which only the session's state and its beginning are known. "
+            "null: now."
+        ),
+    ] = None
+
+
+class PresenceBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Devices whose presence is asked for together."""
+
+    devices: Annotated[tuple[DeviceName, ...], Meta(min_length=1, max_length=1000)]
+
+
+class PresenceBatchAnswer(msgspec.Struct, frozen=True):
+    """Every device that was asked for is in one of the three, whatever their order."""
+
+    items: list[DevicePresence]
+    unknown: Annotated[list[DeviceName], Meta(description="There are no such devices.")]
+    unavailable: Annotated[list[DeviceName], Meta(description="Nobody answers for these now; ask again.")]
+
+
+class PresenceCounts(msgspec.Struct, frozen=True):
+    """How many devices of a product are in each state, of those that were ever heard of."""
+
+    online: int = 0
+    offline: int = 0
+    unknown: int = 0
+
+
+class Transition(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of a device's session."""
+
+    id: str
+    old: SessionState
+    new: SessionState
+    cause: Cause
+    reason: Annotated[str | None, Meta(description="The broker's own words on a close.")]
+    client_id: str
+    channel_id: Annotated[str | None, Meta(description="The channel that carried the session since.")]
+    previous_channel_id: str | None
+    source: Annotated[str, Meta(description="Who saw it.")]
+    at: Annotated[Millis, Meta(description="When it happened, by the source's clock.")]
+    observed_at: Annotated[Millis, Meta(description="When the hub had it.")]
+    since: Annotated[Millis, Meta(description="From when on the new state held, as far as was known.")]
+
+
+class DeviceEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a device has sent."""
+
+    type: Literal["data_uploaded", "device_message_sent"]
+    data_type: Annotated[str, Meta(description="Of an upload.")]
+    to_device_id: Annotated[str | None, Meta(description="The addressee of a message to another device.")]
+    message_id: str
+    encoding: Literal["json", "base64"]
+    payload: Annotated[Any, Meta(description="JSON as the device sent it, or its bytes in base64.")]
+    received_at: Millis
+    device_at: Annotated[Millis | None, Meta(description="The time that the device gave, believed or not.")]
+
+
+class Point(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One value, or what became of the values of one step."""
+
+    at: Annotated[Millis, Meta(description="Of the value, or the beginning of the step.")]
+    value: float | None = None
+    mean: float | None = None
+    least: float | None = None
+    most: float | None = None
+    count: int | None = None
+
+
+class Series(msgspec.Struct, frozen=True):
+    """The values of one metric of one device, the oldest first."""
+
+    product_id: str
+    device_id: str
+    key: str
+    step_s: Annotated[int | None, Meta(description="null: single values.")]
+    points: list[Point]

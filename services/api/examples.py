@@ -67,3 +67,46 @@ BULK_ANSWER: Final = d.BulkAnswer(
     refused=1,
     unanswered=0,
 )
+
+PRESENCE: Final = d.DevicePresence(
+    Session("online", AT, (CHANNEL,)), AT + 30_000, product_id="plant-7", device_id="press-1"
+)
+PRESS_2: Final = d.DeviceName("plant-7", "press-2")
+PRESENCE_BATCH: Final = d.PresenceBatch((d.DeviceName("plant-7", "press-1"), PRESS_2))
+PRESENCE_BATCH_ANSWER: Final = d.PresenceBatchAnswer([PRESENCE], [PRESS_2], [])
+TRANSITION: Final = d.Transition(
+    id="presence.inbox-2-1077-0",
+    old="online",
+    new="offline",
+    cause="connection_lost",
+    reason="has exceeded timeout, disconnecting",
+    client_id="plant-7/press-1",
+    channel_id=None,
+    previous_channel_id=CHANNEL.channel_id,
+    source="mosquitto:main",
+    at=AT + 90_000,
+    observed_at=AT + 90_004,
+    since=AT + 90_000,
+)
+DEVICE_EVENT: Final = d.DeviceEvent(
+    type="data_uploaded",
+    data_type="weather",
+    to_device_id=None,
+    message_id="m-41",
+    encoding="json",
+    payload={"t": 21.5, "engine": {"rpm": 812}},
+    received_at=AT + 30_000,
+    device_at=None,
+)
+SERIES: Final = d.Series(
+    "plant-7", "press-1", "engine.rpm", 60, [d.Point(AT, mean=810.5, least=801, most=820, count=6)]
+)
+STREAM: Final = """\
+retry: 1000
+id: ~p2n.0.8c.1~r4.0.0.2
+
+event: presence_changed
+data: {"type":"presence_changed","product_id":"plant-7","device_id":"press-1","old":"offline","new":"online"}
+id: ~p2o.0.8c.1~r4.0.0.2
+
+"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from libs.runtime.activity import Activity
 
@@ -12,7 +12,7 @@ from .joining import Joining
 from .refusals import Refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 
     from msgspec import Raw
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from libs.topics.messages.hub import RequestAnswered
     from libs.topics.messages.registry_events import ApiKeyDocument, ProductDocument
 
+    from .positions import Place
+    from .queries import Question
     from .settings import ApiSettings
 
 T_co = TypeVar("T_co", covariant=True)
@@ -83,6 +85,30 @@ class Sends(Protocol):
         """Nobody waits for it."""
 
 
+class Asked(Protocol):
+    """As `services.api.history.History`: the store of the past."""
+
+    async def ask(self, question: Question) -> Sequence[Sequence[Any]]:
+        """Return rows. Raises `Problem`."""
+
+
+class Streaming(Protocol):
+    """As `services.api.streaming.Streams`."""
+
+    @property
+    def partitions(self) -> int: ...
+    def stream(
+        self,
+        key_id: str,
+        product_id: str,
+        kinds: frozenset[str],
+        position: Mapping[Place, int],
+        *,
+        stopping: asyncio.Event,
+        allowed: Callable[[], bool],
+    ) -> AsyncGenerator[bytes, None]: ...
+
+
 class Hub:
     """``clock``: milliseconds since 1970. ``parts``: what `start` starts, in this order."""
 
@@ -95,6 +121,8 @@ class Hub:
         products: Followed[ProductDocument],
         keys: Followed[ApiKeyDocument],
         uplink: Sends,
+        history: Asked,
+        streams: Streaming,
         clock: Callable[[], int],
         parts: Sequence[Part] = (),
     ) -> None:
@@ -102,6 +130,7 @@ class Hub:
         self.requests, self.reads, self.products, self.keys = requests, reads, products, keys
         self.uplink, self.activity = uplink, Activity(settings.activity * 1000)
         self.refusals = Refusals(time.monotonic)
+        self.history, self.streams = history, streams
         self.clock = clock
         self.joining = Joining(self)
         self.stopping = asyncio.Event()

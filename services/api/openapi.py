@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, get_args, get_origin
 import msgspec
 from litestar import Response
 from litestar.params import HeaderParameter, ParameterKwarg, PathParameter, QueryParameter
+from litestar.response import Stream
 from litestar.routes import HTTPRoute
 from msgspec import Meta
 
@@ -221,7 +222,7 @@ def _success(handler: HTTPRouteHandler, said: Described, schemas: _Schemas) -> d
         content: dict[str, Any] = {"schema": schemas.of(kind)}
         if said.answer is not None:
             content["example"] = msgspec.to_builtins(said.answer)
-        answer["content"] = {"application/json": content}
+        answer["content"] = {handler.media_type if kind is str else "application/json": content}
     if said.versioned:
         answer["headers"] = {
             "ETag": {"description": "The version.", "schema": {"type": "string"}, "example": '"3"'},
@@ -284,4 +285,6 @@ def _answered(handler: HTTPRouteHandler) -> Any:
     kind = handler.parsed_return_field.annotation
     if get_origin(kind) is Response:
         kind = get_args(kind)[0]
+    if kind is Stream:
+        return str
     return None if kind in (None, NoneType) else kind

@@ -51,3 +51,19 @@ IfNoneMatch: TypeAlias = Annotated[
         examples=[Example(value='"3"')],
     ),
 ]
+Begin: TypeAlias = Annotated[
+    str | None,
+    QueryParameter(
+        name="from",
+        description="Beginning of the time that is asked for, as Unix milliseconds or RFC 3339.",
+        examples=[Example(value="2026-01-31T00:00:00Z")],
+    ),
+]
+End: TypeAlias = Annotated[
+    str | None,
+    QueryParameter(
+        name="to",
+        description="End of that time, not included; without it, now.",
+        examples=[Example(value="1769904000000")],
+    ),
+]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from msgspec import Meta
 
 from libs.runtime.requests.client import RequestsSettings
-from libs.runtime.settings import MqttSettings, Secret, ServiceSettings, Settings
+from libs.runtime.settings import ClickHouseSettings, MqttSettings, Secret, ServiceSettings, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +31,30 @@ class HttpSettings(Settings, frozen=True, kw_only=True):
         500.0
     )
     burst: Annotated[int, Meta(ge=1, description="Requests that one API key may make at once.")] = 1000
+
+
+class StreamSettings(Settings, frozen=True, kw_only=True):
+    subscribers: Annotated[int, Meta(ge=1, description="Live streams that one process serves at a time.")] = 500
+    per_key: Annotated[
+        int, Meta(ge=1, description="Live streams that one API key may have at a time, per process.")
+    ] = 50
+    buffer_bytes: Annotated[
+        int, Meta(ge=1024, description="Bytes that may wait for one subscriber; one who reads slower is ended.")
+    ] = 1 << 20
+    heartbeat_s: Annotated[
+        float, Meta(gt=0, le=300, description="Seconds after which a silent stream tells its position.")
+    ] = 15.0
+    catching_up: Annotated[
+        int, Meta(ge=1, le=64, description="Subscribers that read what they have missed at a time; others wait.")
+    ] = 8
+
+
+class HistorySettings(Settings, frozen=True, kw_only=True):
+    """Questions to ClickHouse."""
+
+    threads: Annotated[int, Meta(ge=1, le=64, description="Questions to ClickHouse that are asked at a time.")] = 8
+    waiting: Annotated[int, Meta(ge=0, description="Further ones that may wait; more are refused with 503.")] = 32
+    answer_s: Annotated[float, Meta(gt=0, le=60, description="Seconds that ClickHouse gets to answer one.")] = 5.0
 
 
 class MqttAddressSettings(Settings, frozen=True, kw_only=True):
@@ -73,6 +97,9 @@ class ApiSettings(ServiceSettings, frozen=True, kw_only=True):
     http: HttpSettings = HttpSettings()
     requests: RequestsSettings = RequestsSettings()
     devices: MqttAddressSettings = MqttAddressSettings()
+    clickhouse: ClickHouseSettings = ClickHouseSettings()
+    stream: StreamSettings = StreamSettings()
+    history: HistorySettings = HistorySettings()
     secrets_key: Annotated[
         Secret,
         Meta(

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from base64 import b64encode
+from functools import reduce
 from itertools import chain, repeat
-from operator import sub
+from operator import or_, sub
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
 
-from libs.topics import names
+from libs.topics import catalog, names
 from libs.topics.codec import Decoder, InvalidMessage, UnknownKind
 from libs.topics.messages.base import Message
 from libs.topics.messages.deadletters import DeadLetter
@@ -24,7 +25,7 @@ from libs.topics.messages.presence import PresenceChanged
 from libs.topics.messages.telemetry import DataUploaded, DeviceMessageSent
 
 from .flatten import Metrics
-from .tables import METRIC_STRINGS, METRICS, PRESENCE_TRANSITIONS, RAW_EVENTS, Columns, Table
+from .tables import METRIC_STRINGS, METRICS, PRESENCE_TRANSITIONS, RAW_EVENTS, REGISTRY_EVENTS, Columns, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -248,9 +249,48 @@ class PresenceRows(Rows[PresenceChanged]):
         )
 
 
+class RegistryRows(Rows[Any]):
+    """What happened in the registry. Its events have no fields in common but ``id`` and ``at``."""
+
+    _decode = Decoder[Any](reduce(or_, catalog.get(names.REGISTRY_EVENTS).types))
+
+    def __init__(self, topic: str, partition: int) -> None:
+        super().__init__(topic, partition)
+        self._texts: list[bytes] = []
+
+    @property
+    def size(self) -> int:
+        return len(self.events)
+
+    def _read(self, value: bytes | None) -> Any:
+        event = self._decode(value)
+        if event.at not in TIMES:
+            raise _bad_time("at", event.at)
+        self._texts.append(value or b"")
+        return event
+
+    def tables(self) -> Iterator[tuple[Table, Columns]]:
+        events = self.events
+        texts = [[getattr(event, name, "") for event in events] for name in ("product_id", "device_id", "key_id")]
+        yield (
+            REGISTRY_EVENTS,
+            [
+                *self._position(),
+                [event.id for event in events],
+                [event.__struct_config__.tag for event in events],
+                *texts,
+                [getattr(event, "version", 0) for event in events],
+                [getattr(event, "by", "") for event in events],
+                [event.at for event in events],
+                self._texts,
+            ],
+        )
+
+
 MAKERS: Final[dict[str, type[Rows[Any]]]] = {
     names.DEVICE_TELEMETRY: TelemetryRows,
     names.PRESENCE_TRANSITIONS: PresenceRows,
+    names.REGISTRY_EVENTS: RegistryRows,
 }
 """What makes rows of a topic's records."""
 

@@ -7,6 +7,8 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from libs.topics.topic import FOREVER
+
 DAY: Final = 24 * 60 * 60 * 1000
 TIME: Final = "DateTime64(3, 'UTC')"
 """Written as whole milliseconds since 1970."""
@@ -25,10 +27,13 @@ class Table(msgspec.Struct, frozen=True):
     time: str
     """The column by which its rows age."""
     retention_ms: int
-    """As in the table's TTL. ClickHouse takes older rows and drops them at the next merge, without a word."""
+    """As in the table's TTL: ClickHouse takes older rows and drops them at the next merge, without a word.
+    `FOREVER`: it has none."""
 
     def expired(self, columns: Columns, now: int) -> int:
         """Count the rows that ClickHouse will not keep; ``now``: milliseconds. The TTL counts whole seconds."""
+        if self.retention_ms == FOREVER:
+            return 0
         times = columns[[name for name, _ in self.columns].index(self.time)]
         oldest = (now - self.retention_ms) // 1000 * 1000 + 1000
         return 0 if min(times, default=oldest) >= oldest else sum(time < oldest for time in times)
@@ -98,4 +103,24 @@ PRESENCE_TRANSITIONS: Final = Table(
     400 * DAY,
 )
 
-TABLES: Final = (RAW_EVENTS, METRICS, METRIC_STRINGS, PRESENCE_TRANSITIONS)
+REGISTRY_EVENTS: Final = Table(
+    "registry_events",
+    (
+        ("topic", "String"),
+        ("partition", "UInt16"),
+        ("offset", "UInt64"),
+        ("id", "String"),
+        ("type", "String"),
+        ("product_id", "String"),
+        ("device_id", "String"),
+        ("key_id", "String"),
+        ("version", "UInt64"),
+        ("by", "String"),
+        ("at", TIME),
+        ("event", "String"),
+    ),
+    "at",
+    FOREVER,
+)
+
+TABLES: Final = (RAW_EVENTS, METRICS, METRIC_STRINGS, PRESENCE_TRANSITIONS, REGISTRY_EVENTS)

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = ("libs", "services")
-TOOLS = ("devstack", "fleet", "demo", "bench")
+TOOLS = ("cli", "devstack", "fleet", "demo", "bench")
 
 GRAMMAR = {
     "__init__": "makes the package",
@@ -47,30 +47,43 @@ PARTS: dict[str, dict[str, set[str]]] = {
             "devices",
             "documents",
             "examples",
+            "fan",
+            "frames",
             "gate",
+            "history",
             "hub",
             "idempotency",
             "identity",
             "joining",
             "limits",
+            "live",
+            "missed",
+            "moments",
             "openapi",
             "page",
             "params",
+            "positions",
+            "presence",
             "problems",
             "products",
             "refusals",
             "routes.broker",
+            "queries",
             "routes.bulk",
             "routes.devices",
             "routes.docs",
             "routes.health",
             "routes.joining",
+            "routes.presence",
             "routes.products",
+            "routes.stream",
             "routes.tags",
+            "routes.telemetry",
             "routes.uplink",
+            "telemetry",
             "tokens",
         },
-        "__main__": {"connect", "join_mqtt", "server", "uplink"},
+        "__main__": {"catchup", "connect", "join_mqtt", "server", "streaming", "uplink"},
     },
     "ingest": {
         "parse": {"letters", "paths", "routes", "sources.common"},
@@ -106,7 +119,7 @@ PARTS: dict[str, dict[str, set[str]]] = {
         "step": {"reference", "replies", "rollout", "spread"},
     },
     "guard": {"app": {"broker", "emqx", "emqx_api", "credentials", "files", "keeper", "kept", "sessions"}},
-    "presence": {"fold": {"forget"}, "step": {"leases", "session", "transitions"}},
+    "presence": {"fold": {"forget", "lives"}, "step": {"leases", "session", "transitions"}},
     "timeseries": {
         "rows": {"device_time", "flatten", "tables"},
         "consumer": {"blocks", "offsets", "partition", "store"},
@@ -119,6 +132,8 @@ ENDINGS = {
     "set_exception": "hands it to whoever waits",
     "refuse": "makes it a dead letter",
     "_give_up": "makes it a dead letter",
+    "log_failure": "logs an error of a device's application, which is not the SDK's to end",
+    "failed": "answers the caller of a device's command, and logs it",
 }
 """What a handler of every exception may do with it, other than raising again."""
 
@@ -205,7 +220,13 @@ def test_a_service_is_tested_under_its_own_name(service: Path) -> None:
 
 
 def test_tests_use_no_noun_of_their_own() -> None:
-    nouns = {path.name for path in SERVICES} | {*TOOLS, "runtime", "lane", "topics"}  # the lane: the runtime's own core
+    nouns = {path.name for path in SERVICES} | {
+        *TOOLS,
+        "runtime",
+        "lane",
+        "topics",
+        "sdk",
+    }  # the lane: the runtime's own core
     for tier in ("unit", "integration"):
         used = {path.relative_to(ROOT).parts[2] for path in tracked(f"tests/{tier}/*.py")}
         folders = {noun for noun in used if not noun.endswith(".py")}

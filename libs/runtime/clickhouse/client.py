@@ -35,7 +35,14 @@ def connect(settings: ClickHouseSettings, application: str) -> Client:
     return _client(settings, application, database=settings.database)
 
 
-def _client(settings: ClickHouseSettings, application: str, database: str) -> Client:
+def reader(settings: ClickHouseSettings, application: str, answer_seconds: float) -> Client:
+    """Connect to ask, not to write: nothing is created. Raises as `connect`, also where the database is missing."""
+    return _client(settings, application, settings.database, answer_seconds)
+
+
+def _client(
+    settings: ClickHouseSettings, application: str, database: str, answer_seconds: float = ANSWER_SECONDS
+) -> Client:
     url = urlsplit(settings.url)
     return clickhouse_connect.get_client(
         interface=url.scheme,
@@ -48,7 +55,7 @@ def _client(settings: ClickHouseSettings, application: str, database: str) -> Cl
         settings={"async_insert": 0},
         compress="lz4",
         connect_timeout=CONNECT_SECONDS,
-        send_receive_timeout=ANSWER_SECONDS,
+        send_receive_timeout=answer_seconds,
         client_name=f"fleetlog-{application}",
         autogenerate_session_id=False,
         dedicated_pool=True,

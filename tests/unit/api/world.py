@@ -20,11 +20,14 @@ from services.api.hub import Hub
 from services.api.settings import ApiSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    import asyncio
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 
     from libs.runtime.requests.calls import Outcome
     from libs.topics.messages.base import Request
     from libs.topics.messages.registry import Scope
+    from services.api.positions import Place
+    from services.api.queries import Question
 
 T = TypeVar("T")
 
@@ -140,6 +143,42 @@ class FakeUplink:
         self.marked.append((topic, key, value))
 
 
+class FakeHistory:
+    """``rows``: what the store of the past answers next."""
+
+    def __init__(self) -> None:
+        self.asked: list[Question] = []
+        self.rows: Sequence[Sequence[Any]] = ()
+
+    async def ask(self, question: Question) -> Sequence[Sequence[Any]]:
+        self.asked.append(question)
+        return self.rows
+
+
+class FakeStreams:
+    """``chunks``: what every stream tells."""
+
+    partitions = 4
+
+    def __init__(self) -> None:
+        self.opened: list[tuple[str, frozenset[str], dict[Place, int]]] = []
+        self.chunks: list[bytes] = [b"retry: 1000\n\n"]
+
+    async def stream(
+        self,
+        key_id: str,
+        product_id: str,
+        kinds: frozenset[str],
+        position: Mapping[Place, int],
+        *,
+        stopping: asyncio.Event,
+        allowed: Callable[[], bool],
+    ) -> AsyncGenerator[bytes, None]:
+        self.opened.append((product_id, kinds, dict(position)))
+        for chunk in self.chunks:
+            yield chunk
+
+
 class World:
     """The fakes, the hub that they make, and keys to call it with."""
 
@@ -148,6 +187,7 @@ class World:
         self.requests, self.reads = FakeRequests(), FakeReads()
         self.products, self.keys = FakeFollowed[ProductDocument](), FakeFollowed[ApiKeyDocument]()
         self.uplink = FakeUplink()
+        self.history, self.streams = FakeHistory(), FakeStreams()
         self.hub = Hub(
             settings,
             requests=self.requests,
@@ -155,6 +195,8 @@ class World:
             products=self.products,
             keys=self.keys,
             uplink=self.uplink,
+            history=self.history,
+            streams=self.streams,
             clock=lambda: self.now,
         )
         self.app = build(self.hub)

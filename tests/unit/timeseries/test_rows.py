@@ -10,10 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from libs.topics import catalog, examples
 from libs.topics.codec import encode
 from libs.topics.messages.presence import PresenceChanged
+from libs.topics.messages.registry_events import DeviceDeleted
 from libs.topics.messages.telemetry import DeviceMessageSent
-from services.timeseries.rows import MAKERS, OVERHEAD, PresenceRows, Rows, TelemetryRows
+from libs.topics.topic import FOREVER
+from services.timeseries.rows import MAKERS, OVERHEAD, PresenceRows, RegistryRows, Rows, TelemetryRows
 from services.timeseries.tables import TABLES
 from tests.unit.timeseries.fakes import NOW, Fake, uploaded
 
@@ -197,6 +200,28 @@ def test_a_transition_at_an_impossible_time_is_a_dead_letter(field: str) -> None
     assert rows.size == 0
 
 
+def test_every_event_of_the_registry_is_one_row_with_all_that_it_says() -> None:
+    values = [value for kind in catalog.get("registry.events").types for value in examples.values(kind).values()]
+    rows = RegistryRows("registry.events", 1)
+    for offset, value in enumerate(values):
+        rows.add(Fake(offset, value))
+    found = written(rows)["registry_events"]
+    assert [row["event"] for row in found] == values
+    for row in found:
+        said = json.loads(row["event"])
+        owners = ("product_id", "device_id", "key_id", "by")
+        assert [row[name] for name in owners] == [said.get(name, "") for name in owners]
+        assert (row["id"], row["type"], row["at"]) == (said["id"], said["type"], said["at"])
+        assert row["version"] == said.get("version", 0)
+
+
+def test_an_event_of_the_registry_at_an_impossible_time_is_a_dead_letter() -> None:
+    rows = RegistryRows("registry.events", 1)
+    rows.add(Fake(5, encode(DeviceDeleted("registry.inbox-1-5-0", "p1", "d1", 2, "ops", 10**15))))
+    assert [letter.reason for letter in rows.dead_letters] == ["invalid_message"]
+    assert rows.size == 0
+
+
 @given(st.binary() | st.sampled_from([changed(), uploaded(0).content]))
 def test_no_bytes_whatever_stop_the_sink(value: bytes) -> None:
     for topic, make in MAKERS.items():
@@ -210,4 +235,7 @@ def test_no_bytes_whatever_stop_the_sink(value: bytes) -> None:
 def test_retention_is_what_the_migrations_say(table: Any) -> None:
     sql = "".join(path.read_text() for path in sorted(MIGRATIONS.glob("*.sql")))
     definition = sql.split(f"CREATE TABLE IF NOT EXISTS {table.name} (")[1].split(";\n")[0]
-    assert f"INTERVAL {table.retention_ms // (24 * 60 * 60 * 1000)} DAY" in definition
+    if table.retention_ms == FOREVER:
+        assert "TTL" not in definition
+    else:
+        assert f"INTERVAL {table.retention_ms // (24 * 60 * 60 * 1000)} DAY" in definition

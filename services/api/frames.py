@@ -1,0 +1,80 @@
+"""What a subscriber of the live stream gets, as server-sent events. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from libs.topics import catalog, names
+from libs.topics.codec import FAULTS, encode
+
+from .positions import Place
+
+TOPICS: Final = (names.PRESENCE_TRANSITIONS, names.REGISTRY_EVENTS, names.DEVICE_TELEMETRY)
+"""In the order in which positions tell of them."""
+TOPIC_OF: Final = {
+    kind: topic for topic in TOPICS for kind in catalog.get(topic).kinds if not kind.startswith("api_key_")
+}
+"""The topic of each event that can be asked for. What happens to API keys concerns no product."""
+DEFAULT: Final = frozenset(kind for kind, topic in TOPIC_OF.items() if topic != names.DEVICE_TELEMETRY)
+"""Who is connected, and what is registered: what a product's devices send is told only to those who ask for it."""
+RETRY_MS: Final = 1000
+"""After so long a browser connects again."""
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """A record of one of `TOPICS`."""
+
+    place: Place
+    offset: int
+    product_id: str
+    kind: str
+    value: bytes
+
+
+class _Kind(msgspec.Struct):
+    type: str
+
+
+_kind: Final = msgspec.json.Decoder(_Kind).decode
+
+
+def record(place: Place, offset: int, key: bytes | None, value: bytes | None) -> Record:
+    """Read what the fan-out needs. What cannot be read belongs to no product, and moves positions only."""
+    try:
+        kind = _kind(value or b"").type
+        product = (key or b"").split(b"/", 1)[0].decode()
+    except FAULTS:
+        kind = product = ""
+    return Record(place, offset, product, kind, value or b"")
+
+
+def event(name: str, data: bytes, position: str) -> bytes:
+    """Write one event. A device's own JSON may have line breaks, which begin a new field each."""
+    if b"\n" in data or b"\r" in data:
+        data = b"\ndata: ".join(data.splitlines())
+    return b"event: %b\ndata: %b\nid: %b\n\n" % (name.encode(), data, position.encode())
+
+
+def moved(position: str) -> bytes:
+    """Tell how far the stream is, without an event. It also keeps the connection from looking idle."""
+    return b"id: %b\n\n" % position.encode()
+
+
+def opening(position: str) -> bytes:
+    return b"retry: %d\n" % RETRY_MS + moved(position)
+
+
+def gap(place: Place, gone: int, position: str) -> bytes:
+    """Tell that records had left Kafka before they were read."""
+    return event("gap", _data(topic=place[0], partition=place[1], records=gone), position)
+
+
+def ended(code: str, detail: str) -> bytes:
+    """Tell why the stream ends here. It moves no position: what was not sent comes when the stream is resumed."""
+    return b"event: ended\ndata: %b\n\n" % _data(code=code, detail=detail)
+
+
+def _data(**fields: Any) -> bytes:
+    return encode(fields)

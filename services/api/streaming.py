@@ -1,0 +1,139 @@
+"""Streams of live events, each from its first byte to its last."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from confluent_kafka import KafkaException
+
+from libs.runtime import logs, metrics
+
+from . import frames
+from .catchup import CatchUp
+from .fan import Outbox
+from .live import Live, NotFollowed
+from .positions import write
+from .problems import busy
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Mapping
+
+    from libs.runtime.settings import KafkaSettings
+
+    from .positions import Place
+    from .settings import StreamSettings
+
+log = logs.get(__name__)
+
+STREAMS = metrics.gauge("api_streams", "Live streams that are open.")
+ENDED = metrics.counter("api_streams_ended", "Live streams that the hub ended, by reason.", ("code",))
+
+
+class Streams:
+    """All streams of this process, as a part of the hub."""
+
+    def __init__(self, kafka: KafkaSettings, settings: StreamSettings) -> None:
+        self.partitions = kafka.partitions
+        self._kafka, self._settings = kafka, settings
+        self._live = Live(kafka)
+        self._open = Counter[str]()
+        self._catching_up = asyncio.Semaphore(settings.catching_up)
+
+    async def start(self) -> None:
+        await self._live.start()
+
+    async def stop(self) -> None:
+        await self._live.stop()
+
+    def check(self) -> None:
+        self._live.check()
+
+    async def stream(
+        self,
+        key_id: str,
+        product_id: str,
+        kinds: frozenset[str],
+        position: Mapping[Place, int],
+        *,
+        stopping: asyncio.Event,
+        allowed: Callable[[], bool],
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield the events of a product, from ``position`` on; of topics that it does not tell of, from now on.
+
+        ``allowed`` is asked now and then. Before anything is yielded, raises `Problem`: too many streams, or no Kafka.
+        """
+        self._admit(key_id)
+        self._open[key_id] += 1
+        wake = asyncio.Event()
+        told_to_end = asyncio.create_task(stopping.wait())
+        told_to_end.add_done_callback(lambda _: wake.set())
+        outbox = Outbox(product_id, kinds, self._settings.buffer_bytes, wake.set)
+        try:
+            with STREAMS.track_inprogress():
+                async with self._live.following(outbox):
+                    async for told in self._begin(outbox, position, stopping):
+                        yield told
+                    async for told in self._go_on(outbox, wake, stopping, allowed):
+                        yield told
+        except NotFollowed as error:
+            raise busy("unavailable", str(error)) from error
+        finally:
+            told_to_end.cancel()
+            self._open[key_id] -= 1
+
+    def _admit(self, key_id: str) -> None:
+        if self._open.total() >= self._settings.subscribers:
+            raise busy("too_many_streams", f"this process serves {self._settings.subscribers} streams already")
+        if self._open[key_id] >= self._settings.per_key:
+            raise busy("too_many_streams", f"the key has {self._settings.per_key} streams already")
+
+    async def _begin(
+        self, outbox: Outbox, position: Mapping[Place, int], stopping: asyncio.Event
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield what was missed. At the end the subscriber takes part in the fan-out."""
+        fan = self._live.fan
+        now = {place: at for place, at in fan.vector.items() if place[0] in outbox.topics}
+        begin = now | {place: at for place, at in position.items() if place in now}
+        if begin == now:
+            fan.join(outbox, now)
+            yield frames.opening(write(outbox.topics, begin, self.partitions))
+            return
+        yield frames.opening(write(outbox.topics, begin, self.partitions))
+        try:
+            async with self._catching_up, CatchUp(self._kafka, outbox, begin) as missed:
+                async for told in missed.join(fan):
+                    if stopping.is_set():
+                        break
+                    if told:
+                        yield told
+        except KafkaException as error:
+            log.warning("what a subscriber has missed cannot be read", error=str(error))
+            outbox.end("unavailable", "what was missed cannot be read now; connect again to go on from here")
+
+    async def _go_on(
+        self, outbox: Outbox, wake: asyncio.Event, stopping: asyncio.Event, allowed: Callable[[], bool]
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield what comes, until the stream is over."""
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        while True:
+            if not wake.is_set():
+                try:
+                    async with asyncio.timeout(self._settings.heartbeat_s):
+                        await wake.wait()
+                except TimeoutError:
+                    yield frames.moved(self._live.fan.position(outbox))
+            wake.clear()
+            if loop.time() - asked >= self._settings.heartbeat_s:
+                asked = loop.time()
+                if not allowed():
+                    outbox.end("unauthorized", "the API key is no longer valid")
+            if stopping.is_set():
+                outbox.end("stopping", "this process of the API ends; connect again to go on from here")
+            if outbox:
+                yield outbox.drain()
+            if outbox.over and not outbox:
+                ENDED.labels(outbox.code).inc()
+                return
