@@ -39,6 +39,7 @@ BENCHES: Final = {
     ),
     "ingest-kill": Bench("bench.ingest_kill", ("kills", *_EXACT, "seconds")),
     "sink": Bench("bench.sink", ("rows_per_s", "ratio_to_naive_loop", "lost", "duplicated", "cpu_us_per_row")),
+    "register": Bench("bench.register", ("devices_per_s", "refused")),
     "end-to-end": Bench("bench.end_to_end", ("rate", "p50_ms", "p99_ms", "lost")),
     "cut": Bench("bench.cut", ("p50_ms", "p99_ms", "errors")),
 }

@@ -14,7 +14,7 @@ from libs.topics.messages.registry import Scope
 from .problems import Problem, unknown_product
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from litestar.connection import ASGIConnection
     from litestar.handlers import BaseRouteHandler
@@ -101,10 +101,10 @@ def still_valid(hub: Hub, caller: Caller) -> bool:
     return document is not None and (document.expires_at is None or hub.clock() < document.expires_at)
 
 
-def needs(scope: Scope) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]:
+def needs(scope: Scope) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], Awaitable[None]]:
     """Make the guard of a route: an API key with that scope, which may know of the product in the path."""
 
-    def guard(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
+    async def guard(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
         gatekeeper: Gatekeeper = connection.app.state.gatekeeper
         connection.state.caller = gatekeeper.admit(connection, scope)
 

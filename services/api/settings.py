@@ -28,9 +28,9 @@ class HttpSettings(Settings, frozen=True, kw_only=True):
         float, Meta(gt=0, le=300, description="Seconds that requests under way get to end when the service is stopped.")
     ] = 20.0
     rate: Annotated[float, Meta(gt=0, description="Requests per second that one API key may make in the long run.")] = (
-        500.0
+        2000.0
     )
-    burst: Annotated[int, Meta(ge=1, description="Requests that one API key may make at once.")] = 1000
+    burst: Annotated[int, Meta(ge=1, description="Requests that one API key may make at once.")] = 4000
 
 
 class StreamSettings(Settings, frozen=True, kw_only=True):

@@ -13,7 +13,8 @@ import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
-from schemathesis import checks
+from hypothesis import strategies as st
+from schemathesis import GenerationMode, checks
 from schemathesis.specs.openapi import checks as openapi_checks
 
 from tests.integration.api.calling import access
@@ -36,7 +37,9 @@ CHECKS = [
     openapi_checks.response_headers_conformance,
     openapi_checks.response_schema_conformance,
 ]
-EXAMPLES = 15
+EXAMPLES = 16
+MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+"""What the document allows, and what it does not."""
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +67,7 @@ def test_what_is_sent_is_answered_as_documented(inhabited: Stack, operation_id: 
         phases=(Phase.explicit, Phase.generate),
         suppress_health_check=list(HealthCheck),
     )
-    @given(case=SCHEMA[path][method].as_strategy())
+    @given(case=st.one_of(*(SCHEMA[path][method].as_strategy(generation_mode=mode) for mode in MODES)))
     def fuzz(case: schemathesis.Case[Any]) -> None:
         case.call_and_validate(base_url=found.url, headers=session_headers, checks=CHECKS)
 
