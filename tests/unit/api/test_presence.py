@@ -26,7 +26,12 @@ def world(world: World) -> World:
         world.products.held[product.encode()] = document
     world.reads.documents[PRESENT] = {"p1/d1": ONLINE, "p2/d1": ONLINE}
     registered = {"product_id": "p1", "device_id": "d2", "version": 1, "enabled": True, "tags": [], "tags_version": 0}
-    more = {"attributes": {}, "origin": "application", "credential_id": "c", "old_secret_valid_until": None}
+    more: dict[str, Any] = {
+        "attributes": {},
+        "origin": "application",
+        "credential_id": "c",
+        "old_secret_valid_until": None,
+    }
     world.reads.documents[REGISTERED] = {"p1/d2": {**registered, **more, "created_at": NOW, "updated_at": NOW}}
     return world
 
@@ -74,7 +79,10 @@ async def test_a_batch_tells_of_each_device_once_and_of_no_product_that_the_key_
         many = await client.post("/v1/presence:batch", json={"devices": wanted * 200})
     body = answer.json()
     assert answer.status_code == 200
-    assert [(one["device_id"], one["session"]["state"]) for one in body["items"]] == [("d1", "online"), ("d2", "offline")]
+    assert [(one["device_id"], one["session"]["state"]) for one in body["items"]] == [
+        ("d1", "online"),
+        ("d2", "offline"),
+    ]
     assert sorted((one["product_id"], one["device_id"]) for one in body["unknown"]) == [
         ("p1", "d3"),
         ("p2", "d1"),

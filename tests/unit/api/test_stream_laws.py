@@ -37,7 +37,7 @@ def parsed(chunk: bytes) -> tuple[list[Event], str | None]:
     for block in chunk.decode().split("\n\n")[:-1]:
         fields = [line.partition(": ") for line in block.split("\n")]
         data = "\n".join(value for name, _, value in fields if name == "data")
-        named = dict((name, value) for name, _, value in fields)
+        named = {name: value for name, _, value in fields}
         last = named.get("id", last)
         if data:
             events.append(Event(named["event"], msgspec.json.decode(data)))
@@ -204,7 +204,7 @@ def test_records_that_are_gone_are_told_to_whoever_joined() -> None:
 
 
 def test_records_that_are_gone_are_told_to_whoever_resumes() -> None:
-    missed = Missed(joined()[1], {place: 0 for place in PLACES}, PARTITIONS)
+    missed = Missed(joined()[1], dict.fromkeys(PLACES, 0), PARTITIONS)
     target = {PLACES[0]: 9}
     told = missed.begins_at(PLACES[0], 3, target) + missed.take(record(4), target) + missed.take(record(12), target)
     events, last = parsed(told)
