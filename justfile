@@ -45,6 +45,7 @@ check:
     @.venv/bin/lint-imports
     @{{ python }} -m libs.topics.generate --check
     @{{ python }} -m libs.runtime.reference --check
+    @{{ python }} -m cli.reference --check
 
 # tests without brokers, in parallel
 unit *args:
@@ -54,10 +55,11 @@ unit *args:
 integration *args: programs
     @.venv/bin/pytest tests/integration tests/e2e "$@"
 
-# write schemas, AsyncAPI document and topic pages from the catalog; settings and metrics pages from the services
+# write schemas, AsyncAPI document and topic pages from the catalog; settings, metrics and CLI pages from the code
 generate:
     @{{ python }} -m libs.topics.generate
     @{{ python }} -m libs.runtime.reference
+    @{{ python }} -m cli.reference
 
 # compile the requirement files with hashes (no index address is written)
 lock:

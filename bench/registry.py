@@ -40,6 +40,7 @@ BENCHES: Final = {
     "ingest-kill": Bench("bench.ingest_kill", ("kills", *_EXACT, "seconds")),
     "sink": Bench("bench.sink", ("rows_per_s", "ratio_to_naive_loop", "lost", "duplicated", "cpu_us_per_row")),
     "end-to-end": Bench("bench.end_to_end", ("rate", "p50_ms", "p99_ms", "lost")),
+    "cut": Bench("bench.cut", ("p50_ms", "p99_ms", "errors")),
 }
 
 CORRECT: Final = ("lost", "duplicated", "reordered", "mismatched", "refused", "errors")

@@ -20,31 +20,36 @@ from rich.console import Console
 from devstack import lock
 from devstack.cli import STATE, up_detached
 from devstack.errors import StackError
-from devstack.places import Choice, Places
+from devstack.places import SERVICES, Choice, Places
 from devstack.stack import Stack
 from fleet.dataset import DatasetMissing
 from fleet.device import CannotConnect
 from fleet.plan import SHORTEST
+from fleet.registration import NotRegistered
 
 from . import report
+from .progress import waiting
 from .run import Terms, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-HUB = ("ingest", "presence", "timeseries")
-"""The services that take part: without the guard, the fleet's devices need no credentials."""
-
 BALANCED, UNBALANCED, NO_RUN, INTERRUPTED = 0, 1, 2, 130
+
+STARTING = f"starting Kafka, mosquitto, ClickHouse, {', '.join(SERVICES)}"
 
 DESCRIPTION = """\
 Run the whole hub on this machine and prove that it loses nothing.
 
 Starts real Kafka, mosquitto and the ClickHouse engine with every service, lets a simulated fleet play on real MQTT
 connections (some devices flap, some are cut off, one is taken over), waits until the hub has caught up and compares:
-published = acknowledged = in Kafka = in ClickHouse, and presence = the fleet's own truth.
+published = acknowledged = in Kafka = in ClickHouse, and presence = the fleet's own truth. The fleet is registered
+through the API before; afterwards the demo tries who gets in, and who may say what.
 """
-EPILOG = "exit status: 0 the books balance; 1 they do not, and the report says where; 2 there was no run"
+EPILOG = (
+    "exit status: 0 the books balance and access is as it should be; 1 not so, and the report says where; "
+    "2 there was no run"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         StackError,
         DatasetMissing,
         CannotConnect,
+        NotRegistered,
         KafkaException,
         ClickHouseError,
         TimeoutError,
@@ -105,26 +111,15 @@ def _hub(options: argparse.Namespace, console: Console) -> Iterator[tuple[Places
     with ExitStack() as ends:
         if options.keep:
             state = options.state or STATE
-            with _starting(console):
-                up_detached(state, Choice(HUB))
+            with waiting(console, STARTING):
+                up_detached(state, Choice())
             yield Places.of_running(state), time.monotonic() - begun
             return
         state = options.state or Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="fleetlog-demo-")))
         ends.enter_context(lock.StateLock(state))
-        with _starting(console):
-            stack = ends.enter_context(Stack(state, HUB))
+        with waiting(console, STARTING):
+            stack = ends.enter_context(Stack(state))
         yield stack, time.monotonic() - begun
-
-
-@contextmanager
-def _starting(console: Console) -> Iterator[None]:
-    what = "starting Kafka, mosquitto, ClickHouse, ingest, presence, timeseries"
-    if not console.is_terminal:
-        print(what, flush=True)
-        yield
-        return
-    with console.status(what):
-        yield
 
 
 def _print(console: Console, parts: Sequence[report.Section]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, Self
 
 import msgspec
@@ -16,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
 EVERY = 2.0
@@ -118,3 +120,14 @@ class PlainDisplay:
 
 def display(console: Console) -> Display:
     return LiveDisplay(console) if console.is_terminal else PlainDisplay()
+
+
+@contextmanager
+def waiting(console: Console, what: str) -> Iterator[None]:
+    """Say what is awaited: as long as it lasts in a terminal, once elsewhere."""
+    if not console.is_terminal:
+        print(what, flush=True)
+        yield
+        return
+    with console.status(what):
+        yield

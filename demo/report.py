@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fleet.audit import Verdict
     from fleet.truth import Truth
 
+    from .access import Check
     from .questions import Answer
     from .sightings import Latency
 
@@ -25,6 +26,8 @@ class Times(msgspec.Struct, frozen=True):
 
     start: float
     """Until Kafka, mosquitto, ClickHouse and the services were ready."""
+    register: float
+    """Until the broker knew the fleet."""
     run: float
     settle: float
     """From the fleet's last message until everything was compared."""
@@ -36,7 +39,13 @@ class Section(msgspec.Struct, frozen=True):
 
 
 def sections(
-    truth: Truth, verdict: Verdict, latency: Latency | None, answers: Sequence[Answer], times: Times
+    truth: Truth,
+    verdict: Verdict,
+    latency: Latency | None,
+    answers: Sequence[Answer],
+    *,
+    checks: Sequence[Check],
+    times: Times,
 ) -> list[Section]:
     """Everything that a reader wants to know, the verdict last."""
     return [
@@ -44,8 +53,9 @@ def sections(
         Section("Presence: the fleet's own truth, and what the hub says", text.presence(truth, verdict)),
         Section("Latency from a device's publish to a row that a query finds", _latency(latency)),
         Section("Three questions to ClickHouse", _answers(answers)),
+        Section("Access: who gets in, and who may say what", [_check(check) for check in checks]),
         Section("Dead letters", [_letters(verdict.letters)]),
-        Section("Verdict", [*_verdict(truth, verdict), "", _times(times)]),
+        Section("Verdict", [*_verdict(truth, verdict), *_access(checks), "", _times(times, len(truth.connections))]),
     ]
 
 
@@ -84,6 +94,15 @@ def _answers(answers: Sequence[Answer]) -> list[str]:
     return lines[:-1]
 
 
+def _check(check: Check) -> str:
+    return f"{'✓' if check.held else '✗'} {check.told}"
+
+
+def _access(checks: Sequence[Check]) -> list[str]:
+    failed = sum(not check.held for check in checks)
+    return [f"Access is not as it should be: {failed} of {len(checks)} trials failed."] if failed else []
+
+
 def _letters(count: int | None) -> str:
     return f"{count:,}; the fleet sends nothing that could be refused" if count else "none"
 
@@ -99,7 +118,8 @@ def _verdict(truth: Truth, verdict: Verdict) -> list[str]:
     ]
 
 
-def _times(times: Times) -> str:
+def _times(times: Times, devices: int) -> str:
     return (
-        f"Stack ready after {times.start:.1f} s, fleet {times.run:.1f} s, settled and compared in {times.settle:.1f} s."
+        f"Stack ready after {times.start:.1f} s, {devices:,} devices registered in {times.register:.1f} s, "
+        f"fleet {times.run:.1f} s, settled and compared in {times.settle:.1f} s."
     )

@@ -12,17 +12,21 @@ import msgspec
 
 from devstack.ports import HOST
 from fleet import books, dataset
+from fleet.addresses import access_to
+from fleet.admission import admit
 from fleet.audit import Audit
 from fleet.fleet import Fleet
 from fleet.link import Endpoint
-from fleet.plan import plan
+from fleet.plan import identities, plan
 from fleet.readers.clickhouse import ClickHouseReader
 from fleet.readers.kafka import KafkaReader
+from fleet.registration import NotRegistered
 from libs.runtime.clickhouse import connect
 from libs.runtime.settings import ClickHouseSettings, KafkaSettings
 
 from . import questions, report, watch
-from .progress import Snapshot, display
+from .access import Gate
+from .progress import Snapshot, display, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -112,15 +116,24 @@ class Stage:
 
 
 async def run(hub: Places, terms: Terms, console: Console, started: float) -> tuple[list[Section], bool]:
-    """Play, compare, report; the report, and whether the books balance. ``started``: seconds that the start took."""
+    """Register, play, compare, try who gets in, report; the report, and whether all is as it should be.
+
+    ``started``: seconds that the start took. Raises `NotRegistered`.
+    """
     name = secrets.token_hex(4)
     prefix = f"demo-{name}" if terms.prefix is None else terms.prefix
     scripts = plan(terms.seed, terms.devices, terms.seconds, prefix=prefix)
-    weather = dataset.load()
+    weather, endpoint = dataset.load(), Endpoint(HOST, hub.mqtt_port)
+    hub_api = access_to(hub)
+    if hub_api is None:
+        raise NotRegistered(f"the stack in {hub.state} has no API")
+    begun = time.monotonic()
     with ExitStack() as ends:
         instruments = Instruments(hub, ends)
-        async with Fleet(scripts, Endpoint(HOST, hub.mqtt_port), name, weather) as fleet:
-            begun = time.monotonic()
+        with waiting(console, f"registering {terms.devices:,} devices through the API"):
+            known = await admit(hub_api, endpoint, identities(scripts), name)
+        registered = time.monotonic()
+        async with Fleet(scripts, endpoint, name, weather, secrets=known) as fleet:
             with instruments.poller.run(), display(console) as screen:
                 stage = Stage(terms, fleet.truth, instruments, screen)
                 with watch.follow(instruments.kafka):
@@ -129,7 +142,11 @@ async def run(hub: Places, terms: Terms, console: Console, started: float) -> tu
                 verdict = await stage.during(
                     "the hub catches up", instruments.audit.settle(fleet.truth, terms.patience)
                 )
-            times = report.Times(started, played - begun, time.monotonic() - played)
+            settled = time.monotonic()
             latency = instruments.poller.sightings.latency(fleet.truth)
-            parts = report.sections(fleet.truth, verdict, latency, instruments.answers(), times)
-    return parts, verdict.balanced
+            answers = instruments.answers()
+            with waiting(console, "trying who gets in"):
+                checks = await Gate(hub_api, endpoint, instruments.kafka, name).tried(prefix)
+            times = report.Times(started, registered - begun, played - registered, settled - played)
+            parts = report.sections(fleet.truth, verdict, latency, answers, checks=checks, times=times)
+    return parts, verdict.balanced and all(check.held for check in checks)

@@ -10,7 +10,7 @@ import msgspec
 from devstack.ports import HOST
 
 PREFIX = "FLEETLOG_"
-MQTT_CLIENTS = frozenset({"ingest", "guard"})
+MQTT_CLIENTS = frozenset({"ingest", "guard", "api"})
 REPLICAS = frozenset({"ingest", "timeseries"})
 """Have a name that survives a restart."""
 CLICKHOUSE_CLIENTS = frozenset({"timeseries", "api"})
@@ -62,6 +62,7 @@ def variables(service: str, addresses: Addresses, ops_port: int) -> dict[str, st
         told["FLEETLOG_DEVICES_HOST"] = HOST
         told["FLEETLOG_DEVICES_PORT"] = str(addresses.mqtt_port)
         told["FLEETLOG_SECRETS_KEY"] = addresses.secrets_key
+        told["FLEETLOG_JOIN_MQTT"] = "true"
     return told
 
 

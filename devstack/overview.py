@@ -35,7 +35,7 @@ def describe(stack: Places) -> str:
     lines = [
         *(f"  {name:<14} {place}" for name, place in places),
         f"  {'logs':<14} {_relative(stack.logs)}",
-        *(() if stack.choice.guarded else _first_steps(stack)),
+        *_first_steps(stack),
         "",
         "Stop with ./just down" + ("" if stack.state.name == ".fleetlog" else f" (--state {_relative(stack.state)})"),
     ]
@@ -52,14 +52,30 @@ def _secure(stack: Places) -> Iterator[tuple[str, str]]:
 
 
 def _first_steps(stack: Places) -> Iterator[str]:
+    """Nothing where devices need credentials and no API gives them any."""
+    who, secret = "shop/freezer", ""
+    if stack.choice.guarded:
+        if "api" not in stack.services:
+            return
+        secret = " -P SECRET"  # noqa: S105 - the place of one
+        yield from _registration(stack)
     query = "SELECT * FROM metrics ORDER BY ts DESC LIMIT 5 FORMAT PrettyCompact"
     yield ""
     yield "Send a message as a device, then find it:"
     yield (
-        f"  mosquitto_pub -h {HOST} -p {stack.mqtt_port} -u shop/freezer -q 1 -t upload_data/shop/freezer/climate/1"
+        f"  mosquitto_pub -h {HOST} -p {stack.mqtt_port} -u {who}{secret} -q 1 -t upload_data/{who}/climate/1"
         """ -m '{"celsius": -18.5}'"""
     )
     yield f"""  curl '{stack.clickhouse_url}/?database=fleetlog' --data-binary '{query}'"""
+
+
+def _registration(stack: Places) -> Iterator[str]:
+    post = f"""  curl -H "Authorization: Bearer $key" -H 'Content-Type: application/json' {stack.api_url}/v1/products"""
+    yield ""
+    yield "Register a product and a device; the answer holds its SECRET:"
+    yield f"""  key=$(grep -o 'fl_[^"]*' {_relative(api_key.file(stack.state))})"""
+    yield post + """ -d '{"product_id": "shop"}'"""
+    yield post + """/shop/devices -d '{"device_id": "freezer"}'"""
 
 
 def _relative(path: Path) -> str:

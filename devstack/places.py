@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from devstack.certificates import Certificates
 
-SERVICES = ("ingest", "presence", "timeseries", "guard")
+SERVICES = ("registry", "ingest", "presence", "timeseries", "guard", "api")
+OPEN = ("ingest", "presence", "timeseries")
+"""A hub that lets everybody in."""
 BROKERS = ("kafka", "mosquitto", "clickhouse")
 PARTITIONS = 4
 
@@ -145,5 +147,6 @@ class Places:
             "kafka": lambda: kafka.answers(self.kafka),
             "mosquitto": lambda: mosquitto.answers(self.mqtt_internal_port),
             "clickhouse": lambda: clickhouse.answers(self.clickhouse_url),
+            "api": lambda: is_ready(self.api_url),  # its own port opens after the one for health
         }
         return checks[name]() if name in checks else is_ready(self.ops_url(name))

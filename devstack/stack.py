@@ -133,8 +133,12 @@ class Stack(Places):
         )
 
     def stop_service(self, service: str) -> None:
-        """Stop it and leave it stopped; returns when it has ended."""
+        """Stop a service or a broker and leave it stopped; returns when it has ended."""
         self._running().stop(service)
+
+    def start_mosquitto(self) -> None:
+        """Start the broker again that `stop_service` has stopped. Does not wait."""
+        self._running().start(self._mosquitto())
 
     def kill(self, name: str, number: int) -> None:
         """Send a signal to a service, "kafka", "mosquitto" or "clickhouse"; what ends is started again."""
@@ -155,16 +159,15 @@ class Stack(Places):
         log = self.logs / "kafka.log"
         return (
             kafka.program(self.state / "kafka", self._ports.claim("kafka"), controller, self._kafka_properties, log),
-            mosquitto.program(
-                self.state / "mosquitto",
-                self._listeners(),
-                self.logs / "mosquitto.log",
-                guarded=self.choice.guarded,
-            ),
+            self._mosquitto(),
             clickhouse.program(
                 self.state / "clickhouse", self._ports.claim("clickhouse"), self.logs / "clickhouse.log"
             ),
         )
+
+    def _mosquitto(self) -> Program:
+        directory, log = self.state / "mosquitto", self.logs / "mosquitto.log"
+        return mosquitto.program(directory, self._listeners(), log, guarded=self.choice.guarded)
 
     def _listeners(self) -> mosquitto.Listeners:
         secure = None

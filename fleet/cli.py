@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import secrets
 import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,15 +17,17 @@ from confluent_kafka import KafkaException
 from libs.runtime.settings import ClickHouseSettings, KafkaSettings
 
 from . import addresses, dataset, descriptors, text
-from .addresses import NoAddress
+from .addresses import Given, NoAddress
+from .admission import admit
 from .audit import Audit, Verdict
 from .dataset import DatasetMissing
 from .descriptors import TooFewDescriptors
 from .device import CannotConnect
 from .fleet import Fleet
-from .plan import SHORTEST, plan
+from .plan import SHORTEST, identities, plan
 from .readers.clickhouse import ClickHouseReader
 from .readers.kafka import KafkaReader
+from .registration import ApiAccess, NotRegistered
 from .storm import storm
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ NEWS = 5.0
 """Seconds between two lines of progress."""
 USUAL, STORMY = 2.0, 0.1
 """Messages per second of a device, where none are asked for."""
+OWN = (NoAddress, DatasetMissing, TooFewDescriptors, NotRegistered, CannotConnect)
 OF_THE_HUB = (KafkaException, ClickHouseError)
 BALANCED, UNBALANCED, NO_RUN, INTERRUPTED = 0, 1, 2, 130
 
@@ -52,6 +55,8 @@ its first connection is up, some never return, some never come. The same seed gi
 The fleet keeps the truth: what was sent and acknowledged, who was connected when. Afterwards it compares Kafka and
 ClickHouse with it, as far as it knows their addresses: every acknowledged message must be there exactly once,
 unaltered and in order, and presence must be the truth. Without --mqtt it uses the stack that `./just up` started.
+
+Where the hub has an HTTP API, the fleet is registered there before the run, and every device connects with its secret.
 """
 EPILOG = """\
 exit status: 0 everything balances; 1 it does not, and every difference is named; 2 there was no run
@@ -62,11 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        where = addresses.choose(options.mqtt, options.kafka, options.clickhouse, options.state)
-        return asyncio.run(_run(where, options))
+        return asyncio.run(_run(addresses.choose(_given(options), options.state), options))
     except KeyboardInterrupt:
         return INTERRUPTED
-    except (NoAddress, DatasetMissing, TooFewDescriptors, CannotConnect, *OF_THE_HUB, ValueError) as error:
+    except (*OWN, *OF_THE_HUB, ValueError) as error:
         print(f"fleet: {error}", file=sys.stderr)
         return NO_RUN
 
@@ -97,6 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     hub.add_argument("--mqtt", metavar="HOST:PORT", help="the broker's listener for devices")
     hub.add_argument("--kafka", metavar="HOST:PORT", help="bootstrap servers, to compare Kafka")
     hub.add_argument("--clickhouse", metavar="URL", help="such as http://127.0.0.1:8123, to compare ClickHouse")
+    hub.add_argument("--api", metavar="URL", help="of the hub's HTTP API, to register the fleet (needs --api-key)")
+    hub.add_argument("--api-key", metavar="KEY", help="with the scope admin")
+    hub.add_argument("--open", action="store_true", help="connect without credentials: the broker is open to all")
     hub.add_argument(
         "--state", type=Path, default=Path(".fleetlog"), metavar="DIR", help="of the running stack (default: .fleetlog)"
     )
@@ -107,13 +114,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _given(options: argparse.Namespace) -> Given:
+    if (options.api is None) is not (options.api_key is None):
+        raise ValueError("--api and --api-key go together")
+    api = None if options.api is None else ApiAccess(options.api, options.api_key)
+    return Given(options.mqtt, options.kafka, options.clickhouse, api, options.open)
+
+
 async def _run(where: Addresses, options: argparse.Namespace) -> int:
-    run = secrets.token_hex(4)
+    run = token_hex(4)
     scripts = _scripts(options, options.prefix or f"fleet-{run}")
     descriptors.allow(len(scripts))
     with ExitStack() as readers:
         audit = _audit(where, readers)
-        async with Fleet(scripts, where.mqtt, run, dataset.load()) as fleet:
+        secrets = {} if where.api is None else await admit(where.api, where.mqtt, identities(scripts), run)
+        async with Fleet(scripts, where.mqtt, run, dataset.load(), secrets=secrets) as fleet:
             news = asyncio.create_task(_tell(fleet.truth))
             try:
                 await fleet.play()

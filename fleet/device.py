@@ -33,7 +33,7 @@ class CannotConnect(RuntimeError):
 class Device:
     """``clock`` gives Unix seconds; the script's times count from ``truth.started_at``.
 
-    ``crowd``: one of so many that its connections have to be `WireLink`s.
+    ``crowd``: one of so many that its connections have to be `WireLink`s. ``secret``: its password at the broker.
 
     Publishes and watches of connections run beside the script, in ``tasks``.
     """
@@ -48,6 +48,7 @@ class Device:
         tasks: asyncio.TaskGroup,
         clock: Callable[[], float],
         crowd: bool = False,
+        secret: str | None = None,
     ) -> None:
         self.script = script
         self.identity = (script.product_id, script.device_id)
@@ -57,6 +58,7 @@ class Device:
         self._tasks = tasks
         self._clock = clock
         self._crowd = crowd
+        self._secret = secret
         self._link: Link | WireLink | None = None
         self._connection: Connection | None = None
         self._count = 0
@@ -126,8 +128,8 @@ class Device:
 
     def _new_link(self) -> Link | WireLink:
         if self._crowd:
-            return WireLink(self._endpoint, self.identity)
-        return Link(self._endpoint, self.identity, self.script.protocol)
+            return WireLink(self._endpoint, self.identity, self._secret)
+        return Link(self._endpoint, self.identity, self.script.protocol, self._secret)
 
     async def _watch(self, link: Link | WireLink, connection: Connection) -> None:
         """Notice an end that the device did not ask for; what was not acknowledged by then never will be."""

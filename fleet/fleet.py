@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
 from .device import CannotConnect, Device
@@ -11,12 +12,13 @@ from .plan import CROWD
 from .truth import Truth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from .dataset import WeatherRecord
     from .link import Endpoint
     from .plan import Script
+    from .truth import Device as Identity
 
 LEAD = 0.3
 """Seconds between the fleet's creation and the scripts' time zero."""
@@ -35,7 +37,10 @@ class Fleet:
         run: str,
         weather: Sequence[WeatherRecord],
         clock: Callable[[], float] = time.time,
+        *,
+        secrets: Mapping[Identity, str] = MappingProxyType({}),
     ) -> None:
+        """``secrets``: passwords by device; whoever is not in it connects without."""
         self.truth = Truth(run, clock() + LEAD)
         self._tasks = asyncio.TaskGroup()
         self._devices = [
@@ -47,6 +52,7 @@ class Fleet:
                 tasks=self._tasks,
                 clock=clock,
                 crowd=len(scripts) >= CROWD,
+                secret=secrets.get((script.product_id, script.device_id)),
             )
             for script in scripts
         ]

@@ -43,15 +43,16 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 class Link(aiomqtt.Client):
-    """A connection that is used once."""
+    """A connection that is used once. ``secret``: the password; None: the broker asks for none."""
 
-    def __init__(self, endpoint: Endpoint, device: Device, protocol: Literal[4, 5]) -> None:
+    def __init__(self, endpoint: Endpoint, device: Device, protocol: Literal[4, 5], secret: str | None = None) -> None:
         name = "/".join(device)
         super().__init__(
             endpoint.host,
             endpoint.port,
             identifier=name,
             username=name,
+            password=secret,
             protocol=aiomqtt.ProtocolVersion(protocol),
             timeout=PATIENCE,
             logger=SILENT,

@@ -7,9 +7,12 @@ fleet is taken over: it connects a second time while its first connection is up.
 from __future__ import annotations
 
 import random
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Kind: TypeAlias = Literal["weather", "frame", "status", "clock", "forecast"]
 """What a message is: a measurement in JSON, one in a device's own binary form, a status report, a pull that the hub
@@ -80,6 +83,11 @@ class Script(msgspec.Struct, frozen=True):
     offset: int
     """Where in the weather records this device begins: a week after its neighbour."""
     actions: tuple[Action, ...]
+
+
+def identities(scripts: Iterable[Script]) -> list[tuple[str, str]]:
+    """(product id, device id) of each."""
+    return [(script.product_id, script.device_id) for script in scripts]
 
 
 _Ending: TypeAlias = Literal["goodbye", "cut"]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 KEEPALIVE = 60
 """Seconds; PINGREQ goes after half of it."""
+FAILURE = 0x80
+"""The least reason code that is one (MQTT 5, 2.4)."""
 PINGREQ = b"\xc0\x00"
 HEADER = 2
 """Bytes before the inside of the packets that a device receives: all are shorter than 128 bytes."""
@@ -30,14 +32,19 @@ class WireError(aiomqtt.MqttError):
     """The connection could not be made, or ended."""
 
 
+class Refused(WireError):
+    """The broker does not let the device in, or does not take what it sends."""
+
+
 class WireLink(asyncio.Protocol):
     """A connection that is used once. Calls and errors are those of `link.Link`."""
 
     transport: asyncio.Transport
 
-    def __init__(self, endpoint: Endpoint, device: Device) -> None:
+    def __init__(self, endpoint: Endpoint, device: Device, secret: str | None = None) -> None:
         loop = asyncio.get_running_loop()
         self._endpoint, self._name, self._loop = endpoint, "/".join(device), loop
+        self._secret = None if secret is None else secret.encode()
         self._unread = b""
         self._packet_id = 0
         self._waiting: dict[int, asyncio.Future[None]] = {}
@@ -47,7 +54,7 @@ class WireLink(asyncio.Protocol):
 
     # -- what a device calls
     async def open(self) -> None:
-        """Connect. Raises `aiomqtt.MqttError`."""
+        """Connect. Raises `Refused` for one; all of its errors are `aiomqtt.MqttError`."""
         try:
             async with asyncio.timeout(PATIENCE):
                 await self._loop.create_connection(lambda: self, self._endpoint.host, self._endpoint.port)
@@ -56,7 +63,7 @@ class WireLink(asyncio.Protocol):
             raise WireError(f"{type(error).__name__}: {error}") from error
 
     async def publish(self, topic: str, payload: bytes, qos: int = 1) -> None:
-        """Return once it is acknowledged. Raises `aiomqtt.MqttError` when the connection ends before."""
+        """Return once it is acknowledged. Raises `aiomqtt.MqttError`: `Refused`, or the connection ends before."""
         if self._over.done():
             raise WireError("the connection is gone")
         self._packet_id = self._packet_id % 65_535 + 1
@@ -91,7 +98,9 @@ class WireLink(asyncio.Protocol):
     # -- what the transport calls
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        connect = mqtt5.ConnectPacket(self._name, username=self._name, clean_start=True, keep_alive=KEEPALIVE)
+        connect = mqtt5.ConnectPacket(
+            self._name, username=self._name, password=self._secret, clean_start=True, keep_alive=KEEPALIVE
+        )
         self.transport.write(connect.write())
         self._ping = self._loop.call_later(KEEPALIVE / 2, self._alive)
 
@@ -116,13 +125,17 @@ class WireLink(asyncio.Protocol):
     def _take(self, packet: Any) -> None:
         if isinstance(packet, mqtt5.PubAckPacket):
             acknowledged = self._waiting.pop(packet.packet_id, None)
-            if acknowledged is not None and not acknowledged.done():
+            if acknowledged is None or acknowledged.done():
+                return
+            if int(packet.reason_code) < FAILURE:
                 acknowledged.set_result(None)
+            else:
+                acknowledged.set_exception(Refused(f"refused: {packet.reason_code.name}"))
         elif isinstance(packet, mqtt5.ConnAckPacket):
             if int(packet.reason_code) == 0:
                 self._accepted.set_result(None)
             else:
-                self._accepted.set_exception(WireError(f"refused: {packet.reason_code!r}"))
+                self._accepted.set_exception(Refused(f"refused: {packet.reason_code.name}"))
                 self.transport.close()
 
     def _alive(self) -> None:

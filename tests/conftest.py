@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from devstack.stack import SERVICES, Stack
+from devstack import lock
+from devstack.places import OPEN
+from devstack.stack import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -32,8 +34,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    stack = getattr(item, "funcargs", {}).get("brokers")
-    if report.failed and isinstance(stack, Stack):
+    given = getattr(item, "funcargs", {})
+    stacks = {stack for name in ("brokers", "guarded") if isinstance(stack := given.get(name), Stack)}
+    for stack in stacks if report.failed else ():
         for log in sorted(stack.logs.glob("*.log")):
             end = log.read_text(errors="replace").splitlines()[-LINES:]
             report.sections.append((f"end of {log.name}", "\n".join(end)))
@@ -50,8 +53,8 @@ def brokers() -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def services(brokers: Stack) -> Stack:
-    """The same stack with every service started."""
-    for service in SERVICES:
+    """The same stack with the services of a hub that lets everybody in."""
+    for service in OPEN:
         brokers.start_service(service)
     return brokers
 
@@ -61,3 +64,12 @@ def stack(services: Stack) -> Stack:
     """The same stack with every service ready, whatever the test before did to them."""
     services.wait_ready()
     return services
+
+
+@pytest.fixture(scope="session")
+def guarded() -> Iterator[Stack]:
+    """A stack of its own with everything: devices need credentials, and its API gives them."""
+    with tempfile.TemporaryDirectory(prefix="fleetlog-guarded-") as directory:
+        state = Path(directory)
+        with lock.StateLock(state), Stack(state) as stack:
+            yield stack

@@ -129,13 +129,12 @@ protocol websockets
 
 def prepare(directory: Path, *, guarded: bool) -> None:
     """Write what mosquitto reads at its start. The guard's files let nobody in until the guard has written them."""
-    directory.mkdir(parents=True, exist_ok=True)
+    kept = guard_directory(directory)
+    kept.mkdir(parents=True, exist_ok=True, mode=0o700)
     access, _ = files.access(Roll())
     if not guarded:
         (directory / "devices.acl").write_bytes(access)
         return
-    kept = guard_directory(directory)
-    kept.mkdir(exist_ok=True, mode=0o700)
     for name, content in (("passwords", b""), ("access", access)):
         if not (kept / name).exists():
             (kept / name).touch(mode=0o600)

@@ -127,11 +127,14 @@ class Compacted(Background, Generic[T]):
 
     async def _partitions(self, consumer: Consumer, tail: Tail) -> set[int]:
         """Return their numbers; none where the end comes first."""
+        said = False
         while not self._stopping:
             try:
                 topic = (await tail.call(lambda: consumer.list_topics(self._topic, KAFKA_S))).topics[self._topic]
             except KafkaException as error:
-                log.warning("cannot ask for the partitions of a topic", topic=self._topic, error=str(error))
+                if not said:
+                    log.warning("cannot ask for the partitions of a topic yet", topic=self._topic, error=str(error))
+                said = True
             else:
                 if topic.error is None:
                     return set(topic.partitions)

@@ -23,7 +23,8 @@ ID_LENGTH: Final = 12
 SECRET_BYTES: Final = 32
 """43 characters of base64url."""
 
-FORM: Final = re.compile(r"fl_([a-z2-7]{12})_([A-Za-z0-9_-]{43})")
+ID: Final = re.compile(r"[a-z2-7]{12}")
+FORM: Final = re.compile(rf"fl_({ID.pattern})_([A-Za-z0-9_-]{{43}})")
 
 
 class InvalidKey(ValueError):
@@ -55,6 +56,10 @@ def parse(text: str) -> tuple[str, str]:
     if form is None:
         raise InvalidKey("an API key looks like fl_<12 characters>_<43 characters>")
     return form[1], form[2]
+
+
+def is_id(text: str) -> bool:
+    return ID.fullmatch(text) is not None
 
 
 def matches(secret: str, known: str) -> bool:

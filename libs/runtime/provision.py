@@ -77,6 +77,23 @@ class Provisioned(msgspec.Struct, frozen=True):
     """One sentence for each setting that differs from the catalog and was left as it is."""
 
 
+class Comparison(msgspec.Struct, frozen=True):
+    """What `ensure` would do, and would refuse."""
+
+    missing: tuple[str, ...]
+    incomplete: tuple[str, ...]
+    """``topic: setting`` for each setting that a topic does not have."""
+    kept: tuple[str, ...]
+    """As in `Provisioned`."""
+    misfits: tuple[str, ...]
+    """What is wrong with topics that do not fit, and what to do."""
+
+    @property
+    def same(self) -> bool:
+        """Whether `ensure` would do nothing."""
+        return not (self.missing or self.incomplete or self.misfits)
+
+
 class TopicMismatch(RuntimeError):
     """Topics exist that do not fit; ``problems`` says for each what is wrong and what to do."""
 
@@ -96,6 +113,24 @@ def ensure(kafka: KafkaSettings, topics: Iterable[Topic], timeout: float = TIMEO
         return _ensure(admin, [want(topic, kafka) for topic in topics], kafka.replication, timeout)
     finally:
         admin.poll(0)  # hands over what the client has to say, such as why it was not let in
+
+
+def compare(kafka: KafkaSettings, topics: Iterable[Topic], timeout: float = TIMEOUT) -> Comparison:
+    """Compare Kafka with the catalog, changing nothing. Raises confluent_kafka's KafkaException as `ensure`."""
+    admin = AdminClient(client_config(kafka))
+    try:
+        present = admin.list_topics(timeout=timeout).topics
+        every = [want(topic, kafka) for topic in topics]
+        wanted = [topic for topic in every if topic.name in present]
+        found = _inspect(admin, wanted, timeout)
+    finally:
+        admin.poll(0)
+    return Comparison(
+        missing=tuple(topic.name for topic in every if topic.name not in present),
+        incomplete=tuple(f"{topic.name}: {name}" for topic in wanted for name in missing(topic, found[topic.name])),
+        kept=tuple(line for topic in wanted for line in differing(topic, found[topic.name])),
+        misfits=tuple(line for topic in wanted for line in mismatches(topic, found[topic.name])),
+    )
 
 
 def want(topic: Topic, kafka: KafkaSettings) -> Wanted:

@@ -1,4 +1,4 @@
-"""Writes ``docs/settings.md`` and ``docs/metrics.md`` from what the services declare.
+"""Writes ``docs/settings.md``, ``docs/metrics.md`` and ``docs/openapi.json`` from what the services declare.
 
 ``python -m libs.runtime.reference`` writes; with ``--check`` it only compares and exits 1 where a file is stale.
 Services are found by directory, so that the runtime names none of them.
@@ -91,15 +91,22 @@ def metrics_page(parts: Mapping[str, Iterable[metrics.Metric]]) -> str:
 
 
 def documents() -> dict[Path, str]:
-    """Both files, by their path from the root of the repository."""
-    return {
-        Path("docs/settings.md"): settings_page(settings_classes()),
+    """All files, by their path from the root of the repository; a service's ``app.reference()`` may add some."""
+    services = settings_classes()
+    pages = {
+        Path("docs/settings.md"): settings_page(services),
         Path("docs/metrics.md"): metrics_page(declared_metrics()),
     }
+    for service in services:
+        own = getattr(importlib.import_module(f"services.{service}.app"), "reference", dict)
+        pages |= {Path(path): text for path, text in own().items()}
+    return pages
 
 
 def main(arguments: list[str], root: Path = ROOT) -> int:
-    parser = argparse.ArgumentParser(prog=COMMAND, description="Write docs/settings.md and docs/metrics.md.")
+    parser = argparse.ArgumentParser(
+        prog=COMMAND, description="Write settings, metrics and the API's document into docs/."
+    )
     parser.add_argument("--check", action="store_true", help="only compare; exit status 1 where a file is stale")
     check = parser.parse_args(arguments).check
     stale = {path: text for path, text in documents().items() if not _holds(root / path, text)}

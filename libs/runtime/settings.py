@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
+    "BrokerApiSettings",
     "ClickHouseSettings",
     "KafkaSettings",
     "LogSettings",
@@ -124,6 +125,23 @@ class MqttSettings(Settings, frozen=True, kw_only=True):
             yield "tls_key_file", "is needed by the client certificate"
         elif self.tls_key_file and not self.tls_cert_file:
             yield "tls_cert_file", "is needed beside its key"
+
+
+class BrokerApiSettings(Settings, frozen=True, kw_only=True):
+    """The broker's REST interface: which nodes run, and who is connected."""
+
+    url: Annotated[
+        str,
+        Meta(
+            pattern=r"^(https?://[^/?#\s]+(/[^?#\s]*)?)?\Z",
+            description="Address of EMQX's REST interface, such as `http://emqx:18083`; empty: it is not asked.",
+        ),
+    ] = ""
+    key: Annotated[str, Meta(description="API key.")] = ""
+    secret: Annotated[Secret, Meta(description="Secret of the API key.")] = Secret()
+    tls_ca_file: Annotated[
+        str, Meta(description="PEM file of the authorities that sign the interface; empty: the system's.")
+    ] = ""
 
 
 class ClickHouseSettings(Settings, frozen=True, kw_only=True):

@@ -8,12 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, structs
 
+from libs.topics import catalog
 from libs.topics.identity import is_name
+from libs.topics.names import INGEST_SHARDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from libs.topics.catalog import Topic
 
 Plan: TypeAlias = tuple[tuple[str, ...], ...]
 """Product ids by shard. No products: the shard takes those of every product, and is the only one."""
@@ -36,6 +40,17 @@ Shards: TypeAlias = Annotated[
 def parse(text: str) -> Plan:
     """Raises ValueError (msgspec's errors are one) where it is not a list of lists of texts."""
     return msgspec.json.decode(text, type=Plan) if text.strip() else WHOLE
+
+
+def topics(text: str) -> list[Topic]:
+    """Return the catalog's topics as an installation with this plan wants them: one has a partition per shard.
+
+    Raises as `parse`.
+    """
+    count = len(parse(text))
+    return [
+        structs.replace(topic, partitions=count) if topic.name == INGEST_SHARDS else topic for topic in catalog.TOPICS
+    ]
 
 
 def faults(text: str) -> Iterator[str]:

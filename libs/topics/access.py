@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import msgspec
 
-from .identity import NAME
+from .identity import NAME, is_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,6 +23,8 @@ Condition: TypeAlias = Literal["device_to_device", "tag"]
 
 REGISTER: Final = "$register"
 """In place of the device in the user name (and client id) of one that has its product's secret only."""
+CREDENTIAL: Final = "credential"
+"""EMQX's client attribute that says under which credential id a session was let in."""
 MAX_LEVELS: Final = 16
 """Of the topic of an extra rule."""
 HUB_ONLY: Final = ("fleetlog", "register", "registered")
@@ -113,6 +115,12 @@ def may_join(action: Action, topic: str, product_id: str) -> bool:
     """
     head = next(rule.topic for rule in JOINING if rule.action == action)
     return is_topic(topic) and _matches(filled(head, product_id, "").split("/"), topic.split("/"))
+
+
+def joining_product(username: str) -> str | None:
+    """Return the product of a device that joins with its product's secret, by its user name; None: it is no such."""
+    product_id, slash, rest = username.partition("/")
+    return product_id if slash and rest == REGISTER and is_name(product_id) else None
 
 
 def is_topic(text: str) -> bool:

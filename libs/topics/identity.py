@@ -11,8 +11,12 @@ import re
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What product ids, device ids, tags, command names, data types, request ids and message ids look like."""
 
-RESERVED_IDS = frozenset({"get", "update"})
-"""No product or device has one of these ids: ``/shadow/update/x/update`` and ``/shadow/get/...`` would be of two."""
+RESERVED_IDS = frozenset({"get", "p2p", "update"})
+"""No product or device has one of these ids.
+
+``/shadow/update/x/update`` and ``/shadow/get/...`` would be of two, and what a device called ``p2p`` publishes would
+look like ``{any}/p2p/{client id}``, which is another's to read.
+"""
 
 RESERVED = b"\x00"
 """First byte of keys that are the hub's own: a device's key can never begin with it."""

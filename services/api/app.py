@@ -13,6 +13,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 
@@ -21,8 +23,22 @@ from .access import Gatekeeper, caller_of
 from .asking import asker_of
 from .gate import Api, within
 from .limits import BODY, Buckets
+from .openapi import document
 from .problems import HANDLERS
-from .routes import bulk, devices, docs, health, presence, products, stream, tags, telemetry
+from .routes import (
+    broker,
+    bulk,
+    devices,
+    docs,
+    health,
+    joining,
+    presence,
+    products,
+    stream,
+    tags,
+    telemetry,
+    uplink,
+)
 
 if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler
@@ -36,6 +52,9 @@ ROUTES: Final[tuple[ControllerRouterHandler, ...]] = (
     devices.router,
     bulk.router,
     tags.router,
+    joining.router,
+    uplink.router,
+    broker.router,
     presence.router,
     telemetry.router,
     stream.router,
@@ -58,7 +77,7 @@ def build(hub: Hub) -> Api:
             "caller": Provide(caller_of, sync_to_thread=False),
             "asker": Provide(asker_of),
         },
-        state=State({"gatekeeper": Gatekeeper(hub, buckets)}),
+        state=State({"gatekeeper": Gatekeeper(hub, buckets), "hook_secret": hub.settings.broker_hook.secret}),
         middleware=[within(http.deadline_s)],
         before_request=bodies.check,
         exception_handlers=HANDLERS,
@@ -66,3 +85,12 @@ def build(hub: Hub) -> Api:
         openapi_config=None,
         logging_config=None,
     )
+
+
+def reference() -> dict[str, str]:
+    """The OpenAPI document as it is kept with the code, by its path: `libs.runtime.reference` writes it."""
+    # Of dependencies only the names matter: nothing is called here.
+    dependencies = {name: Provide(lambda: None, sync_to_thread=False) for name in ("hub", "caller", "asker")}
+    app = Litestar(list(ROUTES), dependencies=dependencies, openapi_config=None, logging_config=None)
+    written = msgspec.json.format(msgspec.json.encode(document(app)), indent=1).decode()
+    return {"docs/openapi.json": written + "\n"}

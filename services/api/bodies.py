@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 JSON: Final = ("application/json", "application/merge-patch+json")
 CONSUMES: Final = "consumes"
 """Option of a route that takes other media types than `JSON`: a tuple of them. It checks its bodies itself."""
+ANYTHING: Final = "*/*"
+"""In such a tuple: the media type says nothing about the body, and need not be given."""
 WHERE: Final = re.compile(r"(?P<what>.*?)(?: - at `(?:key in )?\$\.?(?P<path>.*)`)?", re.DOTALL)
 """How msgspec tells what is wrong, and where."""
 
@@ -31,7 +33,7 @@ async def check(request: Request[Any, Any, Any]) -> None:
     body = await request.body()
     allowed: tuple[str, ...] = request.route_handler.opt.get(CONSUMES, JSON)
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if body and given not in allowed:
+    if body and ANYTHING not in allowed and given not in allowed:
         raise Problem("unsupported_media_type", f"this call takes {' or '.join(allowed)}, not {given or 'nothing'}")
     field = request.route_handler.parsed_data_field
     if field is None or allowed is not JSON or (not body and field.has_default):

@@ -6,46 +6,51 @@ the registry takes for what they are, and so completes what was left undone.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from libs.runtime.requests.client import NoAnswer, NotAsked, Refused
 from libs.topics.codec import encode
-from libs.topics.identity import is_name
+from libs.topics.identity import device_key, is_name
 from libs.topics.messages.base import Idempotency
+from libs.topics.messages.registry_views import DeviceView
+from libs.topics.names import REGISTRY_INBOX
 
+from . import credentials
 from .asking import Asker
-from .devices import register
+from .devices import registration
 from .documents import BulkAnswer, BulkDevice, BulkOutcome, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-WORKERS: Final = 400
-"""Registrations of one request that wait for their answers at a time."""
+    from libs.runtime.requests.calls import Outcome as Told
+    from libs.topics.messages.registry import RegisterDevice
 
 
 class Run:
     """One bulk request under way."""
 
     def __init__(self, asker: Asker, product_id: str, devices: tuple[BulkDevice, ...]) -> None:
-        self._asker, self._product_id = asker, product_id
+        self._asker, self._product_id, self._devices = asker, product_id, devices
         self._outcomes: list[BulkOutcome | None] = [None] * len(devices)
-        self._left: Iterator[tuple[int, str, BulkDevice]] = self._named(devices)
-        self._silent: NoAnswer | NotAsked | None = None
-        """Why the rest is not asked: a registry that is away must not be asked ten thousand times in vain."""
+        self._asked: list[tuple[int, RegisterDevice, str]] = []
+        """Place, request and secret, in the order in which they are asked."""
 
     async def __call__(self) -> BulkAnswer:
-        """Register all of them. Raises `Problem` where nobody answered for any."""
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(WORKERS, len(self._outcomes))):
-                group.create_task(self._work())
+        """Register all of them. Raises `NoAnswer` or `NotAsked` where nobody answered for any."""
+        hub = self._asker.hub
+        told = await hub.requests.ask_all(REGISTRY_INBOX, self._requests(), timeout=hub.settings.answer_s)
+        for (place, request, secret), outcome in zip(self._asked, told, strict=True):
+            self._outcomes[place] = self._outcome(request, secret, outcome)
         results = [outcome for outcome in self._outcomes if outcome is not None]
         counts = Counter(outcome.outcome for outcome in results)
-        if self._silent is not None and not counts["created"] + counts["exists"]:
-            raise self._silent
+        silent = next((outcome for outcome in told if isinstance(outcome, NoAnswer | NotAsked)), None)
+        if silent is not None and not counts["created"] + counts["exists"]:
+            raise silent
         return BulkAnswer(
             results=results,
             created=counts["created"],
@@ -54,10 +59,10 @@ class Run:
             unanswered=counts["unanswered"],
         )
 
-    def _named(self, devices: tuple[BulkDevice, ...]) -> Iterator[tuple[int, str, BulkDevice]]:
-        """Yield (place, id, device), and settle at once what need not be asked about."""
+    def _requests(self) -> Iterator[tuple[bytes, RegisterDevice]]:
+        """Yield what is to be asked, and settle at once what need not be."""
         seen = set[str]()
-        for place, device in enumerate(devices):
+        for place, device in enumerate(self._devices):
             device_id = device.device_id
             if device_id is None:
                 device_id = self._asker.device_id(self._product_id, place)
@@ -68,32 +73,28 @@ class Run:
                 self._settle(place, device_id, "repeated_device", f"{device_id} is named before in this request")
             else:
                 seen.add(device_id)
-                yield place, device_id, device
+                asker = _asker_for(self._asker, device_id, device)
+                request, secret = registration(
+                    asker, self._product_id, device_id, tags=device.tags, attributes=device.attributes, origin="bulk"
+                )
+                self._asked.append((place, request, secret))
+                yield device_key(self._product_id, device_id), request
 
-    async def _work(self) -> None:
-        for place, device_id, device in self._left:
-            self._outcomes[place] = await self._one(device_id, device)
-
-    async def _one(self, device_id: str, device: BulkDevice) -> BulkOutcome:
-        if self._silent is not None:
-            return BulkOutcome(
-                device_id=device_id, outcome="unanswered", code="not_asked", detail="others got no answer"
-            )
-        asker = _asker_for(self._asker, device_id, device)
-        try:
-            made = await register(
-                asker, self._product_id, device_id, tags=device.tags, attributes=device.attributes, origin="bulk"
-            )
-        except Refused as refused:
-            answer = refused.answer
-            outcome: Outcome = "exists" if answer.code == "device_exists" else "refused"
-            return BulkOutcome(device_id=device_id, outcome=outcome, code=answer.code, detail=answer.detail)
-        except (NoAnswer, NotAsked) as silent:
-            self._silent = silent
-            code = "no_answer" if isinstance(silent, NoAnswer) else "not_asked"
-            return BulkOutcome(device_id=device_id, outcome="unanswered", code=code, detail=str(silent))
+    def _outcome(self, request: RegisterDevice, secret: str, told: Told) -> BulkOutcome:
+        device_id = request.device_id
+        if isinstance(told, Refused):
+            outcome: Outcome = "exists" if told.answer.code == "device_exists" else "refused"
+            return BulkOutcome(device_id=device_id, outcome=outcome, code=told.answer.code, detail=told.answer.detail)
+        if isinstance(told, NoAnswer | NotAsked):
+            code = "no_answer" if isinstance(told, NoAnswer) else "not_asked"
+            return BulkOutcome(device_id=device_id, outcome="unanswered", code=code, detail=str(told))
+        device = msgspec.json.decode(told.body, type=DeviceView)
         return BulkOutcome(
-            device_id=device_id, outcome="created", version=made.version, secret=made.secret, mqtt=made.mqtt
+            device_id=device_id,
+            outcome="created",
+            version=device.version,
+            secret=secret if device.credential_id == request.credential.id else None,
+            mqtt=credentials.mqtt_address(self._asker.hub.settings.devices, self._product_id, device_id),
         )
 
     def _settle(self, place: int, device_id: str, code: str, detail: str) -> None:

@@ -30,6 +30,9 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
             400, "Not a name", "Product ids, device ids and tags are 1 to 64 characters of A-Z a-z 0-9 _ and -."
         ),
         "reserved_name": Code(400, "A reserved name", "Choose another id: this one has a meaning in MQTT topics."),
+        "invalid_message_id": Code(
+            400, "Not a message id", "Make a new one of at least 128 random bits: 22 to 64 of A-Z a-z 0-9 _ and -."
+        ),
         "invalid_cursor": Code(400, "Not a cursor", "Pass on next_cursor as it was answered, or begin without one."),
         "invalid_position": Code(
             400, "Not a position of the stream", "Send the id of the last event as Last-Event-ID, or none."
@@ -38,7 +41,26 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
         "unauthorized": Code(
             401, "No valid API key", "Send `Authorization: Bearer fl_...` with a key that has not expired."
         ),
+        "device_unauthorized": Code(
+            401,
+            "No valid credentials of the device",
+            "Send `Authorization: Basic` with product/device and the device's secret, or Bearer with a token for http.",
+        ),
+        "join_unauthorized": Code(
+            401,
+            "No valid secret of the product",
+            "Send `Authorization: Basic` with product/device and the product's secret.",
+        ),
+        "device_disabled": Code(403, "The device is disabled", "Whoever runs the product can enable it again."),
+        "joining_off": Code(
+            403,
+            "Devices of this product do not register themselves",
+            "Register the device through the API, or let the product allow dynamic registration.",
+        ),
         "forbidden": Code(403, "The key may not do this", "Ask an operator for a key with the scope that is named."),
+        "dynamic_registration_off": Code(
+            403, "Devices of the product do not register themselves", "Register the device with an API key."
+        ),
         "unknown_path": Code(404, "No such path", "The paths are listed in /openapi.json and at /docs."),
         "unknown_product": Code(
             404, "No such product", "Check the id; the API key may also be limited to other products."
@@ -62,6 +84,11 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
         # -- the state of the hub
         "device_exists": Code(
             409, "The device exists", "Rotate its secret, where it is lost; or choose another device id."
+        ),
+        "tokens_not_supported": Code(
+            409,
+            "This broker cannot check tokens",
+            "Let the device use its secret, or ask for a token for http. EMQX takes tokens: FLEETLOG_BROKER=emqx.",
         ),
         "product_exists": Code(409, "The product exists", "Change it with PATCH, or choose another id."),
         "product_has_devices": Code(409, "The product has devices", "Delete its devices first."),

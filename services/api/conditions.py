@@ -52,20 +52,20 @@ def etag(version: int) -> str:
     return f'"{version}"'
 
 
-def cursor(after: str | None) -> str | None:
+def next_cursor(after: str | None) -> str | None:
     """Hide the key after which the next page begins; None: there is none."""
     return None if after is None else base64.urlsafe_b64encode(after.encode()).decode().rstrip("=")
 
 
-def after(text: str | None) -> str:
-    """Return the key that `cursor` hid; empty for the first page. Raises `Problem` ``invalid_cursor``."""
-    if text is None:
+def position(cursor: str | None) -> str:
+    """Return the key that `next_cursor` hid; empty for the first page. Raises `Problem` ``invalid_cursor``."""
+    if cursor is None:
         return ""
     try:
-        found = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode()
+        found = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
     except ValueError as error:
         raise Problem("invalid_cursor", "the cursor was not made by this API") from error
-    if not found or cursor(found) != text:
+    if not found or next_cursor(found) != cursor:
         raise Problem("invalid_cursor", "the cursor was not made by this API")
     return found
 

@@ -15,7 +15,9 @@ from libs.topics.messages.registry_events import ApiKeyDocument, ProductDocument
 
 from .history import History
 from .hub import Hub
+from .join_mqtt import Desk
 from .streaming import Streams
+from .uplink import Uplink
 
 if TYPE_CHECKING:
     from .settings import ApiSettings
@@ -44,15 +46,20 @@ def connect(settings: ApiSettings) -> Hub:
     reads = OwnerReads(owners, partitions=kafka.partitions)
     products = Compacted(kafka, names.REGISTRY_PRODUCTS, Decoder[ProductDocument](ProductDocument))
     keys = Compacted(kafka, names.REGISTRY_API_KEYS, Decoder[ApiKeyDocument](ApiKeyDocument))
+    uplink = Uplink(kafka)
     history, streams = History(settings.clickhouse, settings.history), Streams(kafka, settings.stream)
-    return Hub(
+    hub = Hub(
         settings,
         requests=requests,
         reads=reads,
         products=products,
         keys=keys,
+        uplink=uplink,
         history=history,
         streams=streams,
         clock=lambda: time.time_ns() // 1_000_000,
-        parts=(Reading(reads), owners, products, keys, requests, history, streams),
+        parts=(Reading(reads), owners, products, keys, requests, uplink, history, streams),
     )
+    if settings.join.mqtt:
+        hub.add(Desk(hub, hub.joining))
+    return hub

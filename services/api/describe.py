@@ -21,6 +21,10 @@ class Described(msgspec.Struct, frozen=True):
     """The answer has an ``ETag``."""
     idempotent: bool = True
     """An unsafe call takes ``Idempotency-Key``."""
+    security: tuple[str, ...] = ()
+    """Names of `openapi.SCHEMES`: what is shown in the place of an API key, or beside one."""
+    raw: bool = False
+    """The body is any bytes."""
     also: tuple[int, ...] = ()
     """Further statuses without a body, such as 304."""
 

@@ -46,7 +46,7 @@ async def ask(asker: Asker, request: DeviceRequest) -> msgspec.Raw:
     return answer.body
 
 
-async def register(
+def registration(
     asker: Asker,
     product_id: str,
     device_id: str,
@@ -54,11 +54,10 @@ async def register(
     tags: tuple[str, ...],
     attributes: dict[str, Any],
     origin: Origin,
-) -> DeviceWithSecret:
-    """Register a device under a new secret, or under the same one where the request is a repetition."""
+) -> tuple[RegisterDevice, str]:
+    """Make the request for a device, and its secret: a new one, or the same where the request is a repetition."""
     credential, secret = credentials.for_device(asker, product_id, device_id)
-    request = RegisterDevice(product_id, device_id, origin, credential, tags, attributes, **asker.stamp())
-    return with_secret(asker, await decide(asker, request), credential, secret)
+    return RegisterDevice(product_id, device_id, origin, credential, tags, attributes, **asker.stamp()), secret
 
 
 def with_secret(asker: Asker, device: Device, credential: Credential, secret: str) -> DeviceWithSecret:
@@ -92,14 +91,19 @@ async def detail(hub: Hub, product_id: str, device_id: str) -> DeviceDetail:
 async def page(
     hub: Hub, product_id: str, *, tag: str | None, prefix: str, begin: str, limit: int
 ) -> tuple[list[Device], str | None]:
-    """Return a page of devices by id, and the key after which the next one begins; None: there is none."""
+    """Return a page of devices by id, and the key after which the next one begins; None: there is none.
+
+    Of the largest pages nobody can be asked for one more device than they hold: behind a full one may be an empty one.
+    """
     term = f"product:{product_id}" if tag is None else f"tag:{product_id}/{tag}"
-    found = await hub.reads.list(*REGISTERED, term, prefix=f"{product_id}/{prefix}", after=begin, limit=limit + 1)
+    asked = min(limit + 1, MAX_KEYS)  # one more tells whether there is another page
+    found = await hub.reads.list(*REGISTERED, term, prefix=f"{product_id}/{prefix}", after=begin, limit=asked)
     items = [msgspec.json.decode(document, type=Device) for _, document in found[:limit]]
-    return items, found[limit - 1][0] if len(found) > limit else None
+    more = len(found) == asked and (asked > limit or asked == MAX_KEYS)
+    return items, found[limit - 1][0] if more else None
 
 
-async def online(hub: Hub, devices: list[Device]) -> set[str]:
+async def present(hub: Hub, devices: list[Device]) -> set[str]:
     """Return the ids of those that are online. Raises `Unavailable`: half an answer would be a wrong one."""
     keys = [f"{device.product_id}/{device.device_id}" for device in devices[:MAX_KEYS]]
     found = await hub.reads.batch(*PRESENT, keys)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from libs.runtime.activity import Activity
+
+from .joining import Joining
+from .refusals import Refusals
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 
     from msgspec import Raw
 
     from libs.runtime.owners.reads import Batch
+    from libs.runtime.requests.calls import Outcome
     from libs.topics.messages.base import Request
     from libs.topics.messages.hub import RequestAnswered
     from libs.topics.messages.registry_events import ApiKeyDocument, ProductDocument
@@ -37,6 +44,15 @@ class Asks(Protocol):
     async def ask(self, inbox: str, key: bytes, request: Request, timeout: float = ...) -> RequestAnswered:  # noqa: ASYNC109 - as the real one
         """Raises `Refused`, `NoAnswer`, `NotAsked`."""
 
+    async def ask_all(
+        self,
+        inbox: str,
+        asked: Iterable[tuple[bytes, Request]],
+        *,
+        timeout: float = ...,  # noqa: ASYNC109 - as the real one
+    ) -> list[Outcome]:
+        """What came of each, in their order; when one is not answered in time, the rest is `NotAsked`."""
+
 
 class Reads(Protocol):
     """As `libs.runtime.owners.reads.OwnerReads`. All raise `Unavailable`, and `InvalidName` for what is no key."""
@@ -57,6 +73,16 @@ class Followed(Protocol[T_co]):
     def documents(self) -> Mapping[bytes, T_co]: ...
     async def until(self, holds: Callable[[], bool], seconds: float) -> None:
         """Return when ``holds()``. Raises TimeoutError."""
+
+
+class Sends(Protocol):
+    """As `services.api.uplink.Uplink`."""
+
+    async def send(self, topic: str, key: bytes, value: bytes) -> None:
+        """Raises `NotDelivered`."""
+
+    def mark(self, topic: str, key: bytes, value: bytes) -> None:
+        """Nobody waits for it."""
 
 
 class Asked(Protocol):
@@ -94,6 +120,7 @@ class Hub:
         reads: Reads,
         products: Followed[ProductDocument],
         keys: Followed[ApiKeyDocument],
+        uplink: Sends,
         history: Asked,
         streams: Streaming,
         clock: Callable[[], int],
@@ -101,18 +128,27 @@ class Hub:
     ) -> None:
         self.settings = settings
         self.requests, self.reads, self.products, self.keys = requests, reads, products, keys
+        self.uplink, self.activity = uplink, Activity(settings.activity * 1000)
+        self.refusals = Refusals(time.monotonic)
         self.history, self.streams = history, streams
         self.clock = clock
+        self.joining = Joining(self)
         self.stopping = asyncio.Event()
         """Set when the process is told to end: a stream then ends at once, other requests are finished."""
-        self._parts = tuple(parts)
+        self._parts = list(parts)
         self._started: list[Part] = []
+        self._complete = False
+
+    def add(self, part: Part) -> None:
+        """Take a part that needs the hub itself: it is started after the others."""
+        self._parts.append(part)
 
     async def start(self) -> None:
         """Return when every part works. Raises what a part raises; `stop` is due then, too."""
         for part in self._parts:
             self._started.append(part)
             await part.start()
+        self._complete = True
 
     async def stop(self) -> None:
         """Stop what was started, the last one first. Raises what had ended a part."""
@@ -131,4 +167,4 @@ class Hub:
 
     @property
     def ready(self) -> bool:
-        return len(self._started) == len(self._parts) and not self.stopping.is_set()
+        return self._complete and not self.stopping.is_set()

@@ -57,6 +57,21 @@ IDEMPOTENCY_KEY: Final = {
     "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
     "example": "7c1f3c36-6a5e-4a55-9d6f-0f7f5c2f9a11",
 }
+SCHEMES: Final = {
+    "api_key": {"type": "http", "scheme": "bearer", "description": "An API key: `fl_<id>_<secret>`."},
+    "device_secret": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "A device: `product/device` as the user name, its secret or a token for `http` as the password.",
+    },
+    "device_token": {"type": "http", "scheme": "bearer", "description": "A device: a token for `http`."},
+    "product_secret": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "A device that has no secret yet: `product/device`, and the product's secret as the password.",
+    },
+    "broker_hook": {"type": "http", "scheme": "bearer", "description": "EMQX: FLEETLOG_BROKER_HOOK_SECRET."},
+}
 INTRODUCTION: Final = """\
 JSON in and out. Moments are Unix milliseconds and end in `_at`, durations are seconds and end in `_s`.
 
@@ -76,7 +91,7 @@ TAGS: Final = {
     "presence": "Who is connected, and who was.",
     "telemetry": "What devices have sent.",
     "stream": "What happens, as it happens.",
-    "joining": "Devices that register themselves.",
+    "devices themselves": "What devices ask for, with credentials of their own.",
     "broker": "What an MQTT broker asks the hub.",
     "health": "For balancers.",
 }
@@ -104,9 +119,7 @@ def document(app: Litestar) -> dict[str, Any]:
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": schemas.components,
-            "securitySchemes": {
-                "api_key": {"type": "http", "scheme": "bearer", "description": "An API key: `fl_<id>_<secret>`."}
-            },
+            "securitySchemes": SCHEMES,
         },
     }
 
@@ -154,8 +167,11 @@ def _operation(method: str, handler: HTTPRouteHandler, schemas: _Schemas) -> dic
             **_problems(_codes(method, said, parameters, guarded=scope is not None, takes=body is not None)),
         },
     }
-    if scope is not None:
-        described["security"] = [{"api_key": []}]
+    schemes = said.security if scope is None else ("api_key", *said.security)
+    if schemes:
+        described["security"] = [{name: []} for name in schemes]
+    if said.raw:
+        described["requestBody"] = {"required": False, "content": {"*/*": {"schema": {}}}}
     if body is not None:
         content: dict[str, Any] = {"schema": schemas.of(body)}
         if said.request is not None:

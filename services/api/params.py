@@ -30,7 +30,7 @@ DeviceId: TypeAlias = Annotated[
 Limit: TypeAlias = Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT, description="Items at most.")]
 Cursor: TypeAlias = Annotated[
     str | None,
-    QueryParameter(name="cursor", description="`next_cursor` of the page before; without it, the first page."),
+    QueryParameter(description="`next_cursor` of the page before; without it, the first page."),
 ]
 Prefix: TypeAlias = Annotated[
     str, QueryParameter(max_length=64, description="Only ids that begin with it.", examples=[Example(value="press-")])

@@ -10,6 +10,7 @@ from msgspec import UNSET
 
 from libs.topics import access
 from libs.topics.messages.registry import ProductDefaults, PutProduct
+from libs.topics.messages.registry_views import ProductView
 from libs.topics.names import REGISTRY_INBOX
 
 from .documents import Product, ProductWithSecret
@@ -28,18 +29,7 @@ SHOWN_S: Final = 2.0
 SECOND: Final = 1000
 
 
-class Decided(msgspec.Struct, frozen=True, kw_only=True):
-    """The registry's answer about a product: its document, as far as it is public."""
-
-    product_id: str
-    version: int
-    defaults: ProductDefaults
-    credential_id: str | None
-    created_at: int
-    updated_at: int
-
-
-def show(document: ProductDocument | Decided) -> Product:
+def show(document: ProductDocument | ProductView) -> Product:
     defaults = document.defaults
     return Product(
         product_id=document.product_id,
@@ -55,7 +45,7 @@ def show(document: ProductDocument | Decided) -> Product:
     )
 
 
-def with_secret(document: Decided, secret: str | None) -> ProductWithSecret:
+def with_secret(document: ProductView, secret: str | None) -> ProductWithSecret:
     return ProductWithSecret(**msgspec.structs.asdict(show(document)), secret=secret)
 
 
@@ -97,11 +87,11 @@ def find(hub: Hub, product_id: str) -> ProductDocument:
 
 async def put(
     asker: Asker, product_id: str, defaults: ProductDefaults, credential: Credential | None, version: int | None
-) -> Decided:
+) -> ProductView:
     """Let the registry decide, and wait until this replica shows what it decided. Raises as `Asker.ask`."""
     request = PutProduct(product_id, defaults, credential, version, **asker.stamp())
     answer = await asker.ask(REGISTRY_INBOX, product_id.encode(), request)
-    decided = msgspec.json.decode(answer.body, type=Decided)
+    decided = msgspec.json.decode(answer.body, type=ProductView)
     await newer(asker.hub, product_id, decided.version - 1)
     return decided
 

@@ -36,6 +36,11 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._hub = hub
 
+    @property
+    def serving(self) -> bool:
+        """Whether it listens, and is not told to end."""
+        return self.started and not self.should_exit and self._hub.ready
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._hub.stopping.set()
         await super().shutdown(sockets)
@@ -46,7 +51,7 @@ class Service:
 
     def __init__(self, settings: ApiSettings) -> None:
         self._settings = settings
-        self._hub: Hub | None = None
+        self._server: Server | None = None
         self._turned = time.monotonic()
         self._told_to_end = asyncio.Event()
 
@@ -55,7 +60,7 @@ class Service:
         return Verdict(ok=still < STUCK_S, reason="" if still < STUCK_S else f"the loop stands still for {still:.0f} s")
 
     def ready(self) -> Verdict:
-        ready = self._hub is not None and self._hub.ready
+        ready = self._server is not None and self._server.serving
         return Verdict(ok=ready, reason="" if ready else "not everything is read yet, or the process ends")
 
     async def run(self) -> None:
@@ -63,32 +68,24 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn replaces them while it serves
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(self._told_to_end.set))
-        hub = self._hub = connect(self._settings)
+        hub = connect(self._settings)
+        server = self._server = Server(config(self._settings, build(hub)), hub)
+        watch = asyncio.create_task(self._watch(hub))
+        told = asyncio.create_task(self._told_to_end.wait())
+        for task in (watch, told):
+            task.add_done_callback(lambda _: setattr(server, "should_exit", True))
+        started = asyncio.create_task(hub.start())
         try:
-            watch = asyncio.create_task(self._watch(hub))
-            started = asyncio.create_task(hub.start())
-            told = asyncio.create_task(self._told_to_end.wait())
-            await asyncio.wait({started, told}, return_when=asyncio.FIRST_COMPLETED)
-            told.cancel()
+            await asyncio.wait({started, told, watch}, return_when=asyncio.FIRST_COMPLETED)
             if started.done():
                 started.result()
-                await self._serve(hub, watch)
-            else:
-                started.cancel()
-            watch.cancel()
+                await server.serve()
+            if watch.done():
+                watch.result()
         finally:
+            for task in (started, told, watch):
+                task.cancel()
             await hub.stop()
-
-    async def _serve(self, hub: Hub, watch: asyncio.Task[None]) -> None:
-        server = Server(config(self._settings, build(hub)), hub)
-
-        def end(_watch: asyncio.Task[None]) -> None:
-            server.should_exit = True
-
-        watch.add_done_callback(end)
-        await server.serve()
-        if watch.done():
-            watch.result()
 
     async def _watch(self, hub: Hub) -> None:
         """Turn once a second. Raises what ended a part of the hub."""

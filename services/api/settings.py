@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta
 
 from libs.runtime.requests.client import RequestsSettings
-from libs.runtime.settings import ClickHouseSettings, Secret, ServiceSettings, Settings
+from libs.runtime.settings import ClickHouseSettings, MqttSettings, Secret, ServiceSettings, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+HOOK_LENGTH = 16
+"""Characters of the hooks' secret at least."""
 KEY_LENGTH = 32
 """Characters of the hub key at least."""
 
@@ -62,6 +64,35 @@ class MqttAddressSettings(Settings, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=1, le=65535, description="Port of the broker as devices reach it.")] = 1883
 
 
+class BrokerHookSettings(Settings, frozen=True, kw_only=True):
+    """``FLEETLOG_BROKER_HOOK_...``: what EMQX asks."""
+
+    secret: Annotated[
+        Secret,
+        Meta(description="What EMQX shows as `Authorization: Bearer ...` when it asks; empty: it is answered nothing."),
+    ] = Secret()
+    answer_s: Annotated[
+        float,
+        Meta(gt=0, le=60, description="Seconds that the owner of a device gets to answer; then the device is refused."),
+    ] = 2.0
+
+
+class JoinSettings(Settings, frozen=True, kw_only=True):
+    """``FLEETLOG_JOIN_...``: devices that register themselves."""
+
+    mqtt: Annotated[
+        bool, Meta(description="Whether that is also answered over MQTT, at the internal listener of the broker.")
+    ] = False
+    product_rate: Annotated[
+        float, Meta(gt=0, description="Devices of one product per second that may register themselves in the long run.")
+    ] = 10.0
+    product_burst: Annotated[int, Meta(ge=1, description="Devices of one product that may do so at once.")] = 100
+    address_rate: Annotated[
+        float, Meta(gt=0, description="Attempts per second from one address in the long run, over HTTP.")
+    ] = 1.0
+    address_burst: Annotated[int, Meta(ge=1, description="Attempts from one address at once, over HTTP.")] = 20
+
+
 class ApiSettings(ServiceSettings, frozen=True, kw_only=True):
     http: HttpSettings = HttpSettings()
     requests: RequestsSettings = RequestsSettings()
@@ -79,9 +110,22 @@ class ApiSettings(ServiceSettings, frozen=True, kw_only=True):
     answer_s: Annotated[
         float, Meta(gt=0, le=300, description="Seconds that an owner gets to answer; then it is 503 no_answer.")
     ] = 10.0
+    broker: Annotated[
+        Literal["mosquitto", "emqx", "rmqtt"],
+        Meta(description="Which broker the devices use: only EMQX asks the hub, and so can take tokens."),
+    ] = "mosquitto"
+    broker_hook: BrokerHookSettings = BrokerHookSettings()
+    mqtt: MqttSettings = MqttSettings()
+    join: JoinSettings = JoinSettings()
+    max_payload: Annotated[
+        int, Meta(ge=1, le=393_216, description="Bytes that a device may upload at once over HTTP.")
+    ] = 262_144
+    activity: Annotated[int, Meta(ge=1, description="Seconds between two activity marks of one device, at least.")] = 30
 
     def faults(self) -> Iterator[tuple[str, str]]:
         if len(self.secrets_key.reveal()) < KEY_LENGTH:
             yield "secrets_key", f"must have at least {KEY_LENGTH} characters"
+        if 0 < len(self.broker_hook.secret.reveal()) < HOOK_LENGTH:
+            yield "broker_hook_secret", f"must have at least {HOOK_LENGTH} characters"
         if self.answer_s >= self.http.deadline_s:
             yield "answer_s", "must be less than the deadline of a request"

@@ -56,7 +56,7 @@ class Sessions:
                     )
                     writer.write(connect.write())
                     answer = await _packet(reader)
-                    if not isinstance(answer, mqtt5.ConnAckPacket) or answer.reason_code:
+                    if not isinstance(answer, mqtt5.ConnAckPacket) or int(answer.reason_code):
                         raise Unreachable(f"CONNECT as {client_id} was answered by {answer!r}")
                     if ping:
                         writer.write(mqtt5.PingReqPacket().write())

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta
 
-from libs.runtime.settings import MqttSettings, ServiceSettings
+from libs.runtime.settings import BrokerApiSettings, MqttSettings, ServiceSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class GuardSettings(ServiceSettings, frozen=True, kw_only=True):
     mqtt: MqttSettings = MqttSettings()
-    guard_broker: Annotated[Literal["mosquitto"], Meta(description="Which broker is guarded.")] = "mosquitto"
+    guard_broker: Annotated[
+        Literal["mosquitto", "emqx"],
+        Meta(description="Which broker is guarded: mosquitto by its files, EMQX by ending sessions at its interface."),
+    ] = "mosquitto"
+    broker_api: BrokerApiSettings = BrokerApiSettings()
     guard_directory: Annotated[
         str,
         Meta(
@@ -36,3 +43,10 @@ class GuardSettings(ServiceSettings, frozen=True, kw_only=True):
             "grows with their square.",
         ),
     ] = 2000
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        if bool(self.broker_api.url) is not (self.guard_broker == "emqx"):
+            yield (
+                "broker_api_url",
+                f"{'has no use with' if self.broker_api.url else 'is needed by'} {self.guard_broker}",
+            )

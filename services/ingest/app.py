@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from confluent_kafka import KafkaError, Producer
 
 from libs.runtime import logs
+from libs.runtime.activity import Activity
 from libs.runtime.kafka import DURABLE, KEYED, QUIET, client_config
 from libs.runtime.main import EXIT_CONFIG
 from libs.runtime.mqtt.client import Client
@@ -19,7 +20,6 @@ from libs.runtime.shards import parse
 from libs.topics import names
 
 from . import letters
-from .activity import Activity
 from .books import Books
 from .bridge import Bridge
 from .connections import Observer

@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from typing import Final, Literal, TypeAlias
 
+from libs.topics.access import REGISTER
 from libs.topics.codec import encode
 from libs.topics.identity import NAME, device_key
 from libs.topics.messages.presence import ConnectionObserved
@@ -67,6 +68,12 @@ _ABOUT_CLIENT = re.compile(
     r"(?P<rest>.*)",
     re.DOTALL,
 )
+_JOINING = re.compile(rf"(?<![^']){NAME.pattern}/{re.escape(REGISTER)}(?=[ :'])")
+"""A device that has only its product's secret: at the beginning of the rest, or as the user name in quotes."""
+
+# Under a device's id, but without its user name: only the internal listener lets that in. It is the guard, which ends
+# the session that a deleted device left behind.
+_CLEARED = re.compile(rf"{_DEVICE} \(p[125], c[01], k[0-9]{{1,5}}(?:, u'[^'/]*')?\)\.")
 
 Event: TypeAlias = Literal["connect", "tcpclean"]
 
@@ -149,11 +156,16 @@ def _record(observed: ConnectionObserved) -> Parsed:
 
 
 def _other(text: str, topic: str, payload: bytes, packet_id: int, now: int) -> Parsed:
-    """The hub's own clients have ids without a slash; whatever else speaks of a client is somebody's forgery."""
+    """Lines about clients that are no devices; what is none of these is somebody's forgery.
+
+    The hub's own clients have ids without a slash, and who registers itself has one that no device can have.
+    """
     about = _ABOUT_CLIENT.fullmatch(text)
     if about is None:
         return Dropped("log_line")
-    if "/" not in about["rest"]:
+    if "/" not in about["rest"] or _CLEARED.fullmatch(about["rest"]):
         return Dropped("internal_client")
+    if "/" not in _JOINING.sub("", about["rest"]):
+        return Dropped("self_registration")
     error = "this line speaks of a client that is not a device: product/device, as id and as user name"
     return (letter("invalid_client", error, topic, payload, packet_id, now),)

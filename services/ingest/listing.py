@@ -19,7 +19,7 @@ from .sources.common import MILLIS, Unfit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .settings import BrokerApiSettings
+    from libs.runtime.settings import BrokerApiSettings
 
 ROWS: Final = 5_000
 """Clients in one answer at most; EMQX allows 10,000. A row has about 1.3 kB."""

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from confluent_kafka import Producer
     from mqtt5 import PublishPacket
 
-    from .activity import Activity
+    from libs.runtime.activity import Activity
+
     from .resume import Filter
 
 _SILENT: Final = frozenset((PRESENCE_INBOX, letters.TOPIC))

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 from libs.topics.codec import encode
 from libs.topics.identity import NAME
+from libs.topics.payload import embed
 
 from .letters import letter
 from .model import Dropped, Parsed, Record
 from .paths import Paths
-from .payload import embed
 from .routes import DROPPED, REFUSED, ROUTES, Route, by_first_level, compiled
 
 if TYPE_CHECKING:

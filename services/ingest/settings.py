@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from msgspec import Meta
 
 from libs.runtime import shards
-from libs.runtime.settings import MqttSettings, Secret, ServiceSettings, Settings
+from libs.runtime.settings import BrokerApiSettings, MqttSettings, ServiceSettings
 
 from .sources import emqx, rmqtt
 
@@ -15,23 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _NODES = {"emqx": emqx.NODE, "rmqtt": rmqtt.NODE}
-
-
-class BrokerApiSettings(Settings, frozen=True, kw_only=True):
-    """The broker's REST interface: which nodes run, and who is connected."""
-
-    url: Annotated[
-        str,
-        Meta(
-            pattern=r"^(https?://[^/?#\s]+(/[^?#\s]*)?)?\Z",
-            description="Address of EMQX's REST interface, such as `http://emqx:18083`; empty: it is not asked.",
-        ),
-    ] = ""
-    key: Annotated[str, Meta(description="API key.")] = ""
-    secret: Annotated[Secret, Meta(description="Secret of the API key.")] = Secret()
-    tls_ca_file: Annotated[
-        str, Meta(description="PEM file of the authorities that sign the interface; empty: the system's.")
-    ] = ""
 
 
 class IngestSettings(ServiceSettings, frozen=True, kw_only=True):

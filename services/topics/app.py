@@ -5,16 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException
-from msgspec import structs
 
 from libs.runtime import logs, provision, shards
 from libs.runtime.main import EXIT_CONFIG
-from libs.topics import catalog
-from libs.topics.names import INGEST_SHARDS
 
 if TYPE_CHECKING:
-    from libs.topics.catalog import Topic
-
     from .settings import TopicsSettings
 
 EXIT_UNAVAILABLE = 69
@@ -23,17 +18,9 @@ EXIT_UNAVAILABLE = 69
 log = logs.get(__name__)
 
 
-def topics(settings: TopicsSettings) -> list[Topic]:
-    """The catalog's topics as this installation wants them: one of them has a partition per shard."""
-    count = len(shards.parse(settings.shards))
-    return [
-        structs.replace(topic, partitions=count) if topic.name == INGEST_SHARDS else topic for topic in catalog.TOPICS
-    ]
-
-
 def start(settings: TopicsSettings) -> int:
     """Exit status: 0, 69 while Kafka cannot be reached or refuses, 78 where its topics are not ours."""
-    wanted = topics(settings)
+    wanted = shards.topics(settings.shards)
     try:
         done = provision.ensure(settings.kafka, wanted, settings.patience)
     except provision.TopicMismatch as error:

@@ -31,7 +31,7 @@ def settings_of(service: str) -> type[ServiceSettings]:
     return next(kind for kind in own if issubclass(kind, ServiceSettings))
 
 
-@pytest.mark.parametrize("service", [*SERVICES, "api", "topics"])
+@pytest.mark.parametrize("service", [*SERVICES, "topics"])
 def test_a_service_starts_with_what_it_is_told(service: str) -> None:
     kind = settings_of(service)
     assert isinstance(load(kind, variables(service, ADDRESSES, 21_004)), kind)

@@ -16,6 +16,13 @@ CLASSES = settings_classes()
 services = pytest.mark.parametrize(("name", "cls"), CLASSES.items(), ids=CLASSES)
 
 
+def required(cls: type[Settings]) -> dict[str, str]:
+    """What must be given: secrets alone, which have no default that would be safe."""
+    rows = [row for row in describe(cls) if row.required]
+    assert {row.values for row in rows} <= {"a secret text"}
+    return {row.variable: "0123456789abcdef" * 2 for row in rows}
+
+
 def sentence(text: str) -> bool:
     return len(text) >= 8 and text.endswith(".") and text[0] == text[0].upper()
 
@@ -33,14 +40,17 @@ def test_every_setting_has_a_meaning_and_a_name_of_its_own(name: str, cls: type[
 
 
 @services
-def test_every_service_has_the_common_settings_and_starts_without_any(name: str, cls: type[ServiceSettings]) -> None:
-    loaded = load(cls, {})
+def test_every_service_has_the_common_settings_and_starts_with_what_is_required(
+    name: str, cls: type[ServiceSettings]
+) -> None:
+    loaded = load(cls, required(cls))
     assert (loaded.kafka, loaded.log) == (ServiceSettings().kafka, ServiceSettings().log)
 
 
 @services
 def test_every_documented_default_is_what_one_would_set(name: str, cls: type[Settings]) -> None:
-    assert load(cls, {row.variable: row.default_text for row in describe(cls)}) == load(cls, {})
+    defaults = {row.variable: row.default_text for row in describe(cls) if not row.required}
+    assert load(cls, defaults | required(cls)) == load(cls, required(cls))
 
 
 @services
@@ -75,6 +85,7 @@ def test_a_stale_page_is_told_and_written(tmp_path: Path, capsys: pytest.Capture
     assert capsys.readouterr().err.splitlines() == [
         "docs/settings.md is stale: run `python -m libs.runtime.reference`",
         "docs/metrics.md is stale: run `python -m libs.runtime.reference`",
+        "docs/openapi.json is stale: run `python -m libs.runtime.reference`",
     ]
     assert main([], tmp_path) == 0
     assert main(["--check"], tmp_path) == 0

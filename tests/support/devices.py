@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTv5, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
@@ -18,18 +18,40 @@ if TYPE_CHECKING:
     from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
 
+Transport: TypeAlias = Literal["tcp", "websockets"]
+
 TIMEOUT = 20.0
 
 
 @contextmanager
-def connected(port: int, username: str | None, *, client_id: str = "", version: int = MQTTv311) -> Iterator[Client]:
+def connected(
+    port: int,
+    username: str | None,
+    password: str | None = None,
+    *,
+    client_id: str = "",
+    version: int = MQTTv311,
+    transport: Transport = "tcp",
+    authority: str | None = None,
+    lasting: bool = False,
+) -> Iterator[Client]:
     """A connected client with its network thread running; says goodbye at the end.
 
-    On the device listener ``username`` is ``product/device``. `ConnectionRefusedError` with the broker's reason.
+    On the device listener ``username`` is ``product/device``. ``authority``: PEM file, for TLS. ``lasting``: the broker
+    keeps the session (before MQTT 5). `ConnectionRefusedError` with the broker's reason.
     """
-    client = Client(CallbackAPIVersion.VERSION2, client_id=client_id or (username or ""), protocol=version)
+    name = client_id or (username or "")
+    client = Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=name,
+        clean_session=None if version == MQTTv5 else not lasting,
+        protocol=version,
+        transport=transport,
+    )
     if username is not None:
-        client.username_pw_set(username)
+        client.username_pw_set(username, password)
+    if authority is not None:
+        client.tls_set(authority)
     answered = threading.Event()
     reasons: list[ReasonCode] = []
 
@@ -78,11 +100,13 @@ class Inbox:
 
 
 @contextmanager
-def subscribed(port: int, filters: Iterable[str], username: str | None = None, *, qos: int = 1) -> Iterator[Inbox]:
+def subscribed(
+    port: int, filters: Iterable[str], username: str | None = None, password: str | None = None, *, qos: int = 1
+) -> Iterator[Inbox]:
     """An `Inbox` of these topic filters, granted by the broker before it is handed out."""
     inbox = Inbox()
     granted = threading.Event()
-    with connected(port, username) as client:
+    with connected(port, username, password) as client:
         client.on_message = lambda _client, _data, message: inbox.put(message)
         client.on_subscribe = lambda *_: granted.set()
         client.subscribe([(topic, qos) for topic in filters])
@@ -90,9 +114,16 @@ def subscribed(port: int, filters: Iterable[str], username: str | None = None, *
         yield inbox
 
 
-def publish(port: int, username: str | None, messages: Iterable[tuple[str, bytes | str]], *, qos: int = 1) -> None:
+def publish(
+    port: int,
+    username: str | None,
+    messages: Iterable[tuple[str, bytes | str]],
+    password: str | None = None,
+    *,
+    qos: int = 1,
+) -> None:
     """Connect, publish (topic, payload) pairs in order, return when the broker has acknowledged all of them."""
-    with connected(port, username) as client:
+    with connected(port, username, password) as client:
         sent = [client.publish(topic, payload, qos=qos) for topic, payload in messages]
         for number, message in enumerate(sent):
             message.wait_for_publish(TIMEOUT)

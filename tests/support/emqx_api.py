@@ -1,4 +1,4 @@
-"""EMQX's REST interface in memory, as far as ingest asks: nodes, and clients by node, state and range of connects.
+"""EMQX's REST interface in memory: nodes; clients by node and range of connects, by user name, by cursor; kicks.
 
 It answers as the broker's source does: a page holds at most ``limit`` rows, ``hasnext`` tells that there are more, a
 node that does not run is an error 500, and rows come in no order that means anything.
@@ -55,6 +55,7 @@ class EmqxApi:
         self.largest = 10_000
         self.asked: list[dict[str, str]] = []
         self.answer: dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]] = {}
+        self.kicked: list[str] = []
         self.url = ""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -64,7 +65,16 @@ class EmqxApi:
             return web.json_response({"code": "BAD_API_KEY_OR_SECRET", "message": "Check api_key"}, status=401)
         if request.path == "/api/v5/nodes":
             return web.json_response([self._node(name) for name in (*self.nodes, "emqx@b")])
+        if request.method == "DELETE":
+            return self._kick(request.match_info["path"].removeprefix("api/v5/clients/"))
+        return self._list(request)
+
+    def _list(self, request: web.Request) -> web.Response:
         self.asked.append(dict(request.query))
+        if request.path == "/api/v5/clients_v2":
+            return self._by_cursor(int(request.query.get("cursor", "0")), int(request.query["limit"]))
+        if "username" in request.query:
+            return self._of(request.query["username"])
         return self._clients(request.query["node"], dict(request.query))
 
     def _node(self, name: str) -> dict[str, Any]:
@@ -86,10 +96,29 @@ class EmqxApi:
         meta = {"page": 1, "limit": limit, "count": len(found), "hasnext": len(found) > limit}
         return web.json_response({"data": found[:limit], "meta": meta})
 
+    def _of(self, username: str) -> web.Response:
+        found = [row for row in self.clients if row["username"] == username]
+        meta = {"page": 1, "limit": 1000, "count": len(found), "hasnext": False}
+        return web.json_response({"data": found, "meta": meta})
+
+    def _by_cursor(self, begin: int, limit: int) -> web.Response:
+        end = begin + limit
+        more = {"cursor": str(end), "hasnext": True} if end < len(self.clients) else {"hasnext": False}
+        return web.json_response({"data": self.clients[begin:end], "meta": {"count": limit, **more}})
+
+    def _kick(self, client_id: str) -> web.Response:
+        gone = [row for row in self.clients if row["clientid"] == client_id]
+        if not gone:
+            return web.json_response({"code": "CLIENTID_NOT_FOUND", "message": "Client ID not found"}, status=404)
+        self.kicked.append(client_id)
+        self.clients = [row for row in self.clients if row not in gone]
+        return web.Response(status=204)
+
     @asynccontextmanager
     async def served(self) -> AsyncIterator[EmqxApi]:
         application = web.Application()
         application.router.add_get("/{path:.*}", self.handle)
+        application.router.add_delete("/{path:.*}", self.handle)
         runner = web.AppRunner(application, shutdown_timeout=0.1)
         await runner.setup()
         try:

@@ -98,6 +98,12 @@ def migrate(client: Client, service: str, folder: Path) -> list[str]:
     return [_title(migration) for migration in behind]
 
 
+def missing(client: Client, service: str, folder: Path) -> list[str]:
+    """Return the names of the migrations that `migrate` would apply. Raises as `migrate`."""
+    client.command(_TABLE)
+    return [_title(migration) for migration in pending(read(folder), _applied(client, service))]
+
+
 def _read_one(path: Path) -> Migration:
     found = FILE_NAME.fullmatch(path.name)
     if found is None:

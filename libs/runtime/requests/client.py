@@ -51,6 +51,9 @@ DELIVERY_MS: Final = 10_000
 """A request that Kafka has not taken by then is given up: it must not be carried out long after its asker has gone."""
 KAFKA_S: Final = 10.0
 """Seconds to ask Kafka for the end of a partition."""
+SESSION_MS: Final = 10_000
+"""How long the group takes a silent member for alive. A process that was killed delays its successor by as much: the
+partitions are dealt out anew when all members are there, or given up."""
 PAUSE: Final = 0.1
 """Seconds between two attempts at that."""
 ALONE: Final = 0.25
@@ -92,8 +95,12 @@ class Requests(Background):
                 **{"linger.ms": 1, "delivery.timeout.ms": DELIVERY_MS, "error_cb": self._on_error},
             )
         )
-        # Offsets are not committed: what nobody waits for need not be read.
-        self._consumer = Consumer(client_config(kafka, **{"group.id": settings.group, "enable.auto.commit": False}))
+        config = {
+            "group.id": settings.group,
+            "enable.auto.commit": False,  # what nobody waits for need not be read
+            "session.timeout.ms": SESSION_MS,
+        }
+        self._consumer = Consumer(client_config(kafka, **config))
 
     async def start(self) -> None:
         """Return when the group has dealt out its partitions. Waits while Kafka is away; raises KafkaException."""

@@ -16,9 +16,9 @@ from libs.topics.names import REGISTRY_INBOX
 from services.api import credentials, examples
 from services.api.access import needs
 from services.api.asking import Asker
-from services.api.conditions import after, cursor, expected_version, versioned
+from services.api.conditions import expected_version, next_cursor, position, versioned
 from services.api.describe import described
-from services.api.devices import decide, detail, online, page, read, register, with_secret
+from services.api.devices import decide, detail, page, present, read, registration, with_secret
 from services.api.documents import (
     Device,
     DeviceDetail,
@@ -41,7 +41,6 @@ Tag = Annotated[
 Online = Annotated[
     bool | None,
     QueryParameter(
-        name="online",
         description="Only devices that are online, or only those that are not. A page may then hold fewer items than "
         "`limit`, even none, and yet not be the last one.",
     ),
@@ -65,9 +64,10 @@ async def register_device(
 ) -> Response[DeviceWithSecret]:
     """Register a device. Its secret is in this answer and in no other; the hub keeps a hash of it."""
     device_id = data.device_id or asker.device_id(product_id)
-    device = await register(
+    request, secret = registration(
         asker, product_id, device_id, tags=data.tags, attributes=data.attributes, origin="application"
     )
+    device = with_secret(asker, await decide(asker, request), request.credential, secret)
     return versioned(device, device.version, 201)
 
 
@@ -85,18 +85,18 @@ async def list_devices(
     product_id: ProductId,
     tag: Tag = None,
     prefix: Prefix = "",
-    online_: Online = None,
+    online: Online = None,
     limit: Limit = 100,
-    cursor_: Cursor = None,
+    cursor: Cursor = None,
 ) -> Page[Device]:
     """List devices of a product by id."""
-    begin = after(cursor_)
+    begin = position(cursor)
     find(hub, product_id)
     devices, end = await page(hub, product_id, tag=tag, prefix=prefix, begin=begin, limit=limit)
-    if online_ is not None and devices:
-        present = await online(hub, devices)
-        devices = [device for device in devices if (device.device_id in present) is online_]
-    return Page(devices, cursor(end))
+    if online is not None and devices:
+        here = await present(hub, devices)
+        devices = [device for device in devices if (device.device_id in here) is online]
+    return Page(devices, next_cursor(end))
 
 
 @get(

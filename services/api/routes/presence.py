@@ -11,7 +11,7 @@ from litestar.params import JSONBody, QueryParameter
 
 from services.api import examples, presence
 from services.api.access import Caller, needs
-from services.api.conditions import after, cursor
+from services.api.conditions import next_cursor, position
 from services.api.describe import described
 from services.api.documents import (
     DevicePresence,
@@ -84,8 +84,8 @@ async def list_transitions(
     """
     find(hub, product_id)
     about = About(product_id, device_id, *span(begin, end, hub.clock(), MONTH))
-    items, last = await presence.transitions(hub, about, presence.place_of(after(cursor_)), limit)
-    return Page(items, cursor(presence.written(last)))
+    items, last = await presence.transitions(hub, about, presence.place_of(position(cursor_)), limit)
+    return Page(items, next_cursor(presence.written(last)))
 
 
 @post(

@@ -15,7 +15,7 @@ from libs.topics.names import REGISTRY_INBOX
 from services.api import credentials, examples
 from services.api.access import Caller, needs
 from services.api.asking import Asker
-from services.api.conditions import after, cursor, expected_version, unless_same, versioned
+from services.api.conditions import expected_version, next_cursor, position, unless_same, versioned
 from services.api.describe import described
 from services.api.documents import NewProduct, Page, Product, ProductPatch, ProductWithSecret
 from services.api.hub import Hub
@@ -62,15 +62,15 @@ async def list_products(
     hub: NamedDependency[Hub],
     caller: NamedDependency[Caller],
     limit: Limit = 100,
-    cursor_: Cursor = None,
+    cursor: Cursor = None,
     prefix: Prefix = "",
 ) -> Page[Product]:
     """List the products that the key may know of, by id."""
-    begin = after(cursor_)
+    begin = position(cursor)
     known = (key.decode() for key in hub.products.documents)
     ids = sorted(one for one in known if one > begin and one.startswith(prefix) and caller.knows(one))
     items = [show(hub.products.documents[one.encode()]) for one in ids[:limit]]
-    return Page(items, cursor(ids[limit - 1]) if len(ids) > limit else None)
+    return Page(items, next_cursor(ids[limit - 1]) if len(ids) > limit else None)
 
 
 @get(

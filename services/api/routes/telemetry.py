@@ -11,7 +11,7 @@ from litestar.params import QueryParameter
 
 from services.api import examples, telemetry
 from services.api.access import needs
-from services.api.conditions import after, cursor
+from services.api.conditions import next_cursor, position
 from services.api.describe import described
 from services.api.documents import DeviceEvent, Page, Series
 from services.api.hub import Hub
@@ -97,8 +97,8 @@ async def list_device_events(
     """List a device's messages as they came, the newest first: those of the last day, unless told otherwise."""
     find(hub, product_id)
     about = About(product_id, device_id, *span(begin, end, hub.clock(), DAY))
-    items, last = await telemetry.events(hub, about, data_type, place_of(after(cursor_)), limit)
-    return Page(items, cursor(written(last)))
+    items, last = await telemetry.events(hub, about, data_type, place_of(position(cursor_)), limit)
+    return Page(items, next_cursor(written(last)))
 
 
 router = Router("/", route_handlers=[get_telemetry, list_device_events], tags=["telemetry"])

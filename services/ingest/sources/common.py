@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Protocol, TypeVar
 
 import msgspec
 
+from libs.topics.access import joining_product
 from libs.topics.codec import FAULTS, encode
 from libs.topics.identity import BROADCAST_KEY, InvalidName, device_key, split_key
 from libs.topics.messages.presence import ConnectionObserved, SourceStarted
@@ -101,11 +102,12 @@ def decoded(decoder: msgspec.json.Decoder[T], payload: bytes) -> T:
 
 
 def device_of(username: str | None) -> tuple[str, str] | None:
-    """(product id, device id) of an authenticated user name; None where it is not a device's, for want of a slash.
+    """(product id, device id) of an authenticated user name; None where it is not a device's.
 
-    Raises `Unfit` on a name with a slash that is not ``product/device``.
+    It is not for want of a slash, or while the device has no credentials of its own yet. Raises `Unfit` on any other
+    name with a slash that is not ``product/device``.
     """
-    if username is None or "/" not in username:
+    if username is None or "/" not in username or joining_product(username) is not None:
         return None
     try:
         return split_key(username.encode("utf-8", "backslashreplace"))

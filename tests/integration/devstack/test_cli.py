@@ -6,15 +6,18 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
-from devstack import lock, processes
+from devstack import api_key, lock, processes
 from devstack.places import BROKERS, Places
 from devstack.stack import SERVICES
 from tests.support import clickhouse, devices
+from tests.support.guarded import lets_in
 from tests.support.polling import eventually
 
 if TYPE_CHECKING:
@@ -27,6 +30,13 @@ EVERYTHING = sorted([*BROKERS, *SERVICES])
 def devstack(state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = (sys.executable, "-m", "devstack", "--state", str(state), *arguments)
     return subprocess.run(command, cwd=CHECKOUT, check=False, capture_output=True, text=True, timeout=170)
+
+
+def post(access: api_key.Access, path: str, body: dict[str, str]) -> Any:
+    headers = {"Authorization": f"Bearer {access.key}", "Content-Type": "application/json"}
+    request = urllib.request.Request(access.url + path, msgspec.json.encode(body), headers)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return msgspec.json.decode(answer.read())
 
 
 @pytest.fixture
@@ -63,7 +73,13 @@ def test_up_crash_up_again_status_and_down(state: Path) -> None:
     assert status.returncode == 0
     assert status.stdout.count(" ready ") == len(EVERYTHING)
 
-    devices.publish(places.mqtt_port, "shop/freezer", [("upload_data/shop/freezer/climate/1", b'{"celsius":-18.5}')])
+    access = api_key.ensure(places)
+    assert api_key.file(state).stat().st_mode & 0o777 == 0o600
+    post(access, "/v1/products", {"product_id": "shop"})
+    secret = post(access, "/v1/products/shop/devices", {"device_id": "freezer"})["secret"]
+    eventually(lambda: lets_in(places.mqtt_port, "shop/freezer", secret), describe="the device is let in")
+    message = ("upload_data/shop/freezer/climate/1", b'{"celsius":-18.5}')
+    devices.publish(places.mqtt_port, "shop/freezer", [message], secret)
     with clickhouse.client(places.clickhouse_url, "fleetlog") as client:
         found = "SELECT value FROM metrics WHERE product_id = 'shop' AND key = 'celsius'"
         eventually(lambda: client.query(found).result_rows == [(-18.5,)], describe="the message in ClickHouse")

@@ -12,9 +12,9 @@ from confluent_kafka.admin import AdminClient
 
 from devstack import processes
 from devstack.errors import StackError
-from devstack.places import BROKERS
+from devstack.places import BROKERS, OPEN
 from devstack.ports import HOST, Ports, free_port
-from devstack.stack import SERVICES, Stack
+from devstack.stack import Stack
 from libs.topics.catalog import TOPICS
 from tests.support import clickhouse, records
 from tests.support.polling import eventually
@@ -115,7 +115,7 @@ def test_topics_exist_and_creating_them_again_changes_nothing(brokers: Stack) ->
     assert partitions().items() >= before.items()
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", OPEN)
 def test_a_killed_service_comes_back(stack: Stack, service: str) -> None:
     before = stack.restarts(service)
     pid = stack.pid(service)

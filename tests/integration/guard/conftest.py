@@ -19,6 +19,6 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
 
 
-@pytest.fixture
+@pytest.fixture(scope="package")
 def documents(guarded: Stack) -> Documents:
     return Documents(guarded.kafka)

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 
-from libs.runtime.settings import Secret
+from libs.runtime.settings import BrokerApiSettings, Secret
 from services.ingest.listing import MARGIN, EmqxRoll, Unlisted
-from services.ingest.settings import BrokerApiSettings
 from tests.support.emqx_api import KEY, SECRET, EmqxApi, client
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import msgspec
 
 from libs.topics.messages import registry as asked
 from libs.topics.messages.registry_events import ProductDocument
+from libs.topics.messages.registry_views import ProductView
 from services.api.devices import REGISTERED
 from services.api.documents import Device, DeviceTags
-from services.api.products import Decided
 from tests.unit.api.world import NOW, answered, refused
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class FakeRegistry:
             NOW,
         )
         self._world.products.held[key] = document
-        return answered(Decided(**_shared(document)), 201 if old is None else 200, document.version)
+        return answered(ProductView(**_shared(document)), 201 if old is None else 200, document.version)
 
     def _delete_product(self, request: asked.DeleteProduct) -> RequestAnswered:
         if request.product_id.encode() not in self._world.products.held:
@@ -82,6 +82,8 @@ class FakeRegistry:
         return answered(None, 204)
 
     def _register(self, request: asked.RegisterDevice) -> RequestAnswered:
+        if request.device_id in ("get", "update"):
+            raise refused(400, "reserved_name")
         if request.product_id.encode() not in self._world.products.held:
             raise refused(404, "unknown_product")
         key = f"{request.product_id}/{request.device_id}"
@@ -174,5 +176,5 @@ def _tags(device: Device) -> DeviceTags:
 
 
 def _shared(document: ProductDocument) -> dict[str, Any]:
-    fields = {field.name for field in msgspec.structs.fields(Decided)}
+    fields = {field.name for field in msgspec.structs.fields(ProductView)}
     return {name: value for name, value in msgspec.structs.asdict(document).items() if name in fields}

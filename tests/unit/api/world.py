@@ -10,7 +10,7 @@ from httpx import ASGITransport, AsyncClient
 
 from libs.runtime import keys
 from libs.runtime.owners.reads import Batch
-from libs.runtime.requests.client import Refused
+from libs.runtime.requests.client import NoAnswer, NotAsked, Refused
 from libs.runtime.settings import Secret
 from libs.topics.codec import encode
 from libs.topics.messages.hub import RequestAnswered, RequestRefused
@@ -21,8 +21,9 @@ from services.api.settings import ApiSettings
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 
+    from libs.runtime.requests.calls import Outcome
     from libs.topics.messages.base import Request
     from libs.topics.messages.registry import Scope
     from services.api.positions import Place
@@ -54,6 +55,25 @@ class FakeRequests:
     async def ask(self, inbox: str, key: bytes, request: Request, timeout: float = 10.0) -> RequestAnswered:  # noqa: ASYNC109 - as the real one
         self.asked.append((inbox, key, request))
         return self.answer(request)
+
+    async def ask_all(
+        self,
+        inbox: str,
+        asked: Iterable[tuple[bytes, Request]],
+        *,
+        timeout: float = 10.0,  # noqa: ASYNC109 - as the real one
+    ) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        silent = False
+        for key, request in asked:
+            try:
+                outcomes.append(
+                    NotAsked("a request before it got none") if silent else await self.ask(inbox, key, request)
+                )
+            except (Refused, NoAnswer, NotAsked) as error:
+                silent = silent or isinstance(error, NoAnswer)
+                outcomes.append(error)
+        return outcomes
 
 
 class FakeReads:
@@ -106,6 +126,23 @@ class FakeFollowed(Generic[T]):
             raise TimeoutError
 
 
+class FakeUplink:
+    """``sent``: records that somebody waited for, as (topic, key, value); ``marked``: the others."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, bytes, bytes]] = []
+        self.marked: list[tuple[str, bytes, bytes]] = []
+        self.failure: Exception | None = None
+
+    async def send(self, topic: str, key: bytes, value: bytes) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.sent.append((topic, key, value))
+
+    def mark(self, topic: str, key: bytes, value: bytes) -> None:
+        self.marked.append((topic, key, value))
+
+
 class FakeHistory:
     """``rows``: what the store of the past answers next."""
 
@@ -149,6 +186,7 @@ class World:
         self.now = NOW
         self.requests, self.reads = FakeRequests(), FakeReads()
         self.products, self.keys = FakeFollowed[ProductDocument](), FakeFollowed[ApiKeyDocument]()
+        self.uplink = FakeUplink()
         self.history, self.streams = FakeHistory(), FakeStreams()
         self.hub = Hub(
             settings,
@@ -156,6 +194,7 @@ class World:
             reads=self.reads,
             products=self.products,
             keys=self.keys,
+            uplink=self.uplink,
             history=self.history,
             streams=self.streams,
             clock=lambda: self.now,
@@ -168,7 +207,7 @@ class World:
     ) -> dict[str, str]:
         """Make an API key; returns the header that shows it."""
         number = next(self._numbers)
-        minted = keys.mint(lambda count: number.to_bytes(count, "big"))
+        minted = keys.mint(lambda count: number.to_bytes(count, "little"))
         self.keys.held[f"key:{minted.key_id}".encode()] = ApiKeyDocument(
             minted.key_id, name, scopes or ("read", "command", "admin"), products, minted.hash, NOW, expires_at
         )

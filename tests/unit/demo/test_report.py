@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from demo import questions, report
+from demo.access import Check
 from demo.report import Times
 from demo.sightings import Latency
 from fleet import books, compare
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 GOLDEN = Path(__file__).parent / "golden"
 LATENCY = Latency(1234, 0.0812, 0.4021, 1.5, 0.0509)
-TIMES = Times(11.04, 20.51, 2.2)
+TIMES = Times(11.04, 0.84, 20.51, 2.2)
+CHECKS = [Check(True, "a disabled device is cut off 84 ms after the call"), Check(True, "the old secret is refused")]
 ANSWERS = [
     questions.answer(questions.QUESTIONS[0], ["place", "station", "celsius"], [["garden", "station-000", 35.62]]),
     questions.answer(
@@ -55,8 +57,8 @@ def verdict(world: Truth, kafka: list[Arrival], clickhouse: list[Arrival], more:
     )
 
 
-def rendered(world: Truth, judged: Verdict, latency: Latency | None = LATENCY) -> str:
-    return "\n".join(report.render(report.sections(world, judged, latency, ANSWERS, TIMES)))
+def rendered(world: Truth, judged: Verdict, latency: Latency | None = LATENCY, checks: list[Check] = CHECKS) -> str:
+    return "\n".join(report.render(report.sections(world, judged, latency, ANSWERS, checks=checks, times=TIMES)))
 
 
 def test_the_report_of_a_run_that_balances_reads_as_agreed() -> None:
@@ -77,6 +79,14 @@ def test_the_report_of_a_run_that_does_not_balance_names_what_and_where() -> Non
     judged = verdict(world, kafka, clickhouse, more)
     assert not judged.balanced
     assert rendered(world, judged) == (GOLDEN / "unbalanced.txt").read_text()
+
+
+def test_a_trial_that_failed_is_marked_and_told_in_the_verdict() -> None:
+    world = worlds.truth()
+    judged = verdict(world, worlds.arrivals(world), worlds.arrivals(world, stored_only=True), [])
+    told = rendered(world, judged, checks=[CHECKS[0], Check(False, "it gets in again")])
+    assert "  ✓ a disabled device is cut off 84 ms after the call\n  ✗ it gets in again\n" in told
+    assert "  Access is not as it should be: 1 of 2 trials failed.\n" in told
 
 
 def test_a_latency_that_was_not_measured_is_not_shown_as_a_figure() -> None:

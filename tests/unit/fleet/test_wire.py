@@ -11,7 +11,7 @@ import pytest
 
 from devstack.ports import HOST, free_port
 from fleet.link import Endpoint
-from fleet.wire import WireLink
+from fleet.wire import Refused, WireLink
 
 ACCEPTED = mqtt5.ConnAckPacket().write()
 
@@ -44,6 +44,23 @@ def acknowledge(packet_id: int) -> bytes:
 async def test_it_connects_under_the_name_of_its_device() -> None:
     link, wire = connected()
     assert (wire.written[0].client_id, wire.written[0].username) == ("garden/station-1", "garden/station-1")
+    link.connection_lost(None)
+
+
+async def test_a_registered_device_shows_its_secret() -> None:
+    link, wire = WireLink(Endpoint("broker", 1883), ("garden", "station-1"), "s3cret"), Wire()
+    link.connection_made(wire)
+    link.connection_lost(None)
+    assert wire.written[0].password == b"s3cret"
+
+
+async def test_a_message_that_the_broker_does_not_take_is_not_acknowledged() -> None:
+    link, _ = connected()
+    publish = asyncio.create_task(link.publish("upload_data/garden/another", b"x"))
+    await asyncio.sleep(0)
+    link.data_received(mqtt5.PubAckPacket(1, reason_code=mqtt5.PubAckReasonCode.NOT_AUTHORIZED).write())
+    with pytest.raises(Refused, match="refused: NOT_AUTHORIZED"):
+        await publish
     link.connection_lost(None)
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from libs.runtime.activity import Activity
 from libs.runtime.kafka import QUIET
 from libs.runtime.settings import SettingsError, load
 from libs.topics import catalog, names
 from services.ingest import app, letters
-from services.ingest.activity import Activity
 from services.ingest.app import OUTPUTS, broker, build, compose, sessions, start_of, watch
 from services.ingest.books import Books
 from services.ingest.connections import LOG_TOPICS

@@ -132,6 +132,16 @@ def test_a_start_of_the_broker_is_told_to_every_partition() -> None:
         ("E", "Client fleetlog-ingest already connected, closing old connection.", "internal_client"),
         ("N", "Client <unknown> closed its connection.", "internal_client"),
         ("N", "Client <unknown> disconnected due to protocol error.", "internal_client"),
+        ("N", "New client connected from 127.0.0.1:1 as prod/d1 (p5, c1, k60).", "internal_client"),
+        ("N", "New client connected from 127.0.0.1:1 as prod/d1 (p5, c1, k60, u'hub').", "internal_client"),
+        (
+            "N",
+            "New client connected from 127.0.0.1:1 as prod/$register (p2, c1, k60, u'prod/$register').",
+            "self_registration",
+        ),
+        ("N", "Client prod/$register disconnected.", "self_registration"),
+        ("E", "Client prod/$register already connected, closing old connection.", "self_registration"),
+        ("N", "Bad socket read/write on client prod/$register: Unknown error.", "self_registration"),
     ],
 )
 def test_other_lines_are_counted_and_dropped(kind: str, text: str, reason: str) -> None:
@@ -165,9 +175,14 @@ FORGED = [
     "Client prod/d\u0661 disconnected.",
     "Client prod/d1/x disconnected.",
     "Client /d1 disconnected.",
+    # not the form of a joining client
+    "Client /$register disconnected.",
+    "Client p/$register/x disconnected.",
+    "Client p/$registered disconnected.",
+    "Client x p/$register disconnected.",
+    "Client p/$register prod/d1 disconnected.",
     f"Client prod/{'d' * 65} disconnected.",
     # id and user name differ: not the device listener
-    "New client connected from 1.2.3.4:5 as prod/d1 (p2, c1, k10).",
     "New client connected from 1.2.3.4:5 as prod/d1 (p2, c1, k10, u'prod/d2').",
     "New bridge connected from 1.2.3.4:5 as prod/d1 (p2, c1, k10, u'prod/d1').",
     # cut by the broker at 999 bytes, just where it would look complete

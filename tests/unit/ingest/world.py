@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import mqtt5
 
+from libs.runtime.activity import Activity
 from libs.runtime.mqtt.client import Client
 from libs.runtime.mqtt.options import Options
-from services.ingest.activity import Activity
 from services.ingest.books import Books
 from services.ingest.connections import Observer
 from services.ingest.keeper import Keeper

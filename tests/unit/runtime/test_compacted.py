@@ -16,6 +16,7 @@ from libs.runtime import compacted, metrics, tail
 from libs.runtime.compacted import Compacted, NoSuchTopic
 from libs.runtime.settings import KafkaSettings
 from libs.topics.codec import InvalidMessage, UnknownKind
+from tests.support.polling import eventually_async
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -158,9 +159,13 @@ def test_the_start_waits_for_kafka_and_for_a_leader_and_then_for_all_partitions(
 
     async def scenario(follower: Compacted[int]) -> None:
         started = asyncio.create_task(follower.start())
-        with pytest.raises(TimeoutError):
-            await follower.until(started.done, 0.5)
+
+        async def read() -> bool:
+            return not kafka.said
+
+        await eventually_async(read, describe="the end of partition 0 to be read")
         assert kafka.assigned == [(TOPIC, 0), (TOPIC, 1)]
+        assert not started.done(), "partition 1 is still to be read"
         kafka.said += [Said(1, b"a", b"7"), end(1)]
         await started
         assert follower.documents == {b"a": 7}
@@ -230,5 +235,7 @@ def test_what_is_waited_for_is_seen_when_it_comes() -> None:
         kafka.said += [Said(0, b"a", b"1"), Said(0, b"a", b"2")]
         await waits
         assert follower.documents == {b"a": 2}
+        with pytest.raises(TimeoutError):
+            await follower.until(lambda: b"b" in follower.documents, 0.01)
 
     run(kafka, scenario)

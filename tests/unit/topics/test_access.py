@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import product as combinations
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from libs.topics.access import DEVICE, MAX_LEVELS, Action, fault, includes, is_filter, is_topic, may, may_join
+from libs.topics.access import DEVICE, MAX_LEVELS, Action, Rule, fault, includes, is_filter, is_topic, may, may_join
 from libs.topics.messages.registry import AclRule, ProductDefaults
 from tests.support.filters import covers
 
@@ -223,3 +223,21 @@ def test_what_is_a_topic_is_a_filter_that_matches_itself_alone(text: str) -> Non
         assert "#" not in levels[:-1]
         assert "\0" not in text
         assert is_topic(text) is not bool({"+", "#"} & set(text))
+
+
+words = st.sampled_from(["a", "b", "cmd", "plain", "upload_data", "x"])
+pairs = st.tuples(words, words)
+
+
+@given(pairs, pairs, st.lists(words, min_size=4, max_size=4), st.sampled_from(DEVICE))
+def test_no_device_hears_what_another_says_or_is_told(
+    one: tuple[str, str], other: tuple[str, str], rest: list[str], rule: Rule
+) -> None:
+    """Whatever they and their messages are called, but ``p2p``; unless it is meant for it: m2m and common tags."""
+    assume(one != other and rule.when is None and "/p2p/" not in rule.topic)
+    filling = iter(rest)
+    topic = rule.topic.format(product=other[0], device=other[1]).replace("/#", "")
+    concrete = "/".join(next(filling) if level == "+" else level for level in topic.split("/"))
+    assert not may("subscribe", concrete, *one, tags=("a",), defaults=PLAIN)
+    if rule.action == "publish":
+        assert not may("publish", concrete, *one, tags=("a",), defaults=PLAIN)

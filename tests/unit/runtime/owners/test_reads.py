@@ -216,7 +216,7 @@ async def test_who_waits_behind_a_slow_request_waits_no_longer_than_for_an_answe
     slow, now = await world.worker("a", WHERE_ALL), await world.worker("b", WHERE_ALL)
     slow.slow = asyncio.Event()
     world.claims, world.announced_on_wait = slow.claim(*WHERE_ALL), now.claim(*WHERE_ALL, generation=2)
-    reads = world.reads(timeout=0.5)
+    reads = world.reads(timeout=1.5)
     reads._session._timeout = aiohttp.ClientTimeout(total=300)  # of the request, which must not matter
     first = [asyncio.create_task(get(reads, key)) for key in KEYS[:3]]
     await asyncio.wait_for(slow.reached.wait(), 30)

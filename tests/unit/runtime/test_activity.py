@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.activity import Activity
+from libs.runtime.activity import Activity
 
 WINDOW = 30_000
 MESSAGES = st.lists(st.tuples(st.sampled_from([b"p/a", b"p/b", b"p/c", b"p/d"]), st.integers(0, 20_000)), max_size=60)

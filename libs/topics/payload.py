@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Raw
 
 if TYPE_CHECKING:
-    from libs.topics.messages.base import Encoding
+    from .messages.base import Encoding
 
 MAX_DEPTH = 64
 """Levels of nesting. A decoder's own limit counts its caller's stack: what can be read here may be too deep there."""

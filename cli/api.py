@@ -1,0 +1,149 @@
+"""The hub's HTTP API, as a client sees it."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+import httpx
+import msgspec
+
+from .exits import Exit, Failure, of_http, usage
+from .stream import events
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from types import TracebackType
+
+    from .stream import Event
+
+TIMEOUT = 60.0
+"""Seconds for an answer: a bulk request takes its time, and the API itself never hangs."""
+PAGE = 1000
+"""Items asked for at once: the most that the API gives."""
+
+
+class Api:
+    """``url``: without ``/v1``. Every call raises `Failure` where it is refused or nobody answers."""
+
+    def __init__(self, url: str, key: str, transport: httpx.BaseTransport | None = None) -> None:
+        self.url = url.rstrip("/")
+        headers = {"Authorization": f"Bearer {key}", "User-Agent": "fleetlog-cli"}
+        try:
+            self._client = httpx.Client(
+                base_url=f"{self.url}/v1", headers=headers, timeout=TIMEOUT, transport=transport
+            )
+        except httpx.InvalidURL as error:
+            raise usage(f"FLEETLOG_API_URL is no URL: {error}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        """Return the document; parameters that are None are left out."""
+        return self._json("GET", path, params=_given(parameters))
+
+    def send(
+        self, method: str, path: str, body: Any = None, *, version: int | None = None, idempotency: str | None = None
+    ) -> Any:
+        """Ask for a change; returns the answer's document, None where it has none.
+
+        ``version``: that the document must have (``If-Match``). ``idempotency``: a key under which the same request,
+        repeated, is carried out once; None: a new one.
+        """
+        headers = {"Idempotency-Key": idempotency or uuid.uuid4().hex}
+        if version is not None:
+            headers["If-Match"] = f'"{version}"'
+        if body is None:
+            return self._json(method, path, headers=headers)
+        headers["Content-Type"] = "application/json"
+        return self._json(method, path, headers=headers, content=msgspec.json.encode(body))
+
+    def pages(self, path: str, limit: int | None = None, **parameters: Any) -> Iterator[dict[str, Any]]:
+        """Yield the items of a list, page after page; ``limit``: no more than so many."""
+        left, cursor = limit, None
+        while left is None or left > 0:
+            page = self.get(path, limit=PAGE if left is None else min(left, PAGE), cursor=cursor, **parameters)
+            yield from page["items"] if left is None else page["items"][:left]
+            left = None if left is None else left - len(page["items"])
+            cursor = page.get("next_cursor")
+            if cursor is None:
+                return
+
+    def follow(self, path: str, last: str | None = None, **parameters: Any) -> Iterator[Event]:
+        """Yield server-sent events, without end; ``last``: the id of the last one that was seen.
+
+        Where the API ends the stream, as it does when it is restarted, it is opened again behind the last event.
+        Raises `Failure`, whose advice names that event, where it breaks.
+        """
+        try:
+            while True:
+                for event in self._stream(path, last, parameters):
+                    last = event.id
+                    yield event
+        except Failure as failure:
+            if last is not None:
+                failure.advice = f"go on with --after {last}"
+            raise
+
+    def _stream(self, path: str, last: str | None, parameters: Mapping[str, Any]) -> Iterator[Event]:
+        headers = {"Accept": "text/event-stream", **({} if last is None else {"Last-Event-ID": last})}
+        quiet = httpx.Timeout(TIMEOUT, read=None)
+        request = self._client.build_request("GET", path, params=_given(parameters), headers=headers, timeout=quiet)
+        with _reported(self.url):
+            answer = self._client.send(request, stream=True)
+            try:
+                if answer.is_error:
+                    answer.read()
+                    raise refusal(answer)
+                yield from events(answer.iter_lines())
+            finally:
+                answer.close()
+
+    def _json(self, method: str, path: str, **options: Any) -> Any:
+        with _reported(self.url):
+            answer = self._client.request(method, path, **options)
+        if answer.is_error:
+            raise refusal(answer)
+        return msgspec.json.decode(answer.content) if answer.content else None
+
+
+def refusal(answer: httpx.Response) -> Failure:
+    """Make of an error of the API what people read (RFC 9457 problem details)."""
+    try:
+        problem = msgspec.json.decode(answer.content, type=dict[str, Any])
+    except msgspec.DecodeError:
+        problem = {}
+    further = {
+        name: value for name, value in problem.items() if name not in {"type", "title", "status", "detail", "instance"}
+    }
+    code, advice = str(further.pop("code", "http_error")), str(further.pop("advice", ""))
+    wait = answer.headers.get("Retry-After")
+    if wait is not None:
+        further["retry_after_s"] = int(wait) if wait.isdecimal() else wait
+    sentence = problem.get("detail") or problem.get("title") or f"{answer.request.url} answered {answer.status_code}"
+    return Failure(of_http(answer.status_code), str(sentence), code=code, advice=advice, further=further)
+
+
+@contextmanager
+def _reported(url: str) -> Iterator[None]:
+    try:
+        yield
+    except httpx.TransportError as error:
+        reason = str(error) or type(error).__name__
+        raise Failure(
+            Exit.UNAVAILABLE,
+            f"the API at {url} cannot be reached: {reason}",
+            code="api_unreachable",
+            advice="is it running, and is FLEETLOG_API_URL right?",
+        ) from error
+
+
+def _given(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in parameters.items() if value is not None}

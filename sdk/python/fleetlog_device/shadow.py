@@ -1,0 +1,209 @@
+"""The shadow of a device: got, reported, and brought to what is desired."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from . import shadow_documents
+from .errors import NoAnswer, ShadowRefused
+from .handlers import call, log, log_failure
+from .shadow_documents import Accepted, Document, Refused, Told
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from .handlers import Handler
+    from .shadow_documents import Dialect, State
+    from .store import Store
+
+    Send = Callable[[str, bytes], Awaitable[None]]
+
+VERSION: Final = "shadow_version"
+ATTEMPTS: Final = 8
+"""Of a report that others' changes overtake."""
+PATIENCE: Final = 10.0
+"""Seconds."""
+
+
+class Shadow:
+    """One conversation at a time: neither dialect's answers say which message they answer.
+
+    ``document`` is the newest that is known: what the hub told, with what it has accepted since.
+    """
+
+    def __init__(self, dialect: Dialect, store: Store, send: Send) -> None:
+        self._dialect, self._store, self._send = dialect, store, send
+        self._talking = asyncio.Lock()
+        self._answers: asyncio.Queue[Told] | None = None
+        self._handler: Handler | None = None
+        self._changed = asyncio.Event()
+        self._document = Document()
+        self._doubtful = False
+        """An answer may still come that nobody waits for."""
+
+    def restore(self) -> None:
+        """Know the version that the process before knew."""
+        self._document = Document(version=int(self._store.get(VERSION) or 0))
+
+    def speaks(self, dialect: type[Dialect]) -> bool:
+        """What the hub says in the other one is not for this device."""
+        return type(self._dialect) is dialect
+
+    @property
+    def document(self) -> Document:
+        return self._document
+
+    def on_delta(self, handler: Handler) -> Handler:
+        """Call ``handler(delta, document)`` when something else is desired than reported.
+
+        When it returns None, all that is desired is so, and is acknowledged; when it returns an object, that is
+        reported instead, and what is desired stays. When it raises, nothing is said; the next document tries again.
+        """
+        self._handler = handler
+        return handler
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody wants to know what is desired."""
+        return self._handler is not None
+
+    async def get(self, *, timeout: float = PATIENCE) -> Document:  # noqa: ASYNC109 - its own error says what was awaited
+        """The document. Raises `NoAnswer`, `NotConnected` and `ShadowRefused`."""
+        async with self._conversation(timeout):
+            return await self._fetch()
+
+    async def report(self, reported: Mapping[str, Any], *, timeout: float = PATIENCE) -> int:  # noqa: ASYNC109 - as above
+        """Merge into what is reported (None deletes a key); the new version.
+
+        Where the hub has another version, it is fetched and the report made anew.
+        Raises `NoAnswer`, `NotConnected` and `ShadowRefused`.
+        """
+        change = dict(reported)
+        return await self._insist(change, lambda version: self._dialect.report(_id(), change, version), timeout)
+
+    async def delete(self, *names: str, timeout: float = PATIENCE) -> int:  # noqa: ASYNC109 - as above
+        """Report these no more; the new version. Raises as `report` does."""
+        change = dict.fromkeys(names)
+        return await self._insist(change, lambda version: self._dialect.delete(_id(), names, version), timeout)
+
+    async def acknowledge(self, *, timeout: float = PATIENCE) -> int | None:  # noqa: ASYNC109 - as above
+        """Say that all that is desired in `document` is so; the new version.
+
+        None where something else is desired meanwhile, which then comes as a delta of its own.
+        Raises `NoAnswer`, `NotConnected` and `ShadowRefused`.
+        """
+        async with self._conversation(timeout):
+            known = self._document
+            message = self._dialect.acknowledge(_id(), known.desired, known.version)
+            answer = await self._exchange(message, known.version)
+            if isinstance(answer, Accepted):
+                self._keep(shadow_documents.acknowledged(self._document, answer.version))
+                return answer.version
+            await self._refresh(answer)
+            return None
+
+    def receive(self, told: Told) -> None:
+        """Take what the hub says: as the answer to whoever talks, and as news."""
+        if self._answers is not None:
+            self._answers.put_nowait(told)
+        elif isinstance(told, Document) and told.version >= self._document.version:
+            self._take(told)
+        elif isinstance(told, Refused):
+            log.warning("the hub refused a shadow message that nobody waits for: %s %s", told.code, told.message)
+
+    async def follow(self) -> None:
+        """Call the handler for what is desired, until cancelled."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            if self._handler is None or not self._document.desired:
+                continue
+            try:
+                await self._settle(self._handler, self._document)
+            except Exception as error:  # noqa: BLE001 - an application may raise anything
+                log_failure("the handler of the shadow's delta", error)
+
+    async def _settle(self, handler: Handler, document: Document) -> None:
+        result = await call(handler, document.delta, document) if document.delta else None
+        if isinstance(result, Mapping):
+            await self.report(result)
+        elif shadow_documents.same(document.desired, self._document.desired):
+            await self.acknowledge()
+
+    async def _insist(self, change: State, say: Callable[[int], tuple[str, bytes]], timeout: float) -> int:  # noqa: ASYNC109 - as above
+        """Say it for the newest version until the hub accepts it; the version that makes."""
+        async with self._conversation(timeout):
+            for _ in range(ATTEMPTS):
+                version = self._document.version
+                answer = await self._exchange(say(version), version)
+                if isinstance(answer, Accepted):
+                    self._keep(shadow_documents.reported(self._document, change, answer.version))
+                    return answer.version
+                await self._refresh(answer)
+        raise NoAnswer(f"the shadow changed {ATTEMPTS} times while it was reported")
+
+    @asynccontextmanager
+    async def _conversation(self, timeout: float) -> AsyncIterator[None]:  # noqa: ASYNC109 - as above
+        """Hold the floor. After an answer that never came, the next conversation begins with the whole document."""
+        try:
+            async with asyncio.timeout(timeout), self._talking:
+                self._answers = asyncio.Queue()
+                try:
+                    if self._doubtful:
+                        await self._fetch()
+                    self._doubtful = True
+                    yield
+                    self._doubtful = False
+                finally:
+                    self._answers = None
+        except TimeoutError as error:
+            raise NoAnswer(f"the hub said nothing of the shadow within {timeout:g} s") from error
+
+    async def _fetch(self) -> Document:
+        await self._send(*self._dialect.pull(_id()))
+        while True:
+            answer = await self._next()
+            if isinstance(answer, Refused):
+                raise ShadowRefused(answer.code, answer.message)
+            if isinstance(answer, Document):
+                self._take(answer)
+                return answer
+
+    async def _exchange(self, message: tuple[str, bytes], version: int) -> Told:
+        """The answer to a message that was made for this version of the document."""
+        await self._send(*message)
+        while True:
+            answer = await self._next()
+            if not isinstance(answer, Document):
+                return answer
+            self._take(answer)
+            if answer.version != version and self._dialect.conflict is None:
+                return answer  # the hub would not send the document that we have
+
+    async def _refresh(self, answer: Told) -> None:
+        """After a refusal: have the newest document. Raises `ShadowRefused` where that does not help."""
+        if isinstance(answer, Refused):
+            if answer.code != self._dialect.conflict:
+                raise ShadowRefused(answer.code, answer.message)
+            await self._fetch()
+
+    async def _next(self) -> Told:
+        assert self._answers is not None
+        return await self._answers.get()
+
+    def _take(self, document: Document) -> None:
+        """Believe the hub, also where its version is smaller: the shadow may have been made anew."""
+        self._keep(document)
+        self._changed.set()
+
+    def _keep(self, document: Document) -> None:
+        self._document = document
+        self._store.put(VERSION, str(document.version))
+
+
+def _id() -> str:
+    return uuid.uuid4().hex

@@ -1,0 +1,71 @@
+"""The real API against its own OpenAPI document: whatever is sent, it answers as documented, and never with a fault.
+
+What is sent is drawn the same way in every run.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import checks
+from schemathesis.specs.openapi import checks as openapi_checks
+
+from tests.integration.api.calling import access
+
+if TYPE_CHECKING:
+    from devstack.stack import Stack
+
+DOCUMENT = json.loads((Path(__file__).parents[3] / "docs/openapi.json").read_text(encoding="utf-8"))
+SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
+OPERATIONS = {
+    said["operationId"]: (path, method)
+    for path, methods in DOCUMENT["paths"].items()
+    for method, said in methods.items()
+    if said.get("x-stream") is not True
+}
+CHECKS = [
+    checks.not_a_server_error,
+    openapi_checks.status_code_conformance,
+    openapi_checks.content_type_conformance,
+    openapi_checks.response_headers_conformance,
+    openapi_checks.response_schema_conformance,
+]
+EXAMPLES = 15
+
+
+@pytest.fixture(scope="module")
+def inhabited(stack: Stack) -> Stack:
+    """A stack in which the ids of the document's examples exist, so that not everything is unknown."""
+    found = access(stack)
+    with httpx.Client(base_url=found.url, headers={"Authorization": f"Bearer {found.key}"}, timeout=30) as client:
+        assert client.post("/v1/products", json={"product_id": "plant-7"}).status_code in (201, 409)
+        registered = client.post("/v1/products/plant-7/devices", json={"device_id": "press-1"})
+        assert registered.status_code in (201, 409)
+    return stack
+
+
+@pytest.mark.parametrize("operation_id", OPERATIONS)
+def test_what_is_sent_is_answered_as_documented(inhabited: Stack, operation_id: str) -> None:
+    path, method = OPERATIONS[operation_id]
+    found = access(inhabited)
+    session_headers = {"Authorization": f"Bearer {found.key}"}
+
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        phases=(Phase.explicit, Phase.generate),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=SCHEMA[path][method].as_strategy())
+    def fuzz(case: schemathesis.Case[Any]) -> None:
+        case.call_and_validate(base_url=found.url, headers=session_headers, checks=CHECKS)
+
+    fuzz()

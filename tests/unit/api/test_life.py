@@ -1,0 +1,34 @@
+"""The suite of the API, on a hub in memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.api import life
+from tests.unit.api.registry import FakeRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from httpx import AsyncClient
+
+    from tests.unit.api.world import World
+
+
+@pytest.mark.parametrize(
+    "tale",
+    [life.product_life, life.device_life, life.tags_life, life.repetitions, life.bulk, life.listing],
+    ids=lambda tale: tale.__name__,
+)
+async def test_life(world: World, tale: Callable[[AsyncClient, str], Awaitable[None]]) -> None:
+    FakeRegistry(world)
+    async with world.client() as client:
+        await tale(client, "plant-7")
+
+
+async def test_a_key_of_one_product_is_told_nothing_of_others(world: World) -> None:
+    FakeRegistry(world)
+    async with world.client() as everyone, world.client(world.issue(products=("plant-7",))) as limited:
+        await life.isolation(everyone, limited, "plant-7", "plant-8")
