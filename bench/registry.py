@@ -41,6 +41,7 @@ BENCHES: Final = {
     "sink": Bench("bench.sink", ("rows_per_s", "ratio_to_naive_loop", "lost", "duplicated", "cpu_us_per_row")),
     "end-to-end": Bench("bench.end_to_end", ("rate", "p50_ms", "p99_ms", "lost")),
     "cut": Bench("bench.cut", ("p50_ms", "p99_ms", "errors")),
+    "api-read": Bench("bench.api_read", ("reads_per_s", "p50_ms", "p99_ms", "errors")),
 }
 
 CORRECT: Final = ("lost", "duplicated", "reordered", "mismatched", "refused", "errors")
