@@ -67,6 +67,7 @@ def test_a_disabled_device_is_cut_and_stays_out_until_it_is_enabled(
         documents.device(product, name, SECRET)
         documents.device(product, f"{name}-stays", SECRET)
         await_entry(guarded, user, SECRET)
+        await_entry(guarded, f"{user}-stays", SECRET)
         with (
             devices.connected(port, f"{user}-stays", SECRET, transport=transport, authority=authority) as other,
             devices.connected(port, user, SECRET, transport=transport, authority=authority) as client,
@@ -175,7 +176,7 @@ def test_documents_that_are_unfit_leave_their_device_out_and_no_other(
     documents.raw(names.REGISTRY_DEVICES, b"a key\n:", None)
     documents.device(product, "good", SECRET)
     await_entry(guarded, f"{product}/good", SECRET)
-    assert not lets_in(guarded.mqtt_port, f"{product}/bad", SECRET)
+    await_refusal(guarded, f"{product}/bad", SECRET)
     assert metric(guarded, 'guard_left_out{reason="invalid_hash"}') == 1
     documents.device(product, "bad", SECRET)
     await_entry(guarded, f"{product}/bad", SECRET)
