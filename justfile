@@ -21,7 +21,7 @@ test: check unit integration
 faults-long *args: programs
     @LONG_FAULTS=1 .venv/bin/pytest tests/e2e/faults tests/integration/timeseries/test_clickhouse_faults.py "$@"
 
-# start everything and leave it running; prints the URLs (options: --foreground)
+# start everything and leave it running; prints the URLs (options: --foreground, --tls, --services A,B)
 up *args: programs
     @{{ python }} -m devstack up "$@"
 

@@ -13,7 +13,7 @@ PREFIX = "FLEETLOG_"
 MQTT_CLIENTS = frozenset({"ingest", "guard", "api"})
 REPLICAS = frozenset({"ingest", "timeseries"})
 """Have a name that survives a restart."""
-CLICKHOUSE_CLIENTS = frozenset({"timeseries"})
+CLICKHOUSE_CLIENTS = frozenset({"timeseries", "api"})
 LANES = frozenset({"registry", "presence"})
 JOBS = frozenset({"topics"})
 """Run once and end: no ops server."""

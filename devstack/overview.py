@@ -70,12 +70,11 @@ def _first_steps(stack: Places) -> Iterator[str]:
 
 
 def _registration(stack: Places) -> Iterator[str]:
-    post = f"""  curl -H "Authorization: Bearer $key" -H 'Content-Type: application/json' {stack.api_url}/v1/products"""
+    fleetlog = "./fleetlog" + ("" if stack.state.name == ".fleetlog" else f" --state {_relative(stack.state)}")
     yield ""
     yield "Register a product and a device; the answer holds its SECRET:"
-    yield f"""  key=$(grep -o 'fl_[^"]*' {_relative(api_key.file(stack.state))})"""
-    yield post + """ -d '{"product_id": "shop"}'"""
-    yield post + """/shop/devices -d '{"device_id": "freezer"}'"""
+    yield f"  {fleetlog} products create shop"
+    yield f"  {fleetlog} devices register shop/freezer"
 
 
 def _relative(path: Path) -> str:

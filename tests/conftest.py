@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     given = getattr(item, "funcargs", {})
-    stacks = {stack for name in ("brokers", "guarded") if isinstance(stack := given.get(name), Stack)}
+    stacks = {stack for name in ("brokers", "hub") if isinstance(stack := given.get(name), Stack)}
     for stack in stacks if report.failed else ():
         for log in sorted(stack.logs.glob("*.log")):
             end = log.read_text(errors="replace").splitlines()[-LINES:]
@@ -67,7 +67,7 @@ def stack(services: Stack) -> Stack:
 
 
 @pytest.fixture(scope="session")
-def guarded() -> Iterator[Stack]:
+def hub() -> Iterator[Stack]:
     """A stack of its own with everything: devices need credentials, and its API gives them."""
     with tempfile.TemporaryDirectory(prefix="fleetlog-guarded-") as directory:
         state = Path(directory)

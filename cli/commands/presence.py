@@ -13,7 +13,7 @@ from rich.text import Text
 from cli import times
 from cli.arguments import Device, Json, Product, path
 from cli.arguments import device as checked_device
-from cli.exits import usage
+from cli.exits import Exit, Failure, usage
 from cli.world import Session
 
 app = typer.Typer(no_args_is_help=True, help="Who is connected, and since when.")
@@ -25,6 +25,13 @@ COLUMNS = {
     "session.since": "since",
     "last_traffic_at": "last traffic",
 }
+MOST = 1000
+"""Devices of one request."""
+MISSING = (
+    ("unavailable", Exit.UNAVAILABLE, "unavailable", "nobody answers now for"),
+    ("unknown", Exit.NOT_FOUND, "unknown_device", "there is no such device"),
+)
+"""What the answer calls those that it does not tell of."""
 COLOURS = {"online": "green", "offline": "red", "unknown": "yellow"}
 
 
@@ -71,11 +78,14 @@ def batch(
     session = Session(context, json=json)
     names = [line.strip() for line in sys.stdin if line.strip()] if devices == ["-"] else devices
     asked = [dict(zip(("product_id", "device_id"), checked_device(name).split("/"), strict=True)) for name in names]
-    items: list[dict[str, Any]] = []
     with session.api() as api:
-        for begin in range(0, len(asked), 1000):
-            items += api.send("POST", "/presence:batch", {"devices": asked[begin : begin + 1000]})["items"]
-    session.out.items(items, COLUMNS, "no device")
+        pieces = (asked[begin : begin + MOST] for begin in range(0, len(asked), MOST))
+        answers = [api.send("POST", "/presence:batch", {"devices": piece}) for piece in pieces]
+    session.out.items((item for answer in answers for item in answer["items"]), COLUMNS, "no device")
+    for kind, status, code, said in MISSING:
+        missing = [f"{one['product_id']}/{one['device_id']}" for answer in answers for one in answer[kind]]
+        if missing:
+            raise Failure(status, f"{said}: {', '.join(missing)}", code=code)
 
 
 @app.command()

@@ -69,7 +69,13 @@ class Streams:
         wake = asyncio.Event()
         told_to_end = asyncio.create_task(stopping.wait())
         told_to_end.add_done_callback(lambda _: wake.set())
-        outbox = Outbox(product_id, kinds, self._settings.buffer_bytes, wake.set)
+
+        def woken() -> None:
+            wake.set()
+            if outbox.over:
+                ENDED.labels(outbox.code).inc()
+
+        outbox = Outbox(product_id, kinds, self._settings.buffer_bytes, woken)
         try:
             with STREAMS.track_inprogress():
                 async with self._live.following(outbox):
@@ -135,5 +141,4 @@ class Streams:
             if outbox:
                 yield outbox.drain()
             if outbox.over and not outbox:
-                ENDED.labels(outbox.code).inc()
                 return

@@ -8,7 +8,7 @@ import signal
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from libs.runtime import logs
 from libs.runtime.compacted import Changes, Compacted
@@ -57,25 +57,26 @@ class Service(ABC):
         """Work from the moment at which the topics are read until told to stop."""
 
     async def run(self) -> int:
+        """Return the exit status at SIGTERM. Raises what ended the following of a topic, and what `_keep` raises."""
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        work = asyncio.create_task(self._work(stop))
-        stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
+        reading = asyncio.gather(*(topic.start() for topic in self._topics))
+        told = asyncio.create_task(stop.wait())
         try:
-            await work
+            waits: list[asyncio.Future[Any]] = [reading, told]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            if not stop.is_set():
+                await reading
+                log.info("the topics are read")
+                await self._keep(stop)
         finally:
+            reading.cancel()
+            told.cancel()
             for topic in self._topics:
                 await topic.stop()
         return 0
-
-    async def _work(self, stop: asyncio.Event) -> None:
-        await asyncio.gather(*(topic.start() for topic in self._topics))
-        log.info("the topics are read")
-        await self._keep(stop)
 
     def _check(self) -> None:
         for topic in self._topics:

@@ -59,7 +59,8 @@ class Keeper:
         self._stale, self._changed = True, asyncio.Event()
         self._since: float | None = None
         """When the first change came that the broker does not know of, by the loop's clock."""
-        self._stood_still = 0.0
+        self._rest_until = 0.0
+        """The broker's own time, before it is told again."""
         self.beat: float | None = None
         """When the last round ended, by the loop's clock."""
         self.verdict = Verdict(ok=False, reason="the topics are being read")
@@ -102,7 +103,7 @@ class Keeper:
             if not more:
                 await _first(stop, self._changed, seconds=LOOK)
             self._changed.clear()
-            await asyncio.sleep(max(BATCH, self._stood_still))
+            await asyncio.sleep(max(BATCH, self._rest_until - clock()))
 
     # -- what is to be
 
@@ -195,8 +196,9 @@ class Keeper:
         except Unreachable as error:
             log.warning("the broker's internal listener does not answer", error=str(error))
             return
-        self._stood_still = clock() - began
-        metrics.RELOAD_SECONDS.observe(self._stood_still)
+        stood_still = clock() - began
+        self._rest_until = clock() + stood_still
+        metrics.RELOAD_SECONDS.observe(stood_still)
         if since is not None:
             metrics.APPLY_SECONDS.observe(clock() - since)
 

@@ -31,7 +31,10 @@ class Kept:
             return b""
 
     def put(self, content: bytes) -> bool:
-        """Return whether that changed anything on disk. Raises OSError; the file is then what it was."""
+        """Return whether that changed anything on disk. Raises OSError; the file is then what it was.
+
+        Where nothing is to be changed it costs one look at the directory entry.
+        """
         if content == self._content and self._intact():
             return False
         if self._on_disk() == content:  # a restart of ours, or somebody wrote the same
@@ -49,10 +52,6 @@ class Kept:
         self._sync_directory()
         self._remember(content)
         return True
-
-    def altered(self) -> bool:
-        """Whether somebody touched the file since. One look at its directory entry, no reading."""
-        return self._content is not None and not self._intact()
 
     def _intact(self) -> bool:
         return self._look() == self._mark

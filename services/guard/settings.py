@@ -33,7 +33,10 @@ class GuardSettings(ServiceSettings, frozen=True, kw_only=True):
     ] = ""
     guard_pid_file: Annotated[
         str,
-        Meta(min_length=1, description="mosquitto's `pid_file`: the process that is told when the files have changed."),
+        Meta(
+            min_length=1,
+            description="The `pid_file` of mosquitto: the process that is told when the files have changed.",
+        ),
     ] = "/run/mosquitto/mosquitto.pid"
     guard_many_blocks: Annotated[
         int,
@@ -42,7 +45,7 @@ class GuardSettings(ServiceSettings, frozen=True, kw_only=True):
             description="Blocks of single users in the access file above which it warns: mosquitto's time for them "
             "grows with their square.",
         ),
-    ] = 2000
+    ] = 5000
 
     def faults(self) -> Iterator[tuple[str, str]]:
         if bool(self.broker_api.url) is not (self.guard_broker == "emqx"):

@@ -1,7 +1,8 @@
-"""Clients that nobody here wrote are devices: mosquitto's command line tools and plain paho."""
+"""Clients that nobody here wrote are devices: mosquitto's command line tools and plain paho, invited or not."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -10,8 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from devstack.ports import HOST
+from fleet.addresses import access_to
+from fleet.admission import knock
+from fleet.link import Endpoint
+from fleet.registration import Registry
 from tests.support import clickhouse, records
-from tests.support.devices import MQTTv5, MQTTv311, connected, publish
+from tests.support.devices import MQTTv5, MQTTv311, connected, publish, subscribed
 from tests.support.names import unique
 from tests.support.polling import eventually
 
@@ -126,3 +132,54 @@ def test_a_second_client_of_the_same_device_takes_the_session_over(stack: Stack)
         first.send_signal(signal.SIGKILL)
     eventually(lambda: session(stack, product, "gate")["state"] == "offline", describe="the device is offline")
     assert causes(stack, product, "gate") == ["connected", "taken_over", "disconnected"]
+
+
+def registered(hub: Stack, device: tuple[str, str]) -> str:
+    """The secret of a new device that the broker lets in."""
+
+    async def register() -> str:
+        access = access_to(hub)
+        assert access is not None
+        async with Registry(access) as registry:
+            secret = (await registry.enlist([device]))[device]
+        await knock(Endpoint(HOST, hub.mqtt_port), device, secret)
+        return secret
+
+    return asyncio.run(register())
+
+
+@pytest.mark.parametrize("version", ["mqttv311", "mqttv5"])
+def test_mosquitto_pub_is_a_device_with_the_secret_that_it_was_given_and_nobody_without(
+    hub: Stack, version: str
+) -> None:
+    product = unique("shop")
+    secret = registered(hub, (product, "freezer"))
+    command = ("mosquitto_pub", "-p", str(hub.mqtt_port), "-u", f"{product}/freezer", "-q", "1", "-V", version)
+    topic = f"upload_data/{product}/freezer/climate"
+    for message_id, credentials, lets_in in (("m-1", ("-P", "guessed"), False), ("m-2", ("-P", secret), True)):
+        done = subprocess.run(
+            (*command, *credentials, "-t", f"{topic}/{message_id}", "-m", "1"),
+            check=False,
+            capture_output=True,
+            timeout=20,
+        )
+        assert (done.returncode == 0) is lets_in, done.stderr
+    rows = eventually(lambda: raw_events(hub, product), describe="a row in raw_events")
+    assert [row[3] for row in rows] == ["m-2"]
+
+
+@pytest.mark.parametrize("version", [MQTTv311, MQTTv5])
+def test_paho_is_a_device_with_the_secret_that_it_was_given(hub: Stack, version: int) -> None:
+    product = unique("farm")
+    user = f"{product}/pump-7"
+    secret = registered(hub, (product, "pump-7"))
+    with pytest.raises(ConnectionRefusedError), connected(hub.mqtt_port, user, version=version):
+        pass
+    topic = f"cmd/{user}/start/plain/r-1"
+    with subscribed(hub.mqtt_port, [f"cmd/{user}/+/+/+/#"], user, secret) as inbox:
+        publish(hub.mqtt_internal_port, None, [(topic, b"now")])
+        assert [message.payload for message in inbox.until(topic)] == [b"now"]
+    with connected(hub.mqtt_port, user, secret, version=version) as client:
+        client.publish(f"upload_data/{user}/engine/m-1", b'{"rpm": 900}', qos=1).wait_for_publish(20)
+        eventually(lambda: session(hub, product, "pump-7").get("state") == "online", describe="the device is online")
+    assert eventually(lambda: metric(hub, product, "rpm")) == [900.0]

@@ -13,7 +13,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from devstack.ports import HOST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
@@ -34,6 +34,7 @@ def connected(
     transport: Transport = "tcp",
     authority: str | None = None,
     lasting: bool = False,
+    on_message: Callable[[MQTTMessage], None] | None = None,
 ) -> Iterator[Client]:
     """A connected client with its network thread running; says goodbye at the end.
 
@@ -52,6 +53,8 @@ def connected(
         client.username_pw_set(username, password)
     if authority is not None:
         client.tls_set(authority)
+    if on_message is not None:
+        client.on_message = lambda _client, _data, message: on_message(message)
     answered = threading.Event()
     reasons: list[ReasonCode] = []
 

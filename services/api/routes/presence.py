@@ -76,7 +76,7 @@ async def list_transitions(
     begin: Begin = None,
     end: End = None,
     limit: Limit = 100,
-    cursor_: Cursor = None,
+    cursor: Cursor = None,
 ) -> Page[Transition]:
     """List the changes of a device's session, the newest first: those of the last 30 days, unless told otherwise.
 
@@ -84,7 +84,7 @@ async def list_transitions(
     """
     find(hub, product_id)
     about = About(product_id, device_id, *span(begin, end, hub.clock(), MONTH))
-    items, last = await presence.transitions(hub, about, presence.place_of(position(cursor_)), limit)
+    items, last = await presence.transitions(hub, about, presence.place_of(position(cursor)), limit)
     return Page(items, next_cursor(presence.written(last)))
 
 

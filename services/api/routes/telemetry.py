@@ -92,12 +92,12 @@ async def list_device_events(
     begin: Begin = None,
     end: End = None,
     limit: Limit = 100,
-    cursor_: Cursor = None,
+    cursor: Cursor = None,
 ) -> Page[DeviceEvent]:
     """List a device's messages as they came, the newest first: those of the last day, unless told otherwise."""
     find(hub, product_id)
     about = About(product_id, device_id, *span(begin, end, hub.clock(), DAY))
-    items, last = await telemetry.events(hub, about, data_type, place_of(position(cursor_)), limit)
+    items, last = await telemetry.events(hub, about, data_type, place_of(position(cursor)), limit)
     return Page(items, next_cursor(written(last)))
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from cli.app import main
 from cli.world import World
@@ -19,7 +20,8 @@ class CommandLine:
         self.stack, self._capsys = stack, capsys
 
     def __call__(self, *arguments: str, **environ: str) -> Ran:
-        status = main(arguments, World(environ=environ, state=self.stack.state))
+        with capture_logs():  # which the program keeps from its output in `__main__`
+            status = main(arguments, World(environ=environ, state=self.stack.state))
         printed = self._capsys.readouterr()
         return Ran(status, printed.out, printed.err)
 
@@ -31,5 +33,5 @@ class CommandLine:
 
 
 @pytest.fixture
-def fleetlog(guarded: Stack, capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    return CommandLine(guarded, capsys)
+def fleetlog(hub: Stack, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    return CommandLine(hub, capsys)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -12,13 +13,23 @@ from cli.exits import Exit
 from devstack.stack import CHECKOUT
 from tests.support import records
 from tests.support.devices import connected
+from tests.support.guarded import lets_in
 from tests.support.names import unique
 from tests.support.polling import eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from devstack.stack import Stack
     from tests.integration.cli.conftest import CommandLine
+
+
+ENVIRON = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+
+
+def program(stack: Stack, *arguments: str) -> tuple[str, ...]:
+    """The command as `./fleetlog` runs it."""
+    return (sys.executable, "-P", "-m", "cli", "--state", str(stack.state), *arguments)
 
 
 def test_from_a_product_to_a_message_and_back(fleetlog: CommandLine) -> None:
@@ -50,6 +61,38 @@ def test_from_a_product_to_a_message_and_back(fleetlog: CommandLine) -> None:
     assert fleetlog("products", "delete", product, "--yes").status == Exit.OK
 
 
+def test_presence_is_told_now_as_it_was_and_as_it_changes(fleetlog: CommandLine) -> None:
+    product = unique("plant")
+    device = f"{product}/press-1"
+    fleetlog.done("products", "create", product)
+    secret = fleetlog.done("devices", "register", device)["secret"]
+    port = fleetlog.stack.mqtt_port
+    eventually(lambda: lets_in(port, device, secret), describe="the device gets in")
+    with subprocess.Popen(
+        program(fleetlog.stack, "presence", "watch", product, "--count", "2", "--json"),
+        env=ENVIRON,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as watching:
+        eventually(lambda: lets_in(port, device, secret) and watching.poll() is not None, describe="two transitions")
+        assert watching.stdout is not None
+        changes = [json.loads(line) for line in watching.stdout]
+    assert {change["device_id"] for change in changes} == {"press-1"}
+    assert {change["cause"] for change in changes} == {"connected", "disconnected"}
+
+    def state() -> str:
+        return str(fleetlog.done("presence", "now", device)["session"]["state"])
+
+    with connected(port, device, secret):
+        eventually(lambda: state() == "online", describe="it is online")
+        batch = fleetlog("presence", "batch", device, f"{product}/none", "--json")
+        assert (batch.lines[0]["session"]["state"], batch.status) == ("online", Exit.NOT_FOUND)
+        assert f"{product}/none" in batch.err
+        assert fleetlog.done("presence", "counts", product)["online"] == 1
+    eventually(lambda: state() == "offline", describe="it is offline")
+    assert fleetlog.done("presence", "at", device, "1d")["session"]["state"] == "offline"
+
+
 def test_a_file_of_devices_and_the_same_run_once_more(fleetlog: CommandLine, tmp_path: Path) -> None:
     product = unique("plant")
     fleetlog.done("products", "create", product)
@@ -66,14 +109,9 @@ def test_a_file_of_devices_and_the_same_run_once_more(fleetlog: CommandLine, tmp
 
     last = list(csv.DictReader(results.splitlines()))[-1]
 
-    def gets_in() -> bool:
-        try:
-            with connected(fleetlog.stack.mqtt_port, last["username"], last["secret"]):
-                return True
-        except ConnectionRefusedError as error:
-            raise AssertionError(error) from error
-
-    eventually(gets_in, describe="the last device of the file gets in")
+    eventually(
+        lambda: lets_in(fleetlog.stack.mqtt_port, last["username"], last["secret"]), describe="the last device gets in"
+    )
 
 
 def test_keys_let_in_as_far_as_they_say_until_they_are_revoked(fleetlog: CommandLine) -> None:
@@ -127,9 +165,8 @@ def test_the_tables_are_as_this_version_wants_them(fleetlog: CommandLine) -> Non
 
 def test_the_program_itself(fleetlog: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "cli.py").write_text("raise AssertionError('not ours')")
-    command = (sys.executable, "-P", "-m", "cli", "--state", str(fleetlog.stack.state), "products", "show", "none")
-    environ = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
-    done = subprocess.run(command, cwd=tmp_path, env=environ, check=False, capture_output=True, text=True, timeout=60)
+    command = program(fleetlog.stack, "products", "show", "none")
+    done = subprocess.run(command, cwd=tmp_path, env=ENVIRON, check=False, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (Exit.NOT_FOUND, "")
     assert done.stderr.startswith("error: ")
 

@@ -122,6 +122,35 @@ def test_what_waited_for_a_deleted_device_never_reaches_a_later_one_of_its_name(
     assert "invalid_client" not in reasons
 
 
+def test_what_waits_for_the_absent_survives_every_change(guarded: Stack, documents: Documents, product: str) -> None:
+    user = f"{product}/d"
+    documents.device(product, "d", SECRET)
+    await_entry(guarded, user, SECRET)
+    with devices.connected(guarded.mqtt_port, user, SECRET, lasting=True) as client:
+        client.subscribe("cmd/#", 1)
+        client.publish(f"update_status/{user}/1", b"{}", 1).wait_for_publish(devices.TIMEOUT)
+    guarded.stop_service("ingest")
+    devices.publish(guarded.mqtt_internal_port, None, [(f"cmd/{user}/unlock/plain/r1", b"{}")])
+    documents.device(product, "other", SECRET)
+    await_entry(guarded, f"{product}/other", SECRET)
+    topic = f"upload_data/{product}/other/climate/while-ingest-is-away"
+    devices.publish(guarded.mqtt_port, f"{product}/other", [(topic, b"{}")], SECRET)
+    for number in range(3):
+        documents.device(product, f"more{number}", SECRET)
+        await_entry(guarded, f"{product}/more{number}", SECRET)
+
+    guarded.start_service("ingest")
+
+    def arrived() -> bool:
+        found = records.read_all(guarded.kafka, names.DEVICE_TELEMETRY)
+        return any(record.key == f"{product}/other".encode() for record in found)
+
+    eventually(arrived, timeout=60, describe="what waited for ingest")
+    inbox = devices.Inbox()
+    with devices.connected(guarded.mqtt_port, user, SECRET, lasting=True, on_message=inbox.put):
+        assert inbox.next().topic == f"cmd/{user}/unlock/plain/r1"
+
+
 def test_files_that_somebody_deletes_or_alters_are_put_right(
     guarded: Stack, documents: Documents, product: str
 ) -> None:

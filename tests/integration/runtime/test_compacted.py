@@ -7,10 +7,12 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from libs.runtime.compacted import Compacted, NoSuchTopic
 from libs.runtime.settings import KafkaSettings
 from tests.support.names import unique
+from tests.support.polling import eventually
 from tests.support.records import create_topic, produce
 
 if TYPE_CHECKING:
@@ -35,6 +37,12 @@ async def following(kafka: str, topic: str, heard: list[tuple[bytes, int | None]
         await follower.stop()
 
 
+def is_led(kafka: str, topic: str) -> bool:
+    """Whether all partitions have leaders: a broker that has just started answers before it leads them."""
+    found = AdminClient({"bootstrap.servers": kafka}).list_topics(topic, timeout=30).topics[topic]
+    return found.error is None and all(partition.leader >= 0 for partition in found.partitions.values())
+
+
 async def test_every_document_is_known_through_deletions_and_a_restart_of_kafka(brokers: Stack) -> None:
     topic = unique("documents")
     create_topic(brokers.kafka, topic, partitions=PARTITIONS, config={"cleanup.policy": "compact"})
@@ -49,9 +57,12 @@ async def test_every_document_is_known_through_deletions_and_a_restart_of_kafka(
         assert follower.documents == known, "what there was is known when the start returns"
         assert {key for key, document in heard if document is None} == set(keys[::10])
 
+        starts = brokers.restarts("kafka")
         brokers.kill("kafka", signal.SIGTERM)
+        eventually(lambda: brokers.restarts("kafka") > starts, 60, describe="Kafka to end and to be started again")
         brokers.wait_ready()
         assert follower.documents == known
+        eventually(lambda: is_led(brokers.kafka, topic), 90, describe="leaders of all partitions")
         produce(brokers.kafka, topic, [(keys[0], b"2"), (keys[1], None)])
         await follower.until(lambda: keys[0] in follower.documents and keys[1] not in follower.documents, 60)
         known[keys[0]] = 2

@@ -67,7 +67,7 @@ CALLS: list[tuple[str, str, str, Any]] = [
 
 @pytest.mark.parametrize(("command", "method", "target", "body"), CALLS, ids=[call[0] for call in CALLS])
 def test_a_command_is_one_call(fleetlog: CommandLine, command: str, method: str, target: str, body: Any) -> None:
-    answer: dict[str, Any] = {"items": [], "next_cursor": None, "state": "online"}
+    answer: dict[str, Any] = {"items": [], "unknown": [], "unavailable": [], "next_cursor": None, "tags": []}
     ran = fleetlog(*command.split(), "--json", api={f"{method} {target.partition('?')[0]}": answer})
     assert (ran.status, ran.err.count("error:")) == (0, 0), ran.err
     (asked,) = fleetlog.api.asked
@@ -80,7 +80,7 @@ def test_each_change_has_an_idempotency_key_of_its_own(fleetlog: CommandLine, co
     call = next(f"{method} {target}" for text, method, target, _ in CALLS if text == command)
     keys = set()
     for _ in range(2):
-        fleetlog(*command.split(), api={call: {"items": []}})
+        fleetlog(*command.split(), api={call: {"items": [], "unknown": [], "unavailable": []}})
         keys.add(fleetlog.api.asked[0].headers["idempotency-key"])
     assert len(keys) == 2
 

@@ -51,7 +51,10 @@ SHOWN: dict[str, tuple[str, dict[str, Any]]] = {
     "devices": ("devices list shop", {"GET /products/shop/devices": {"items": LISTED, "next_cursor": None}}),
     "no-devices": ("devices list shop", {"GET /products/shop/devices": {"items": []}}),
     "presence": ("presence now shop/freezer", {"GET /products/shop/devices/freezer/presence": PRESENCE}),
-    "batch": ("presence batch shop/freezer", {"POST /presence:batch": {"items": [PRESENCE]}}),
+    "batch": (
+        "presence batch shop/freezer",
+        {"POST /presence:batch": {"items": [PRESENCE], "unknown": [], "unavailable": []}},
+    ),
     "tags": ("tags show shop/freezer", {"GET /products/shop/devices/freezer": DEVICE}),
     "deleted": ("devices delete shop/freezer --yes", {"DELETE /products/shop/devices/freezer": None}),
     "topic": ("topics show presence.transitions", {}),
