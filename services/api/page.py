@@ -84,11 +84,11 @@ def _operation(path: str, method: str, said: Mapping[str, Any], document: Mappin
         ]
         parts.append("<h4>Parameters</h4>" + _table(("name", "in", "value", "meaning"), rows))
     if "requestBody" in said:
-        content = said["requestBody"]["content"]["application/json"]
+        content = next(iter(said["requestBody"]["content"].values()))
         parts.append("<h4>Body</h4>" + _body(content, document))
     for status, answer in said["responses"].items():
         if int(status) < 400:
-            content = answer.get("content", {}).get("application/json", {})
+            content = next(iter(answer.get("content", {"": {}}).values()))
             parts.append(f"<h4>{status} {escape(answer['description'])}</h4>" + _body(content, document))
     return "".join([*parts, _problems(said), "</section>"])
 

@@ -6,11 +6,14 @@ if TYPE_CHECKING:
     from tests.unit.api.world import World
 
 
-async def test_health_needs_no_key_and_says_when_the_process_ends(world: World) -> None:
+async def test_health_needs_no_key_and_says_when_the_process_begins_and_ends(world: World) -> None:
     async with world.client({}) as client:
+        beginning = await client.get("/health/ready")
+        await world.hub.start()
         live, ready = await client.get("/health/live"), await client.get("/health/ready")
         world.hub.stopping.set()
         ending = await client.get("/health/ready")
+    assert (beginning.status_code, beginning.json()) == (503, {"ok": False})
     assert (live.status_code, live.json()) == (200, {"ok": True})
     assert ready.status_code == 200
     assert (ending.status_code, ending.json()) == (503, {"ok": False})
