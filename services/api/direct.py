@@ -15,7 +15,7 @@ import msgspec
 from . import presence
 from .conditions import etag
 from .devices import detail
-from .problems import MEDIA_TYPE, late, tell
+from .problems import MEDIA_TYPE, as_problem, late
 
 if TYPE_CHECKING:
     from litestar.types import HTTPScope, Send
@@ -52,7 +52,7 @@ class Direct:
             body, headers = await self._read(scope, found)
             status, media_type = 200, JSON
         except Exception as error:  # noqa: BLE001 - told as a problem, and in the log where it is the hub's own fault
-            problem, document = tell(error, scope["method"], scope["path"], request_id)
+            problem, document = as_problem(error, scope["method"], scope["path"], request_id)
             status, headers, media_type = problem.status, problem.headers, MEDIA_TYPE
             body = msgspec.json.encode(document)
         told = {**headers, "content-type": media_type, "content-length": str(len(body))}

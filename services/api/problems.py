@@ -152,7 +152,7 @@ def problem_of(error: Exception) -> Problem:
     return found
 
 
-def tell(error: Exception, method: str, path: str, request_id: str | None) -> tuple[Problem, ProblemDocument]:
+def as_problem(error: Exception, method: str, path: str, request_id: str | None) -> tuple[Problem, ProblemDocument]:
     """Find the problem that an exception is, and its document. The log tells of those that are the hub's own fault."""
     problem = problem_of(error)
     if problem.code == "internal_error":
@@ -163,7 +163,7 @@ def tell(error: Exception, method: str, path: str, request_id: str | None) -> tu
 def answer(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemDocument]:
     """Answer with the problem that the exception is."""
     request_id = request.scope.get("state", {}).get("request_id")
-    problem, document = tell(error, request.method, request.url.path, request_id)
+    problem, document = as_problem(error, request.method, request.url.path, request_id)
     return Response(document, status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers)
 
 
