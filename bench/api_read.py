@@ -2,6 +2,9 @@
 
 Way of a read: client -> API (key, rate, scope, product) -> the worker that owns the row -> back. The load is made in
 this process by a bare protocol: what it costs is part of the machine's two cores.
+
+First all connections ask as fast as they are answered: that is the rate, and each read waits for 63 others. Then they
+keep to a schedule of `PACE`, and latencies count from the moment at which a read was due, whoever held it up.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import httpx
 import msgspec
@@ -32,7 +35,7 @@ from libs.topics.messages.presence import ConnectionObserved
 from libs.topics.messages.registry import IssueApiKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 CONNECTIONS: Final = 64
 KEYS: Final = 16
@@ -40,13 +43,26 @@ KEYS: Final = 16
 PRODUCT: Final = "bench"
 PATIENCE: Final = 60.0
 WARM_UP: Final = 2.0
+PACE: Final = 1_500
+"""Reads per second of all connections together."""
+
+
+class Load(NamedTuple):
+    latencies: list[float]
+    """Seconds, in order of their size."""
+    errors: int
+    took: float
+    cpu: list[float]
+    """Seconds of each process that was watched."""
 
 
 class Reader(asyncio.Protocol):
-    """One connection: asks, takes the answer's time, asks again."""
+    """One connection: asks, takes the answer's time, asks again; at once, or when ``interval`` seconds are over."""
 
-    def __init__(self, requests: list[bytes]) -> None:
+    def __init__(self, requests: list[bytes], interval: float, begin: float) -> None:
+        """``begin``: `time.perf_counter` at which the first one is due."""
         self._requests, self._next = requests, 0
+        self._interval, self._due = interval, begin
         self._rest = b""
         self.latencies: list[float] = []
         self.errors = 0
@@ -54,11 +70,23 @@ class Reader(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
-        self._ask()
+        self._wait()
+
+    def _wait(self) -> None:
+        now = time.perf_counter()
+        if self._interval:
+            self._due += self._interval
+        else:
+            self._due = now
+        if self._due > now:
+            asyncio.get_running_loop().call_later(self._due - now, self._ask)
+        else:
+            self._ask()
 
     def _ask(self) -> None:
+        if self.transport.is_closing():
+            return
         self._next = (self._next + 1) % len(self._requests)
-        self._asked = time.perf_counter()
         self.transport.write(self._requests[self._next])
 
     def data_received(self, data: bytes) -> None:
@@ -73,10 +101,10 @@ class Reader(asyncio.Protocol):
             self._rest = answer
             return
         self._rest = b""
-        self.latencies.append(time.perf_counter() - self._asked)
+        self.latencies.append(time.perf_counter() - self._due)
         if not answer.startswith(b"HTTP/1.1 200") or b'"online"' not in answer:
             self.errors += 1
-        self._ask()
+        self._wait()
 
     def connection_lost(self, _: Exception | None) -> None:
         self.closed.set_result(None)
@@ -89,18 +117,20 @@ def run(quick: bool) -> dict[str, Any]:
         Stack(Path(state), services=("registry", "presence", "api")) as stack,
     ):
         found = _prepare(stack, devices)
-        pids = [stack.pid("api"), stack.pid("presence")]
-        before = [cpu_seconds(pid) for pid in pids if pid]
-        latencies, errors, took = uvloop.run(_load(stack, found, devices, seconds))
-        after = [cpu_seconds(pid) for pid in pids if pid]
-    spent = [1_000_000 * (end - begin) / len(latencies) for begin, end in zip(before, after, strict=True)]
+        pids = [pid for pid in (stack.pid("api"), stack.pid("presence")) if pid]
+        fast = uvloop.run(_load(stack.api_url, _requests(found, devices), seconds, pids))
+        paced = uvloop.run(_load(stack.api_url, _requests(found, devices), seconds, pids, CONNECTIONS / PACE))
+    api, owner = (round(1_000_000 * spent / len(fast.latencies)) for spent in fast.cpu)
     return {
-        "reads_per_s": round(len(latencies) / took),
-        "p50_ms": round(1000 * percentile(latencies, 0.5), 1),
-        "p99_ms": round(1000 * percentile(latencies, 0.99), 1),
-        "errors": errors,
-        "cpu_us_per_read_api": round(spent[0]),
-        "cpu_us_per_read_owner": round(spent[1]),
+        "reads_per_s": round(len(fast.latencies) / fast.took),
+        "p50_ms": _ms(fast, 0.5),
+        "p99_ms": _ms(fast, 0.99),
+        "paced_reads_per_s": round(len(paced.latencies) / paced.took),
+        "paced_p50_ms": _ms(paced, 0.5),
+        "paced_p99_ms": _ms(paced, 0.99),
+        "errors": fast.errors + paced.errors,
+        "cpu_us_per_read_api": api,
+        "cpu_us_per_read_owner": owner,
         "connections": CONNECTIONS,
         "devices": devices,
     }
@@ -144,27 +174,38 @@ def _until(holds: Callable[[], bool], what: str) -> None:
         time.sleep(0.1)
 
 
-async def _load(stack: Stack, found: list[str], devices: int, seconds: float) -> tuple[list[float], int, float]:
-    """Return the latencies, in order of their size, the errors, and the seconds that it took."""
+def _requests(found: list[str], devices: int) -> list[list[bytes]]:
+    """Make what each connection asks, one after the other."""
+    paths = [f"GET /v1/products/{PRODUCT}/devices/d{device}/presence HTTP/1.1\r\n" for device in range(devices)]
+    heads = [f"host: bench\r\nauthorization: Bearer {key}\r\n\r\n" for key in found]
+    return [[(path + heads[n % KEYS]).encode() for path in paths[n::7]] for n in range(CONNECTIONS)]
+
+
+async def _load(
+    url: str, requests: list[list[bytes]], seconds: float, pids: Sequence[int], interval: float = 0.0
+) -> Load:
+    """Read so long, each connection once in ``interval`` seconds; 0: as soon as it is answered."""
     loop = asyncio.get_running_loop()
-    host, _, port = stack.api_url.removeprefix("http://").partition(":")
+    host, _, port = url.removeprefix("http://").partition(":")
+    begin = time.perf_counter()
     readers = []
-    for number in range(CONNECTIONS):
-        head = f"host: {host}\r\nauthorization: Bearer {found[number % KEYS]}\r\n\r\n"
-        requests = [
-            f"GET /v1/products/{PRODUCT}/devices/d{device}/presence HTTP/1.1\r\n{head}".encode()
-            for device in range(number, devices, 7)
-        ]
-        _, reader = await loop.create_connection(partial(Reader, requests), host, int(port))
+    for number, asked in enumerate(requests):
+        make = partial(Reader, asked, interval, begin + interval * number / CONNECTIONS)
+        _, reader = await loop.create_connection(make, host, int(port))
         readers.append(reader)
     await asyncio.sleep(WARM_UP)
     for reader in readers:
         reader.latencies.clear()
-    begun = time.perf_counter()
+    begun, before = time.perf_counter(), [cpu_seconds(pid) for pid in pids]
     await asyncio.sleep(seconds)
-    took = time.perf_counter() - begun
+    took, after = time.perf_counter() - begun, [cpu_seconds(pid) for pid in pids]
     latencies = sorted(latency for reader in readers for latency in reader.latencies)
     for reader in readers:
         reader.transport.abort()
     await asyncio.gather(*(reader.closed for reader in readers))
-    return latencies, sum(reader.errors for reader in readers), took
+    cpu = [end - start for start, end in zip(before, after, strict=True)]
+    return Load(latencies, sum(reader.errors for reader in readers), took, cpu)
+
+
+def _ms(load: Load, part: float) -> float:
+    return round(1000 * percentile(load.latencies, part), 1)

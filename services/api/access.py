@@ -14,7 +14,7 @@ from libs.topics.messages.registry import Scope
 from .problems import Problem, unknown_product
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from litestar.connection import ASGIConnection
     from litestar.handlers import BaseRouteHandler
@@ -71,17 +71,17 @@ class Gatekeeper:
     def __init__(self, hub: Hub, buckets: Buckets) -> None:
         self._hub, self._buckets = hub, buckets
 
-    def admit(self, connection: ASGIConnection[Any, Any, Any, Any], scope: Scope) -> Caller:
-        header = connection.headers.get("authorization", "")
+    def admit(self, header: str, names: Mapping[str, str], scope: Scope) -> Caller:
+        """``header``: ``Authorization``; ``names``: what the path names."""
         caller = authenticate(header, self._document, self._hub.clock())
         self._buckets.take(caller.key_id)
         if scope not in caller.scopes:
             raise Problem("forbidden", f"the key {caller.name} has no scope {scope}")
         for name in ("product_id", "device_id"):
-            given = connection.path_params.get(name)
+            given = names.get(name)
             if given is not None and not is_name(given):
                 raise InvalidName(f"{given!r} is not a name: use 1 to 64 of A-Z a-z 0-9 _ -")
-        product_id = connection.path_params.get("product_id")
+        product_id = names.get("product_id")
         if product_id is not None and not caller.knows(product_id):
             raise unknown_product(product_id)
         return caller
@@ -106,7 +106,8 @@ def needs(scope: Scope) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRou
 
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
         gatekeeper: Gatekeeper = connection.app.state.gatekeeper
-        connection.state.caller = gatekeeper.admit(connection, scope)
+        header = connection.headers.get("authorization", "")
+        connection.state.caller = gatekeeper.admit(header, connection.path_params, scope)
 
     guard.scope = scope  # type: ignore[attr-defined]  # for the OpenAPI document
     return guard

@@ -21,6 +21,7 @@ from litestar.di import Provide
 from . import bodies
 from .access import Gatekeeper, caller_of
 from .asking import asker_of
+from .direct import Direct
 from .gate import Api, within
 from .limits import BODY, Buckets
 from .openapi import document
@@ -70,14 +71,16 @@ def build(hub: Hub) -> Api:
     def give_hub() -> Any:
         return hub
 
+    gatekeeper = Gatekeeper(hub, buckets)
     return Api(
+        Direct(hub, gatekeeper, http.deadline_s),
         route_handlers=list(ROUTES),
         dependencies={
             "hub": Provide(give_hub, sync_to_thread=False),
             "caller": Provide(caller_of, sync_to_thread=False),
             "asker": Provide(asker_of),
         },
-        state=State({"gatekeeper": Gatekeeper(hub, buckets), "hook_secret": hub.settings.broker_hook.secret}),
+        state=State({"gatekeeper": gatekeeper, "hook_secret": hub.settings.broker_hook.secret}),
         middleware=[within(http.deadline_s)],
         before_request=bodies.check,
         exception_handlers=HANDLERS,

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
+import secrets
 import time
-import uuid
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from litestar import Litestar
-from litestar.datastructures import MutableScopeHeaders
 
 from libs.runtime import logs, metrics
 
-from .problems import busy
+from .problems import late
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, Message, Receive, Scope, Send
+    from prometheus_client import Counter, Histogram
+
+    from .direct import Direct
 
 log = logs.get(__name__)
+LEVEL: Final = logging.getLogger(__name__)
+"""Where ``log`` leads: tells at no cost whether a line would be written."""
+SLOW_S: Final = 1.0
+"""A request that took longer is told of in the log at any rate."""
+READING: Final = ("GET", "HEAD", "OPTIONS")
 
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 VERB: Final = re.compile(r"(.*[^/])(:[a-z-]+)")
@@ -37,7 +46,11 @@ UNDER_WAY = metrics.gauge("api_requests_under_way", "Requests that are not answe
 
 
 class Api(Litestar):
-    """Litestar, behind the gate."""
+    """Litestar, behind the gate; and the few reads that are answered without it."""
+
+    def __init__(self, direct: Direct, **framework: Any) -> None:
+        super().__init__(**framework)
+        self._direct = direct
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -46,25 +59,51 @@ class Api(Litestar):
         begun, path, status = time.monotonic(), scope["path"], 500
         request_id = _request_id(scope)
         scope["state"] = {"request_id": request_id}
-        with structlog.contextvars.bound_contextvars(request_id=request_id), UNDER_WAY.track_inprogress():
 
-            async def tell(message: Message) -> None:
-                nonlocal status
-                if message["type"] == "http.response.start":
-                    status = message["status"]
-                    MutableScopeHeaders.from_message(message)["x-request-id"] = request_id
-                await send(message)
+        async def tell(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
 
-            try:
+        bound = structlog.contextvars.bind_contextvars(request_id=request_id)
+        UNDER_WAY.inc()
+        try:
+            found = self._direct.find(scope)
+            if found is not None:
+                await self._direct.answer(scope, found, request_id, tell)
+            else:
                 await super().__call__(_routed(scope), receive, tell)
-            finally:
-                route = public_path(scope.get("path_template", "") if status != 404 else "")
-                seconds = time.monotonic() - begun
-                REQUESTS.labels(scope["method"], route, str(status)).inc()
-                SECONDS.labels(scope["method"], route).observe(seconds)
-                caller = getattr(scope["state"].get("caller"), "name", None)
-                said = {"method": scope["method"], "path": path, "status": status, "caller": caller}
-                log.info("request", **said, ms=round(seconds * 1000, 1))
+        finally:
+            UNDER_WAY.dec()
+            _tell_of(scope, path, status, time.monotonic() - begun)
+            structlog.contextvars.reset_contextvars(**bound)
+
+
+def _tell_of(scope: Any, path: str, status: int, seconds: float) -> None:
+    """Count a request, and write it to the log where it is worth a line."""
+    method = scope["method"]
+    route = public_path(scope.get("path_template", "") if status != 404 else "")
+    count, time_of = _counted(method, route, status)
+    count.inc()
+    time_of.observe(seconds)
+    level = level_of(method, status, seconds)
+    if LEVEL.isEnabledFor(level):
+        caller = getattr(scope["state"].get("caller"), "name", None)
+        said = {"method": method, "path": path, "status": status, "caller": caller}
+        log.log(level, "request", **said, ms=round(seconds * 1000, 1))
+
+
+def level_of(method: str, status: int, seconds: float) -> int:
+    """Return the log level of a request: reads that went well and fast are for debugging."""
+    quiet = method in READING and status < 400 and seconds <= SLOW_S
+    return logging.DEBUG if quiet else logging.INFO
+
+
+@cache
+def _counted(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    return REQUESTS.labels(method, route, str(status)), SECONDS.labels(method, route)
 
 
 def public_path(template: str) -> str:
@@ -89,7 +128,7 @@ def _request_id(scope: Scope) -> str:
             text = value.decode("latin-1")
             if REQUEST_ID.fullmatch(text):
                 return text
-    return uuid.uuid4().hex
+    return secrets.token_hex(16)
 
 
 def within(seconds: float) -> Any:
@@ -105,7 +144,7 @@ def within(seconds: float) -> Any:
                 async with asyncio.timeout(seconds):
                     await app(scope, receive, send)
             except TimeoutError as error:
-                raise busy("deadline_exceeded", f"no answer could be made within {seconds:g} s") from error
+                raise late(seconds) from error
 
         return answer
 

@@ -116,6 +116,10 @@ def busy(code: str, detail: str) -> Problem:
     return Problem(code, detail, headers={"Retry-After": str(RETRY_AFTER)})
 
 
+def late(seconds: float) -> Problem:
+    return busy("deadline_exceeded", f"no answer could be made within {seconds:g} s")
+
+
 def refusal(refused: Refused) -> Problem:
     """What the owner of the key said, as it said it."""
     answer = refused.answer
@@ -148,12 +152,18 @@ def problem_of(error: Exception) -> Problem:
     return found
 
 
-def answer(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemDocument]:
-    """Answer with the problem that the exception is. The log tells of those that are the hub's own fault."""
+def as_problem(error: Exception, method: str, path: str, request_id: str | None) -> tuple[Problem, ProblemDocument]:
+    """Find the problem that an exception is, and its document. The log tells of those that are the hub's own fault."""
     problem = problem_of(error)
     if problem.code == "internal_error":
-        log.error("cannot answer", method=request.method, path=request.url.path, exc_info=error)
-    document = msgspec.structs.replace(problem.document, request_id=request.scope.get("state", {}).get("request_id"))
+        log.error("cannot answer", method=method, path=path, exc_info=error)
+    return problem, msgspec.structs.replace(problem.document, request_id=request_id)
+
+
+def answer(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemDocument]:
+    """Answer with the problem that the exception is."""
+    request_id = request.scope.get("state", {}).get("request_id")
+    problem, document = as_problem(error, request.method, request.url.path, request_id)
     return Response(document, status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers)
 
 

@@ -45,6 +45,7 @@ PARTS: dict[str, dict[str, set[str]]] = {
             "describe",
             "device_access",
             "devices",
+            "direct",
             "documents",
             "examples",
             "frames",
@@ -139,6 +140,7 @@ ENDINGS = {
     "set_exception": "hands it to whoever waits",
     "refuse": "makes it a dead letter",
     "_give_up": "makes it a dead letter",
+    "as_problem": "answers the caller of the API, and logs what is the hub's own fault",
     "log_failure": "logs an error of a device's application, which is not the SDK's to end",
     "failed": "answers the caller of a device's command, and logs it",
 }
