@@ -73,7 +73,10 @@ class Gatekeeper:
 
     def admit(self, connection: ASGIConnection[Any, Any, Any, Any], scope: Scope) -> Caller:
         header = connection.headers.get("authorization", "")
-        caller = authenticate(header, self._document, self._hub.clock())
+        try:
+            caller = authenticate(header, self._document, self._hub.clock())
+        except Problem as refused:
+            raise self._hub.strangers.problem(address_of(connection), refused) from refused
         self._buckets.take(caller.key_id)
         if scope not in caller.scopes:
             raise Problem("forbidden", f"the key {caller.name} has no scope {scope}")
@@ -88,6 +91,11 @@ class Gatekeeper:
 
     def _document(self, key_id: str) -> ApiKeyDocument | None:
         return document_of(self._hub, key_id)
+
+
+def address_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """Return the caller's address, as the nearest proxy that is believed tells it; empty where there is none."""
+    return "" if connection.client is None else connection.client.host
 
 
 def document_of(hub: Hub, key_id: str) -> ApiKeyDocument | None:

@@ -24,7 +24,7 @@ from libs.runtime import secrets
 from libs.topics.access import CREDENTIAL, JOINING, Action, Rule, filled, joining_product, may, may_join, rules
 from libs.topics.identity import InvalidName, split_key
 from libs.topics.messages.registry import ProductDefaults
-from services.api.access import CHALLENGE
+from services.api.access import CHALLENGE, address_of
 from services.api.describe import described
 from services.api.hub import Hub
 from services.api.identity import Denied, credentials_of, identify
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 Result = Literal["allow", "deny", "ignore"]
 
-PROBLEMS: Final = ("unauthorized", "unknown_path")
+PROBLEMS: Final = ("unauthorized", "unknown_path", "rate_limited")
 NO_DEFAULTS: Final = ProductDefaults()
 
 
@@ -97,7 +97,9 @@ def asked_by_broker(connection: ASGIConnection[Any, Any, Any, Any], _handler: Ba
         raise NotFoundException
     given = connection.headers.get("authorization", "")
     if not hmac.compare_digest(given.encode(), f"Bearer {wanted}".encode()):
-        raise Problem("unauthorized", "the request does not show the secret of the broker's hooks", headers=CHALLENGE)
+        said = "the request does not show the secret of the broker's hooks"
+        refused = Problem("unauthorized", said, headers=CHALLENGE)
+        raise connection.app.state.strangers.problem(address_of(connection), refused)
 
 
 @post(
