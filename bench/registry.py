@@ -42,7 +42,9 @@ BENCHES: Final = {
     "register": Bench("bench.register", ("devices_per_s", "refused")),
     "end-to-end": Bench("bench.end_to_end", ("rate", "p50_ms", "p99_ms", "lost")),
     "cut": Bench("bench.cut", ("p50_ms", "p99_ms", "errors")),
-    "api-read": Bench("bench.api_read", ("reads_per_s", "paced_reads_per_s", "paced_p99_ms", "errors")),
+    "api-read": Bench(
+        "bench.api_read", ("reads_per_s", "p50_ms", "p99_ms", "paced_reads_per_s", "paced_p99_ms", "errors")
+    ),
 }
 
 CORRECT: Final = ("lost", "duplicated", "reordered", "mismatched", "refused", "errors")

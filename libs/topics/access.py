@@ -74,6 +74,11 @@ JOINING: Final = (
 )
 """Of the user ``{product}/$register``. Where the broker asks, its subscriptions must name whole topics: `may_join`."""
 
+P2P: Final = "p2p"
+"""The level before the client id in ``{topic}/p2p/{client id}``. Only the hub publishes there: `p2p_of`."""
+P2P_AHEAD: Final = range(1, 5)
+"""How many levels stand before it in the rules of `DOWNLINK`."""
+
 _ANY = "\0"
 """A level that is like no other: no topic holds this character, so only a wildcard matches it."""
 _FILTER = re.compile(r"(?!\$|\Z)(?:(?:\+|[^/+#\0]*)/)*(?:\+|#|[^/+#\0]*)")
@@ -104,8 +109,25 @@ def may(
         filled(rule.topic, product_id, device_id).split("/") for rule in rules(tags, defaults) if rule.action == action
     ]
     if action == "publish":
-        return is_topic(topic) and _any_matches(allowed, topic.split("/"))
+        levels = topic.split("/")
+        return is_topic(topic) and levels[-3:-2] != [P2P] and _any_matches(allowed, levels)
     return is_filter(topic) and includes(allowed, topic.split("/"))
+
+
+def p2p_of(rule: Rule | AclRule) -> Iterator[str]:
+    """Yield filters of what a rule would let a device publish to the client ids of others, of any product.
+
+    ``cmd_resp/p/d/+/+/+`` covers ``cmd_resp/p/d/p2p/q/e``, which the device ``q/e`` may read. Brokers that hold a list
+    of rules must deny these first.
+    """
+    if rule.action != "publish":
+        return
+    levels = rule.topic.split("/")
+    for ahead in P2P_AHEAD:
+        missing = ahead + 3 - len(levels)
+        same = [*levels[:-1], *["+"] * (missing + 1)] if levels[-1] == "#" else levels
+        if len(same) == ahead + 3 and same[ahead] in {"+", P2P}:
+            yield "/".join([*same[:ahead], P2P, *same[ahead + 1 :]])
 
 
 def may_join(action: Action, topic: str, product_id: str) -> bool:

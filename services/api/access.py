@@ -71,9 +71,12 @@ class Gatekeeper:
     def __init__(self, hub: Hub, buckets: Buckets) -> None:
         self._hub, self._buckets = hub, buckets
 
-    def admit(self, header: str, names: Mapping[str, str], scope: Scope) -> Caller:
-        """``header``: ``Authorization``; ``names``: what the path names."""
-        caller = authenticate(header, self._document, self._hub.clock())
+    def admit(self, header: str, names: Mapping[str, str], scope: Scope, address: str) -> Caller:
+        """``header``: ``Authorization``; ``names``: what the path names; ``address``: of the caller."""
+        try:
+            caller = authenticate(header, self._document, self._hub.clock())
+        except Problem as refused:
+            raise self._hub.strangers.problem(address, refused) from refused
         self._buckets.take(caller.key_id)
         if scope not in caller.scopes:
             raise Problem("forbidden", f"the key {caller.name} has no scope {scope}")
@@ -88,6 +91,11 @@ class Gatekeeper:
 
     def _document(self, key_id: str) -> ApiKeyDocument | None:
         return document_of(self._hub, key_id)
+
+
+def address_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """Return the caller's address, as the nearest proxy that is believed tells it; empty where there is none."""
+    return "" if connection.client is None else connection.client.host
 
 
 def document_of(hub: Hub, key_id: str) -> ApiKeyDocument | None:
@@ -107,7 +115,7 @@ def needs(scope: Scope) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRou
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
         gatekeeper: Gatekeeper = connection.app.state.gatekeeper
         header = connection.headers.get("authorization", "")
-        connection.state.caller = gatekeeper.admit(header, connection.path_params, scope)
+        connection.state.caller = gatekeeper.admit(header, connection.path_params, scope, address_of(connection))
 
     guard.scope = scope  # type: ignore[attr-defined]  # for the OpenAPI document
     return guard

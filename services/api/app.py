@@ -80,7 +80,9 @@ def build(hub: Hub) -> Api:
             "caller": Provide(caller_of, sync_to_thread=False),
             "asker": Provide(asker_of),
         },
-        state=State({"gatekeeper": gatekeeper, "hook_secret": hub.settings.broker_hook.secret}),
+        state=State(
+            {"gatekeeper": gatekeeper, "hook_secret": hub.settings.broker_hook.secret, "strangers": hub.strangers}
+        ),
         middleware=[within(http.deadline_s)],
         before_request=bodies.check,
         exception_handlers=HANDLERS,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from litestar import Request
 
+from .access import address_of
 from .hub import Hub
 from .identity import Denied, Identity, identify
 from .problems import Problem, busy
@@ -29,8 +30,9 @@ async def authenticate(request: Request[Any, Any, Any], hub: Hub, device: str, p
     try:
         found = await _identify(hub, header, device, purpose)
     except Denied as denied:
-        hub.refusals.refuse("http", denied.reason, device=device, address=address_of(request))
-        raise problem(denied, device) from denied
+        address, refused = address_of(request), problem(denied, device)
+        hub.refusals.refuse("http", denied.reason, device=device, address=address)
+        raise (refused if denied.reason == "unavailable" else hub.strangers.problem(address, refused)) from denied
     hub.refusals.allow("http")
     return found
 
@@ -46,11 +48,6 @@ async def _identify(hub: Hub, header: str, device: str, purpose: Purpose | None)
     if shown[0] != device:
         raise Denied("invalid_user_name")
     return await identify(hub, *shown, purpose)
-
-
-def address_of(request: Request[Any, Any, Any]) -> str:
-    """Return the caller's address, as the nearest proxy that is believed tells it; empty where there is none."""
-    return "" if request.client is None else request.client.host
 
 
 def basic(header: str) -> tuple[str, str] | None:

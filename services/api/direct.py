@@ -63,7 +63,9 @@ class Direct:
     async def _read(self, scope: HTTPScope, found: re.Match[str]) -> tuple[bytes, dict[str, str]]:
         names = {"product_id": found[1], "device_id": found[2]}
         shown = _header(scope, b"authorization").decode("latin-1")
-        scope["state"]["caller"] = self._gatekeeper.admit(shown, names, "read")
+        client = scope["client"]
+        address = "" if client is None else client[0]
+        scope["state"]["caller"] = self._gatekeeper.admit(shown, names, "read", address)
         try:
             async with asyncio.timeout(self._deadline):
                 if found[3]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from libs.runtime.activity import Activity
 
 from .joining import Joining
+from .limits import Strangers
 from .refusals import Refusals
 
 if TYPE_CHECKING:
@@ -130,6 +131,7 @@ class Hub:
         self.requests, self.reads, self.products, self.keys = requests, reads, products, keys
         self.uplink, self.activity = uplink, Activity(settings.activity * 1000)
         self.refusals = Refusals(time.monotonic)
+        self.strangers = Strangers(settings.http.failures_rate, settings.http.failures_burst, time.monotonic)
         self.history, self.streams = history, streams
         self.clock = clock
         self.joining = Joining(self)

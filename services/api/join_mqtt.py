@@ -5,12 +5,15 @@ files for mosquitto, the API's hooks for EMQX). The answer goes out at QoS 0 and
 it asks again, in the same words, and is answered in the same words.
 
 The session is shared by all replicas and ends with its connection, so that a replica that is gone takes no questions.
+The name of their group is a secret: mosquitto grants every SUBSCRIBE, gives a member of a group its share, and drops
+that where the member may not read it. A device in our group would swallow the questions of others.
 """
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
+import hmac
 import uuid
 from typing import TYPE_CHECKING, Final
 
@@ -35,7 +38,6 @@ if TYPE_CHECKING:
 
 log = logs.get(__name__)
 
-FILTER: Final = "$share/fleetlog-join/register/+/+/+"
 UNDER_WAY: Final = 100
 """Questions that are answered at a time; more are dropped, and come again."""
 LEAVE: Final = 2.0
@@ -44,6 +46,12 @@ LEAVE: Final = 2.0
 DROPPED = metrics.counter(
     "api_joins_dropped", "Questions over MQTT that were not answered: too many, or not a name.", ("reason",)
 )
+
+
+def questions_of(hub_key: str) -> str:
+    """Return the filter that all replicas of a hub subscribe to: its group is derived from the key that they share."""
+    group = hmac.digest(hub_key.encode(), b"join-group", "sha256").hex()
+    return f"$share/{group[:32]}/register/+/+/+"
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -62,7 +70,8 @@ class Desk(Background):
         super().__init__()
         self._hub, self._joining = hub, joining
         name = f"fleetlog-join-{uuid.uuid4().hex[:12]}"
-        session = options(hub.settings.mqtt, name, (FILTER,), receive_max=UNDER_WAY)
+        questions = (questions_of(hub.settings.secrets_key.reveal()),)
+        session = options(hub.settings.mqtt, name, questions, receive_max=UNDER_WAY)
         self._client = Client(dataclasses.replace(session, session_expiry=0), self)
         self._told_to_stop = asyncio.Event()
         self._answering: set[asyncio.Task[None]] = set()

@@ -21,7 +21,7 @@ LETTERS: Final = {names.PRESENCE_TRANSITIONS: "p", names.REGISTRY_EVENTS: "r", n
 DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 _TOPICS: Final = {letter: topic for topic, letter in LETTERS.items()}
-_FORM: Final = re.compile(r"~([prt])((?:[0-9a-z]{1,12}(?:\.|(?=~|$)))+)")
+_FORM: Final = re.compile(r"~([prt])([0-9a-z]{1,12}(?:\.[0-9a-z]{1,12})*)")
 LONGEST: Final = 4096
 """Characters that a position may have: three topics of a hundred partitions, and more."""
 

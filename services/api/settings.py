@@ -31,6 +31,13 @@ class HttpSettings(Settings, frozen=True, kw_only=True):
         2000.0
     )
     burst: Annotated[int, Meta(ge=1, description="Requests that one API key may make at once.")] = 4000
+    failures_rate: Annotated[
+        float,
+        Meta(gt=0, description="Requests per second without valid credentials from one address, in the long run."),
+    ] = 10.0
+    failures_burst: Annotated[
+        int, Meta(ge=1, description="Requests without valid credentials from one address at once; then it is 429.")
+    ] = 200
 
 
 class StreamSettings(Settings, frozen=True, kw_only=True):

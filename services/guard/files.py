@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from libs.topics.access import DEVICE, JOINING, REGISTER, Action, filled
+from libs.topics.access import DEVICE, JOINING, REGISTER, Action, filled, p2p_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -25,6 +25,11 @@ PATTERNS: Final = tuple(
 )
 """What every device may do. mosquitto grants every SUBSCRIBE and checks ``read`` when it delivers. Rules for tags are
 not among them: a looser pattern would show a device the commands of others, so commands go to each device."""
+
+DENIED: Final = tuple(
+    topic.replace("{product}/{device}", "%u") for rule in DEVICE if rule.when is None for topic in p2p_of(rule)
+)
+"""What the patterns would grant, but is others' to read. mosquitto looks at denials first."""
 
 HEADER: Final = """\
 # Written by fleetlog's guard from registry.devices and registry.products; changes made here do not last.
@@ -45,7 +50,8 @@ def users(text: bytes) -> set[str]:
 
 def access(roll: Roll) -> tuple[bytes, int]:
     """Return the text and the number of blocks for single users in it."""
-    patterns = "".join(f"pattern {pattern}\n" for pattern in PATTERNS)
+    denied = "".join(f"pattern deny {topic}\n" for topic in DENIED)
+    patterns = denied + "".join(f"pattern {pattern}\n" for pattern in PATTERNS)
     blocks = sorted((*_device_blocks(roll), *_self_registration_blocks(roll)))
     return "\n".join((HEADER + patterns, *blocks)).encode(), len(blocks)
 
@@ -53,8 +59,10 @@ def access(roll: Roll) -> tuple[bytes, int]:
 def _device_blocks(roll: Roll) -> Iterator[str]:
     for product_id, device_ids, rules in roll.with_rules():
         for device_id in device_ids:
+            others = (filled(topic, product_id, device_id) for rule in rules for topic in p2p_of(rule))
+            denied = (f"topic deny {topic}\n" for topic in dict.fromkeys(others))
             lines = (f"topic {_line(rule, product_id, device_id)}\n" for rule in rules)
-            yield f"user {product_id}/{device_id}\n{''.join(lines)}"
+            yield f"user {product_id}/{device_id}\n{''.join((*denied, *lines))}"
 
 
 def _self_registration_blocks(roll: Roll) -> Iterator[str]:

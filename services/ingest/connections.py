@@ -60,9 +60,11 @@ _FAILED = re.compile(rf"Client {_DEVICE} (?P<reason>disconnected: {_WORDS})\.")
 _BROKEN = re.compile(rf"(?P<reason>Bad socket read/write) on client {_DEVICE}: {_WORDS}\.?")
 _STARTED = re.compile(r"mosquitto version [0-9A-Za-z.-]{1,32} running")
 
-# A CONNECT that the device listener refuses for want of a user name is logged under the client id that it brought,
-# and nothing else ends with these words: a connection that was never made must not close somebody's.
-_NEVER_CONNECTED = re.compile(r"Client .* disconnected, not authorised\.", re.DOTALL)
+# Nothing but a CONNECT that the device listener refuses ends with these words: a connection that was never made must
+# not close somebody's. Where the credentials are wrong, unknown or of a disabled device, nobody is named; for want of a
+# user name it is whatever client id came along.
+_NEVER_CONNECTED = re.compile(r"Client (?P<client>.*) disconnected, not authorised\.", re.DOTALL)
+_NOBODY = "<unknown>"
 _ABOUT_CLIENT = re.compile(
     r"(?:New (?:client|bridge) connected from [^ ]* as |Client (?!connection from )|Bad socket read/write on client )"
     r"(?P<rest>.*)",
@@ -97,8 +99,8 @@ class Observer:
         if kind == "I":
             running = _STARTED.fullmatch(text) is not None
             return self.started(time, packet_id, now) if running else Dropped("log_line")
-        if _NEVER_CONNECTED.fullmatch(text):
-            return Dropped("connection_refused")
+        if refused := _NEVER_CONNECTED.fullmatch(text):
+            return Dropped("connection_refused" if refused["client"] == _NOBODY else "no_user_name")
         if kind == "N" and (found := _OPENED.fullmatch(text)):
             return self._opened(found, time, packet_id, now)
         if found := self._close(kind, text):

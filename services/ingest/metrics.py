@@ -28,7 +28,13 @@ SETTLED: Final = counter(
 IN_FLIGHT: Final = gauge("ingest_in_flight", "Messages received whose records Kafka has not acknowledged yet.", SHARD)
 ACKNOWLEDGED: Final = counter("ingest_acknowledged", "Messages acknowledged towards the broker.", SHARD)
 EXTRA: Final = counter("ingest_extra_records", "Records that stand for no message, such as activity marks.", SHARD)
-DROPPED: Final = counter("ingest_dropped", "Messages for which nothing is written, by reason.", ("shard", "reason"))
+DROPPED: Final = counter(
+    "ingest_dropped",
+    "Messages for which nothing is written, by reason. Of mosquitto's log: connection_refused (wrong credentials, or "
+    "those of nobody or of a disabled device), no_user_name (refused, too), internal_client, self_registration, "
+    "log_line (about no device).",
+    ("shard", "reason"),
+)
 LETTERS: Final = counter("ingest_dead_letters", "Dead letters handed to the producer, by reason.", ("shard", "reason"))
 CONNECTIONS: Final = counter("ingest_connections", "Connections that the broker accepted.", SHARD)
 CONNECTED: Final = gauge("ingest_connected", "1 while the session is connected and subscribed.", SHARD)

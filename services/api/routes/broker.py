@@ -21,10 +21,10 @@ from litestar.params import JSONBody
 from msgspec import UNSET, UnsetType
 
 from libs.runtime import secrets
-from libs.topics.access import CREDENTIAL, JOINING, Action, Rule, filled, joining_product, may, may_join, rules
+from libs.topics.access import CREDENTIAL, JOINING, Action, Rule, filled, joining_product, may, may_join, p2p_of, rules
 from libs.topics.identity import InvalidName, split_key
 from libs.topics.messages.registry import ProductDefaults
-from services.api.access import CHALLENGE
+from services.api.access import CHALLENGE, address_of
 from services.api.describe import described
 from services.api.hub import Hub
 from services.api.identity import Denied, credentials_of, identify
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 Result = Literal["allow", "deny", "ignore"]
 
-PROBLEMS: Final = ("unauthorized", "unknown_path")
+PROBLEMS: Final = ("unauthorized", "unknown_path", "rate_limited")
 NO_DEFAULTS: Final = ProductDefaults()
 
 
@@ -68,7 +68,7 @@ class Doing(msgspec.Struct, frozen=True):
 class Permission(msgspec.Struct, frozen=True):
     """One of EMQX's access rules."""
 
-    permission: Literal["allow"]
+    permission: Literal["allow", "deny"]
     action: Literal["publish"]
     topic: str
 
@@ -97,7 +97,9 @@ def asked_by_broker(connection: ASGIConnection[Any, Any, Any, Any], _handler: Ba
         raise NotFoundException
     given = connection.headers.get("authorization", "")
     if not hmac.compare_digest(given.encode(), f"Bearer {wanted}".encode()):
-        raise Problem("unauthorized", "the request does not show the secret of the broker's hooks", headers=CHALLENGE)
+        said = "the request does not show the secret of the broker's hooks"
+        refused = Problem("unauthorized", said, headers=CHALLENGE)
+        raise connection.app.state.strangers.problem(address_of(connection), refused)
 
 
 @post(
@@ -213,11 +215,12 @@ def joinable(hub: Hub, product_id: str) -> ProductDocument:
 
 
 def _permissions(allowed: Iterable[Rule | AclRule], product_id: str, device_id: str) -> list[Permission]:
-    return [
-        Permission("allow", "publish", filled(rule.topic, product_id, device_id))
-        for rule in allowed
-        if rule.action == "publish"
-    ]
+    """EMQX takes the first that fits."""
+    publish = [rule for rule in allowed if rule.action == "publish"]
+    denied = dict.fromkeys(topic for rule in publish for topic in p2p_of(rule))
+    said: list[tuple[Literal["allow", "deny"], str]] = [("deny", topic) for topic in denied]
+    said += [("allow", rule.topic) for rule in publish]
+    return [Permission(which, "publish", filled(topic, product_id, device_id)) for which, topic in said]
 
 
 router = Router("/v1/broker/emqx", route_handlers=[authn, authz], guards=[asked_by_broker], tags=["broker"])

@@ -11,9 +11,9 @@ from litestar.di import NamedDependency
 from litestar.params import HeaderParameter, JSONBody
 from msgspec import Meta
 
-from services.api.access import Gatekeeper
+from services.api.access import Gatekeeper, address_of
 from services.api.describe import described
-from services.api.device_access import CHALLENGE, address_of, authenticate, basic, problem
+from services.api.device_access import CHALLENGE, authenticate, basic, problem
 from services.api.documents import MqttAddress
 from services.api.examples import AT, SECRET
 from services.api.hub import Hub
@@ -136,7 +136,7 @@ async def issue_token(
     else:
         gatekeeper: Gatekeeper = request.app.state.gatekeeper
         header = request.headers.get("authorization", "")
-        request.state.caller = gatekeeper.admit(header, request.path_params, "admin")
+        request.state.caller = gatekeeper.admit(header, request.path_params, "admin", address_of(request))
         credential_id, end = await _credential_id(hub, product_id, device_id), None
     if data.purpose == "mqtt" and hub.settings.broker != "emqx":
         said = (

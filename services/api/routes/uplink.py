@@ -59,6 +59,7 @@ PROBLEMS: Final = (
     "device_disabled",
     "reserved_name",
     "body_too_large",
+    "rate_limited",
     "unavailable",
     "no_answer",
 )

@@ -77,6 +77,7 @@ def test_a_device_publishes_on_the_protocol_s_topics_and_on_no_other(
     foreign = [of(other, PUBLISHED)[0] for other in (f"{product}/other", "other/d", f"{product}/d/d", f"{product}x/d")]
     others = of(f"{product}/other", PUBLISHED)
     wrong = [f"upload_data/{a_device}/climate", f"upload_data/{a_device}/a/b/c", f"m2m/{product}/other/d/1"]
+    wrong += [f"cmd_resp/{a_device}/p2p/other/d", f"rpc_resp/{a_device}/p2p/other/d"]  # other/d may read them
     forbidden = [*foreign, *others, *of(a_device, RECEIVED), *wrong, *filter(None, NOBODY_S)]
     allowed = of(a_device, PUBLISHED)
     assert Guest(guarded, a_device, SECRET).passed_on(*forbidden, *allowed) == allowed

@@ -8,8 +8,11 @@ import pytest
 from litestar import get
 from litestar.di import NamedDependency  # noqa: TC002 - Litestar reads the annotations
 from litestar.params import FromPath  # noqa: TC002 - likewise
+from msgspec.structs import replace
 
 from services.api.access import Caller, needs
+from services.api.settings import HttpSettings
+from tests.unit.api.devices import HOOK, SECRET, SETTINGS, basic, device
 from tests.unit.api.world import NOW, World
 
 if TYPE_CHECKING:
@@ -71,3 +74,30 @@ async def test_a_key_of_one_product_is_told_of_another_that_there_is_none(guarde
 async def test_what_is_no_name_is_refused_before_anything_else_is_done_with_it(guarded: World, name: str) -> None:
     answer = await ask(guarded, guarded.issue("command"), name)
     assert (answer.status_code, answer.json()["code"]) in ((400, "invalid_name"), (404, "unknown_path"))
+
+
+@pytest.fixture
+def strict() -> World:
+    """Three failures from one address, and the next one in a hundred seconds."""
+    made = World(replace(SETTINGS, http=HttpSettings(failures_rate=0.01, failures_burst=3)))
+    device(made)
+    return made
+
+
+WRONG: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {
+    "an API key": ("/v1/products/plant-7/devices", {"Authorization": "Bearer fl_aaaaaaaaaaaa_" + "x" * 43}, {}),
+    "a device": ("/v1/ingest/p/d/climate/1", basic("p/d", "guess"), basic("p/d", SECRET)),
+    "the broker": ("/v1/broker/emqx/authn", {"Authorization": "Bearer guess"}, {"Authorization": f"Bearer {HOOK}"}),
+}
+
+
+@pytest.mark.parametrize("who", WRONG)
+async def test_an_address_may_fail_so_often_and_right_credentials_pass_all_the_same(strict: World, who: str) -> None:
+    path, wrong, right = WRONG[who]
+    async with strict.client({}) as client:
+        answers = [await client.post(path, json={}, headers=wrong) for _ in range(5)]
+        passed = await client.post(path, json={}, headers=right or strict.issue("admin"))
+    assert [answer.status_code for answer in answers] == [401, 401, 401, 429, 429]
+    assert answers[-1].json()["code"] == "rate_limited"
+    assert int(answers[-1].headers["retry-after"]) > 1
+    assert passed.status_code not in (401, 429)

@@ -12,7 +12,8 @@ from structlog.testing import capture_logs
 
 from libs.runtime import metrics
 from libs.runtime.requests.client import NoAnswer
-from services.api.join_mqtt import UNDER_WAY, Desk
+from libs.topics.access import is_filter
+from services.api.join_mqtt import UNDER_WAY, Desk, questions_of
 from tests.unit.api.devices import emqx_world, product
 from tests.unit.api.world import World, answered, refused
 
@@ -121,3 +122,14 @@ async def test_a_fault_of_ours_is_in_the_log(world: World) -> None:
 
 def dropped(reason: str) -> float:
     return metrics.registry.get_sample_value("fleetlog_api_joins_dropped_total", {"reason": reason}) or 0.0
+
+
+def test_the_replicas_of_a_hub_share_a_group_that_nobody_else_can_name() -> None:
+    """mosquitto lets any device join any group, and gives it a share that is then lost."""
+    ours = questions_of("0" * 32)
+    share, group, questions = ours.split("/", 2)
+    assert (share, questions) == ("$share", "register/+/+/+")
+    assert ours == questions_of("0" * 32)
+    assert ours != questions_of("1" * 32)
+    assert len(group) == 32
+    assert is_filter(f"{group}/{questions}")

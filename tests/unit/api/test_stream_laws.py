@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
@@ -174,6 +174,7 @@ def test_a_position_is_read_as_it_was_written(vector: dict[Place, int]) -> None:
     assert positions.read(positions.write(TOPICS, vector, PARTITIONS), PARTITIONS) == vector
 
 
+@example("~p" + "1." * (PARTITIONS - 1))
 @given(st.text(alphabet="~prt.09az", max_size=40) | st.text(max_size=40) | st.just("~p1.2" * 2000))
 def test_what_is_no_position_is_refused(text: str) -> None:
     try:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 GOLDEN = """\
 # Written by fleetlog's guard from registry.devices and registry.products; changes made here do not last.
 # %u is a user name, product/device.
+pattern deny cmd_resp/%u/p2p/+/+
+pattern deny rpc_resp/%u/p2p/+/+
 pattern write upload_data/%u/+/+
 pattern write update_status/%u/+
 pattern write cmd_resp/%u/+/+/+
@@ -42,11 +44,17 @@ pattern read +/+/+/+/p2p/%u
 """
 BLOCKS = """
 user p/a
+topic deny m2m/p/p2p/a/+
+topic deny logs/p/a/p2p/+/+
+topic deny logs/p/a/+/p2p/+/+
 topic write m2m/p/+/a/+
 topic read m2m/p/a/+/+
 topic write logs/p/a/#
 
 user p/b
+topic deny m2m/p/p2p/b/+
+topic deny logs/p/b/p2p/+/+
+topic deny logs/p/b/+/p2p/+/+
 topic write m2m/p/+/b/+
 topic read m2m/p/b/+/+
 topic write logs/p/b/#
@@ -81,7 +89,7 @@ LEVEL = r"[^/#+\s]+"
 PASSWORD_LINE = re.compile(rf"{NAME.pattern}/(?:{NAME.pattern}|\$register):{credentials.HASH.pattern}")
 ACCESS_LINE = re.compile(
     rf"|# .*|user {NAME.pattern}/(?:{NAME.pattern}|\$register)"
-    rf"|(?:pattern (?:read|write)|topic (?:read|write|deny)) /?(?:(?:{LEVEL}|\+)/)*(?:{LEVEL}|\+|#)"
+    rf"|(?:pattern (?:read|write|deny)|topic (?:read|write|deny)) /?(?:(?:{LEVEL}|\+)/)*(?:{LEVEL}|\+|#)"
 )
 
 
@@ -142,6 +150,12 @@ def test_the_patterns_are_what_every_device_may() -> None:
             filled = filled.replace("+", "x")
         action = {"write": "publish", "read": "subscribe"}[access]
         assert may(action, filled, "p", "d", tags=(), defaults=ProductDefaults())  # type: ignore[arg-type]  # a word
+
+
+def test_the_denials_are_what_no_device_may() -> None:
+    for pattern in files.DENIED:
+        topic = pattern.replace("%u", "p/d").replace("+", "x")
+        assert not may("publish", topic, "p", "d", tags=(), defaults=ProductDefaults())
 
 
 def test_users_of_an_earlier_file_are_found_in_it() -> None:

@@ -150,7 +150,11 @@ def test_other_lines_are_counted_and_dropped(kind: str, text: str, reason: str) 
 
 def test_a_connect_that_was_refused_closes_nothing() -> None:
     """Without a user name the broker logs the client id that came along, which may be any device's."""
-    assert said("N", "Client prod/d1 disconnected, not authorised.") == Dropped("connection_refused")
+    assert said("N", "Client prod/d1 disconnected, not authorised.") == Dropped("no_user_name")
+
+
+def test_refused_credentials_are_counted_apart_the_broker_names_nobody() -> None:
+    assert said("N", "Client <unknown> disconnected, not authorised.") == Dropped("connection_refused")
 
 
 FORGED = [

@@ -8,7 +8,21 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from libs.topics.access import DEVICE, MAX_LEVELS, Action, Rule, fault, includes, is_filter, is_topic, may, may_join
+from libs.topics.access import (
+    DEVICE,
+    MAX_LEVELS,
+    Action,
+    Rule,
+    fault,
+    filled,
+    includes,
+    is_filter,
+    is_topic,
+    may,
+    may_join,
+    p2p_of,
+    rules,
+)
 from libs.topics.messages.registry import AclRule, ProductDefaults
 from tests.support.filters import covers
 
@@ -58,6 +72,8 @@ FORBIDDEN: list[tuple[Action, str]] = [
     ("publish", "$SYS/broker/log/N"),
     ("publish", "$share/g/upload_data/p/d/metrics/m1"),
     ("publish", "x/p2p/p/d"),
+    ("publish", "cmd_resp/p/d/p2p/q/e"),  # which q/e may read
+    ("publish", "rpc_resp/p/d/p2p/q/e"),
     ("publish", ""),
     ("subscribe", "#"),
     ("subscribe", "+/#"),
@@ -227,13 +243,40 @@ def test_what_is_a_topic_is_a_filter_that_matches_itself_alone(text: str) -> Non
 
 words = st.sampled_from(["a", "b", "cmd", "plain", "upload_data", "x"])
 pairs = st.tuples(words, words)
+levels = words | st.just("p2p")
+TALK = ProductDefaults(
+    device_to_device=True,
+    acl=(
+        AclRule("publish", "logs/{product}/#"),
+        AclRule("publish", "x/{product}/+/+/+"),
+        AclRule("publish", "y/{product}/{device}/p2p/+/+"),
+    ),
+)
+
+
+@given(pairs, pairs, st.lists(levels, min_size=1, max_size=4), st.data())
+def test_no_device_publishes_to_the_client_id_of_another(
+    one: tuple[str, str], other: tuple[str, str], ahead: list[str], data: st.DataObject
+) -> None:
+    """Neither by `may` nor, where a broker has the list, by a rule without its denials."""
+    rule = data.draw(st.sampled_from([rule for rule in rules((), TALK) if rule.action == "publish"]))
+    own = filled(rule.topic, *one).split("/")
+    topic = [
+        *(a if b in {"+", "#"} else b for a, b in zip(ahead, own, strict=False)),
+        *ahead[len(own) :],
+        "p2p",
+        *other,
+    ]
+    assert not may("publish", "/".join(topic), *one, tags=(), defaults=TALK)
+    if covers("/".join(own), "/".join(topic)):
+        assert any(covers(filled(denied, *one), "/".join(topic)) for denied in p2p_of(rule))
 
 
 @given(pairs, pairs, st.lists(words, min_size=4, max_size=4), st.sampled_from(DEVICE))
 def test_no_device_hears_what_another_says_or_is_told(
     one: tuple[str, str], other: tuple[str, str], rest: list[str], rule: Rule
 ) -> None:
-    """Whatever they and their messages are called, but ``p2p``; unless it is meant for it: m2m and common tags."""
+    """Whatever they and their messages are called; unless it is meant for it: m2m, p2p and common tags."""
     assume(one != other and rule.when is None and "/p2p/" not in rule.topic)
     filling = iter(rest)
     topic = rule.topic.format(product=other[0], device=other[1]).replace("/#", "")
