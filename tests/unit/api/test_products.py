@@ -97,3 +97,17 @@ async def test_a_repeated_creation_does_not_show_a_secret_that_was_replaced_mean
         world.requests.answer = lambda _request: answered(now, 201, now.version)  # as the real one: the present state
         again = await client.post("/v1/products", json=body, headers=headers)
     assert (again.status_code, again.json()["secret"]) == (201, None)
+
+
+async def test_attributes_are_not_merged_into_a_document_older_than_the_expected_one(world: World) -> None:
+    """An owner that has not noticed its loss tells of the past; the registry knows the version that is expected."""
+    FakeRegistry(world)
+    device = f"{PATH}/devices/press-1"
+    async with world.client() as client:
+        await create(client, "plant-7")
+        registered = await client.post(f"{PATH}/devices", json={"device_id": "press-1", "attributes": {"a": 1}})
+        world.requests.asked.clear()
+        headers = {"If-Match": f'"{registered.json()["version"] + 1}"'}
+        answer = await client.patch(device, json={"attributes": {"b": 2}}, headers=headers)
+    assert problem(answer, 409, "version_conflict")["current"]["attributes"] == {"a": 1}
+    assert world.requests.asked == []
