@@ -76,6 +76,12 @@ async def read(hub: Hub, product_id: str, device_id: str) -> Device:
     return msgspec.json.decode(document, type=Device)
 
 
+def later(current: Device, expected: int) -> Problem:
+    """Refuse a change that expects a version which is not there: made from this document it would undo others."""
+    said = f"device {current.product_id}/{current.device_id} has version {current.version}, not {expected}"
+    return Problem("version_conflict", said, current=msgspec.Raw(msgspec.json.encode(current)))
+
+
 async def detail(hub: Hub, product_id: str, device_id: str) -> DeviceDetail:
     """Return what is registered with what is known now; a silent presence takes nothing from the rest."""
     device = await read(hub, product_id, device_id)

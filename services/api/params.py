@@ -7,7 +7,8 @@ from typing import Annotated, Final, TypeAlias
 from litestar.openapi.spec import Example
 from litestar.params import HeaderParameter, PathParameter, QueryParameter
 
-NAME: Final = r"^[A-Za-z0-9_-]{1,64}$"
+NAME: Final = r"^[A-Za-z0-9_-]{1,64}(?!\n)$"
+"""To Python a line's end may follow what ``$`` ends."""
 MAX_LIMIT: Final = 1000
 """Items of one page."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from msgspec import UNSET
 
+from libs.runtime.requests.client import Refused
 from libs.topics import access
 from libs.topics.messages.registry import ProductDefaults, PutProduct
 from libs.topics.messages.registry_views import ProductView
@@ -17,6 +18,8 @@ from .documents import Product, ProductWithSecret
 from .problems import FieldError, Problem, unknown_product
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from libs.topics.messages.registry import Credential
     from libs.topics.messages.registry_events import ProductDocument
 
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 
 SHOWN_S: Final = 2.0
 """Seconds that a change is waited for in this replica's own view: it is made already, and told in any case."""
+ATTEMPTS: Final = 3
+"""A change without an expected version is decided anew so often, where somebody else changed the product meanwhile."""
 SECOND: Final = 1000
 
 
@@ -45,8 +50,10 @@ def show(document: ProductDocument | ProductView) -> Product:
     )
 
 
-def with_secret(document: ProductView, secret: str | None) -> ProductWithSecret:
-    return ProductWithSecret(**msgspec.structs.asdict(show(document)), secret=secret)
+def with_secret(document: ProductView, credential: Credential | None, secret: str | None) -> ProductWithSecret:
+    """Show the secret, unless it is not the product's any more: a repeated request is answered by the present state."""
+    shown = secret if credential is not None and credential.id == document.credential_id else None
+    return ProductWithSecret(**msgspec.structs.asdict(show(document)), secret=shown)
 
 
 def defaults_of(body: ProductBody) -> ProductDefaults:
@@ -94,6 +101,37 @@ async def put(
     decided = msgspec.json.decode(answer.body, type=ProductView)
     await newer(asker.hub, product_id, decided.version - 1)
     return decided
+
+
+async def change(
+    asker: Asker,
+    product_id: str,
+    changed: Callable[[ProductDefaults], ProductDefaults],
+    credential: Credential | None,
+    expected: int | None,
+) -> ProductView:
+    """Change what the product says now, decided anew where somebody else changed it meanwhile. Raises as `put`.
+
+    A product is put whole. So the version that the registry compares is always the one from which the change was made,
+    and with ``expected``, which another replica may have told, that one is waited for: else what a replica that lags
+    behind does not know yet would be undone.
+    """
+    for attempt in range(ATTEMPTS):
+        current = find(asker.hub, product_id)
+        if expected is not None and expected > current.version:
+            await newer(asker.hub, product_id, expected - 1)
+            current = find(asker.hub, product_id)
+            if expected > current.version:
+                said = f"product {product_id} has version {current.version} here"
+                raise Problem("version_conflict", said, current=msgspec.Raw(msgspec.json.encode(show(current))))
+        version = current.version if expected is None else expected
+        try:
+            return await put(asker, product_id, changed(current.defaults), credential, version)
+        except Refused as refused:
+            if expected is not None or refused.answer.code != "version_conflict" or attempt + 1 == ATTEMPTS:
+                raise
+            await newer(asker.hub, product_id, current.version)
+    raise AssertionError("the last attempt returns or raises")
 
 
 async def newer(hub: Hub, product_id: str, version: int) -> None:

@@ -39,6 +39,8 @@ TAGS: Final = 64
 """Of a device."""
 ATTRIBUTES: Final = 16 * 1024
 """Bytes of a device's attributes as JSON."""
+LEVELS: Final = 64
+"""Of objects and arrays within each other, in attributes and templates: each reader's stack must hold them."""
 TEMPLATE: Final = 32 * 1024
 """Bytes of a product's shadow template as JSON: as large as a shadow may be."""
 RULES: Final = 32
@@ -153,10 +155,26 @@ def same(one: Any, other: Any) -> bool:
 
 
 def _attributes(attributes: dict[str, Any]) -> Refused | None:
+    if found := _depth(attributes):
+        return found
     if len(encode(attributes)) > ATTRIBUTES:
         detail = f"the attributes have more than {ATTRIBUTES} bytes as JSON"
         return Refused(413, "attributes_too_large", detail, "Keep what is large elsewhere, and its address here.")
     return _numbers(attributes)
+
+
+def _depth(value: Any) -> Refused | None:
+    if not _deeper(value, LEVELS):
+        return None
+    advice = f"Send at most {LEVELS} objects and arrays within each other."
+    return malformed("invalid_request", "the JSON is nested too deeply", advice)
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return not levels or any(_deeper(one, levels - 1) for one in inner)
 
 
 def _numbers(value: Any) -> Refused | None:
@@ -170,6 +188,8 @@ def _numbers(value: Any) -> Refused | None:
 
 
 def _defaults(defaults: ProductDefaults) -> Refused | None:
+    if found := _depth(defaults.shadow_template):
+        return found
     if len(encode(defaults.shadow_template)) > TEMPLATE:
         detail = f"the shadow template has more than {TEMPLATE} bytes as JSON"
         return Refused(413, "template_too_large", detail, "A shadow could not hold it.")

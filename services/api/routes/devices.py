@@ -18,7 +18,7 @@ from services.api.access import needs
 from services.api.asking import Asker
 from services.api.conditions import expected_version, next_cursor, position, versioned
 from services.api.describe import described
-from services.api.devices import decide, detail, page, present, read, registration, with_secret
+from services.api.devices import decide, detail, later, page, present, read, registration, with_secret
 from services.api.documents import (
     Device,
     DeviceDetail,
@@ -134,6 +134,10 @@ async def change_device(
     expected = expected_version(if_match)
     for attempt in range(ATTEMPTS):
         current = await read(hub, product_id, device_id)
+        if (
+            expected is not None and expected > current.version
+        ):  # of an owner that has not noticed its loss, or nobody's
+            raise later(current, expected)
         attributes = merge(current.attributes, data.attributes)
         version = current.version if expected is None else expected
         try:

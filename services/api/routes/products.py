@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Final
+from functools import partial
 
 from litestar import Response, Router, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from libs.runtime.requests.client import Refused
 from libs.topics.messages.registry import DeleteProduct
 from libs.topics.names import REGISTRY_INBOX
 from services.api import credentials, examples
@@ -21,10 +20,7 @@ from services.api.documents import NewProduct, Page, Product, ProductPatch, Prod
 from services.api.hub import Hub
 from services.api.params import Cursor, IfMatch, IfNoneMatch, Limit, Prefix, ProductId
 from services.api.problems import Problem
-from services.api.products import SHOWN_S, defaults_of, find, merged, newer, put, show, with_secret
-
-ATTEMPTS: Final = 3
-"""A patch without ``If-Match`` is decided anew so often, where somebody else changed the product meanwhile."""
+from services.api.products import SHOWN_S, change, defaults_of, find, merged, put, show, with_secret
 
 
 @post(
@@ -48,7 +44,7 @@ async def create_product(data: JSONBody[NewProduct], asker: NamedDependency[Aske
         raise Problem("forbidden", f"the key {asker.caller.name} is limited to products, {data.product_id} is not one")
     credential, secret = credentials.for_product(asker, data.product_id) if data.dynamic_registration else (None, None)
     document = await put(asker, data.product_id, defaults_of(data), credential, 0)
-    return versioned(with_secret(document, secret), document.version, 201)
+    return versioned(with_secret(document, credential, secret), document.version, 201)
 
 
 @get(
@@ -102,26 +98,13 @@ async def get_product(
 )
 async def change_product(
     data: JSONBody[ProductPatch],
-    hub: NamedDependency[Hub],
     asker: NamedDependency[Asker],
     product_id: ProductId,
     if_match: IfMatch = None,
 ) -> Response[Product]:
     """Change what is given (a merge patch); null is the default. Holds for every device of the product at once."""
-    expected = expected_version(if_match)
-    for attempt in range(ATTEMPTS):
-        current = find(hub, product_id)
-        version = current.version if expected is None else expected
-        try:
-            document = await put(asker, product_id, merged(current.defaults, data), None, version)
-        except Refused as refused:
-            again = expected is None and refused.answer.code == "version_conflict" and attempt + 1 < ATTEMPTS
-            if not again:
-                raise
-            await newer(hub, product_id, current.version)
-        else:
-            return versioned(show(document), document.version)
-    raise AssertionError("the last attempt raises or returns")
+    document = await change(asker, product_id, partial(merged, patch=data), None, expected_version(if_match))
+    return versioned(show(document), document.version)
 
 
 @delete(
@@ -153,13 +136,12 @@ async def delete_product(asker: NamedDependency[Asker], product_id: ProductId, i
     ),
 )
 async def rotate_product_secret(
-    hub: NamedDependency[Hub], asker: NamedDependency[Asker], product_id: ProductId, if_match: IfMatch = None
+    asker: NamedDependency[Asker], product_id: ProductId, if_match: IfMatch = None
 ) -> Response[ProductWithSecret]:
     """Give the product a new secret, shown here and never again. Devices that hold the old one cannot register."""
-    current = find(hub, product_id)
     credential, secret = credentials.for_product(asker, product_id)
-    document = await put(asker, product_id, current.defaults, credential, expected_version(if_match))
-    return versioned(with_secret(document, secret), document.version)
+    document = await change(asker, product_id, lambda defaults: defaults, credential, expected_version(if_match))
+    return versioned(with_secret(document, credential, secret), document.version)
 
 
 router = Router(

@@ -6,12 +6,40 @@ say what the real one does not.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from httpx import AsyncClient, Response
+
+DOCUMENT: Final = json.loads((Path(__file__).parents[3] / "docs/openapi.json").read_text(encoding="utf-8"))
+CALLS: Final = [
+    (method.upper(), path)
+    for path, methods in DOCUMENT["paths"].items()
+    for method, said in methods.items()
+    if "{product_id}" in path and any("api_key" in way for way in said["security"])
+]
+"""Every call about one product that is made with an API key: writes, owner reads, the past, the stream."""
+NO_NAMES: Final = [
+    "a/b",
+    "+",
+    "#",
+    "$SYS",
+    "a b",
+    " a",
+    "a\0",
+    "a\n",
+    "a:b",
+    "%u",
+    "\uff41",  # full-width a
+    "\u0430",  # Cyrillic a
+    "a\u200b",
+    65 * "a",
+]
 
 
 def problem(answer: Response, status: int, code: str) -> dict[str, Any]:
@@ -126,6 +154,27 @@ async def tags_life(client: AsyncClient, product: str) -> None:
     assert same.json() == removed.json()
 
 
+async def names(client: AsyncClient, product: str) -> None:
+    """What would be a wildcard, a separator, a lie to the eye or too long is no name, wherever it is given."""
+    await create(client, product)
+    devices = f"/v1/products/{product}/devices"
+    for name in NO_NAMES:
+        for answer in (
+            await client.post("/v1/products", json={"product_id": name}),
+            await client.post(devices, json={"device_id": name}),
+            await client.post(devices, json={"device_id": "d", "tags": [name]}),
+        ):
+            assert answer.status_code in (400, 422), f"{name!r}: {answer.text}"
+            assert answer.json()["code"] in ("invalid_name", "invalid_request"), answer.text
+        told = (await client.post(f"{devices}:bulk", json={"devices": [{"device_id": name}]})).json()["results"]
+        assert [result["code"] for result in told] == ["invalid_name"]
+        for path in (f"/v1/products/{quote(name, safe='')}", f"{devices}/{quote(name, safe='')}"):
+            answer = await client.get(path)
+            assert answer.status_code in (400, 404), f"{name!r}: {answer.text}"
+            assert answer.json()["code"] in ("invalid_name", "unknown_path"), answer.text
+    assert (await client.get(devices)).json()["items"] == []
+
+
 async def repetitions(client: AsyncClient, product: str) -> None:
     """The same request with the same key is answered alike and done once; another one with that key is refused."""
     headers = {"Idempotency-Key": f"make-{product}"}
@@ -219,31 +268,17 @@ async def isolation(everyone: AsyncClient, limited: AsyncClient, own: str, other
     await create(everyone, other)
     await everyone.post(f"/v1/products/{other}/devices", json={"device_id": "press-1"})
     assert [one["product_id"] for one in (await limited.get("/v1/products")).json()["items"]] == [own]
-    calls: list[tuple[str, str, Any]] = [
-        ("GET", "", None),
-        ("PATCH", "", {"device_to_device": True}),
-        ("DELETE", "", None),
-        ("POST", ":rotate-secret", None),
-        ("GET", "/devices", None),
-        ("POST", "/devices", {"device_id": "press-2"}),
-        ("POST", "/devices:bulk", {"devices": [{"device_id": "press-2"}]}),
-        ("GET", "/devices/press-1", None),
-        ("PATCH", "/devices/press-1", {"attributes": {"a": 1}}),
-        ("DELETE", "/devices/press-1", None),
-        ("POST", "/devices/press-1:disable", None),
-        ("POST", "/devices/press-1:enable", None),
-        ("POST", "/devices/press-1:rotate-secret", None),
-        ("PUT", "/devices/press-1/tags", {"tags": ["a"]}),
-        ("POST", "/devices/press-1/tags:add", {"tags": ["a"]}),
-        ("POST", "/devices/press-1/tags:remove", {"tags": ["a"]}),
-    ]
-    for method, path, body in calls:
-        told = [
-            problem(await limited.request(method, f"/v1/products/{product}{path}", json=body), 404, "unknown_product")
-            for product in (other, "no-such")
-        ]
+    for method, path in CALLS:
+        told = []
+        for product in (other, "no-such"):
+            at = path.replace("{product_id}", product).replace("{device_id}", "press-1")
+            body = {"for": "http"} if path.endswith(":issue-token") else None  # it asks who calls after the body
+            told.append(problem(await limited.request(method, at, json=body), 404, "unknown_product"))
         shown = [{**one, "request_id": "", "detail": one["detail"].replace(other, "no-such")} for one in told]
         assert shown[0] == shown[1], f"{method} {path} tells that {other} exists"
+    hidden = [{"product_id": product, "device_id": "press-1"} for product in (other, "no-such")]
+    batch = (await limited.post("/v1/presence:batch", json={"devices": hidden})).json()
+    assert (batch["items"], batch["unknown"], batch["unavailable"]) == ([], hidden, [])
     made = [await limited.post("/v1/products", json={"product_id": name}) for name in (other, "no-such")]
     assert {problem(answer, 403, "forbidden")["code"] for answer in made} == {"forbidden"}
     assert (await limited.post(f"/v1/products/{own}/devices", json={"device_id": "press-1"})).status_code == 201

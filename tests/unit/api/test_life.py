@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize(
     "tale",
-    [life.product_life, life.device_life, life.tags_life, life.repetitions, life.bulk, life.listing],
+    [life.product_life, life.device_life, life.tags_life, life.names, life.repetitions, life.bulk, life.listing],
     ids=lambda tale: tale.__name__,
 )
 async def test_life(world: World, tale: Callable[[AsyncClient, str], Awaitable[None]]) -> None:

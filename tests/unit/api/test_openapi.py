@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 from services.api.codes import CODES
 from services.api.openapi import TAGS
 from services.api.page import page
+from services.api.params import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +84,7 @@ async def test_problems_are_those_of_the_catalogue_under_their_status(document: 
 async def test_names_have_their_pattern_and_unknown_fields_are_refused(document: dict[str, Any]) -> None:
     device = document["components"]["schemas"]["NewDevice"]
     assert device["additionalProperties"] is False
-    assert device["properties"]["tags"]["items"]["pattern"] == "^[A-Za-z0-9_-]{1,64}$"
+    assert device["properties"]["tags"]["items"]["pattern"] == NAME
     assert device["properties"]["tags"]["maxItems"] == 64
 
 

@@ -15,7 +15,7 @@ from libs.topics.identity import BROADCAST_KEY
 from libs.topics.messages.hub import RequestAnswered, RequestRefused
 from libs.topics.messages.registry import Credential, ProductDefaults, ProductTaken
 from libs.topics.messages.registry_events import ProductChanged, ProductClosing, ProductDeleted
-from services.registry.checks import TAGS
+from services.registry.checks import LEVELS, TAGS
 from services.registry.decide import Asked
 from services.registry.memory import ANSWERS, forget, recalled, remember
 from services.registry.model import Device, Entry, Known
@@ -98,6 +98,17 @@ def test_what_is_no_name_is_no_device_product_or_tag(name: str) -> None:
             step(None, message, at(), NOTHING, partitions=1)
 
 
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for level in range(levels):
+        value = {"a": value} if level % 2 else [value]
+    return value
+
+
+def test_attributes_may_be_as_deep_as_every_reader_s_stack_allows() -> None:
+    assert isinstance(hub_with_product().ask(register(attributes={"x": nested(LEVELS - 1)})), RequestAnswered)
+
+
 @pytest.mark.parametrize("name", ["update", "get"])
 def test_words_of_the_device_protocol_are_no_names(name: str) -> None:
     hub = hub_with_product()
@@ -113,6 +124,9 @@ def test_words_of_the_device_protocol_are_no_names(name: str) -> None:
         (register(tags=tuple(f"t{n}" for n in range(TAGS + 1))), "too_many_tags"),
         (register(attributes={"x": "y" * 17_000}), "attributes_too_large"),
         (register(attributes={"x": 2**64}), "invalid_request"),
+        (register(attributes={"x": nested(LEVELS)}), "invalid_request"),
+        (set_attributes({"x": nested(900)}), "invalid_request"),
+        (put("deep", defaults=ProductDefaults(shadow_template={"x": nested(LEVELS)})), "invalid_request"),
         (replace(register(), credential=Credential("c", "$7$1$short$hash")), "invalid_request"),
         (replace(register(), credential=Credential("c", credential().hash + "\nroot:x")), "invalid_request"),
         (replace(register(), credential=Credential("a/b", credential().hash)), "invalid_name"),
