@@ -145,7 +145,7 @@ def _defaults(
 def _template(file: Path) -> dict[str, Any]:
     try:
         return msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise usage(f"{file} holds no JSON object: {error}") from error
 
 
