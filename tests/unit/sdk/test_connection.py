@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
-from fleetlog_device import Backoff, CredentialsRefused, connection
+from fleetlog_device import Backoff, CredentialsRefused, Device, MemoryStore, connection
 from fleetlog_device.connection import Connection, Credentials
 from fleetlog_device.link import Address
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from fleetlog_device.link import Link
 
 
@@ -56,3 +59,21 @@ async def test_a_device_does_not_give_up_before_the_broker_can_know_it(
         await refused.run(Session())
     assert tried == list(secrets) * 3
     assert sum(slept) >= 2 * Backoff().first
+
+
+async def test_that_it_is_refused_for_good_is_one_line_of_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    @asynccontextmanager
+    async def connected(*_: object) -> AsyncIterator[None]:
+        if refused:
+            raise CredentialsRefused("not authorized")
+        yield
+
+    refused = True
+    monkeypatch.setattr(connection, "connected", connected)
+    quick = Backoff(first=0.001, longest=0.002)
+    async with Device("p", "d", "s", host="hub", store=MemoryStore(), backoff=quick) as device:
+        with pytest.raises(CredentialsRefused):
+            await device.run()
+    assert [record.exc_info for record in caplog.records if record.levelname == "ERROR"] == [None]
