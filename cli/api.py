@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
@@ -13,7 +14,7 @@ from .exits import Exit, Failure, of_http, usage
 from .stream import events
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
     from .stream import Event
@@ -22,13 +23,26 @@ TIMEOUT = 60.0
 """Seconds for an answer: a bulk request takes its time, and the API itself never hangs."""
 PAGE = 1000
 """Items asked for at once: the most that the API gives."""
+SILENCE = 60.0
+"""Seconds without a byte after which a stream is broken: the API tells its position every 15."""
+REOPEN = 1.0
+"""Seconds before a stream is opened again."""
+REOPENED = 20
+"""How often in a row that is tried: an API that is restarted is back by then."""
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 
 
 class Api:
     """``url``: without ``/v1``. Every call raises `Failure` where it is refused or nobody answers."""
 
-    def __init__(self, url: str, key: str, transport: httpx.BaseTransport | None = None) -> None:
-        self.url = url.rstrip("/")
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.url, self._sleep = url.rstrip("/"), sleep
         headers = {"Authorization": f"Bearer {key}", "User-Agent": "fleetlog-cli"}
         try:
             self._client = httpx.Client(
@@ -36,6 +50,8 @@ class Api:
             )
         except httpx.InvalidURL as error:
             raise usage(f"FLEETLOG_API_URL is no URL: {error}") from error
+        except UnicodeEncodeError as error:
+            raise usage("FLEETLOG_API_KEY is no API key: it has characters beyond ASCII") from error
 
     def __enter__(self) -> Self:
         return self
@@ -79,22 +95,27 @@ class Api:
     def follow(self, path: str, last: str | None = None, **parameters: Any) -> Iterator[Event]:
         """Yield server-sent events, without end; ``last``: the id of the last one that was seen.
 
-        Where the API ends the stream, as it does when it is restarted, it is opened again behind the last event.
-        Raises `Failure`, whose advice names that event, where it breaks.
+        Where the stream breaks or the API ends it, as it does when it is restarted, it is opened again where it was.
+        Raises `Failure`, whose advice names that place, where it cannot be opened, or not any more.
         """
-        try:
-            while True:
+        left = 0
+        while True:
+            try:
                 for event in self._stream(path, last, parameters):
-                    last = event.id
-                    yield event
-        except Failure as failure:
-            if last is not None:
-                failure.advice = f"go on with --after {last}"
-            raise
+                    left, last = REOPENED, event.id or last
+                    if event.name not in {"", "ended"}:  # why it ends does not matter: opening it again tells
+                        yield event
+            except Failure as failure:
+                if failure.status is not Exit.UNAVAILABLE or left <= 0:
+                    if last is not None:
+                        failure.advice = f"go on with --after {last}"
+                    raise
+            left -= 1
+            self._sleep(REOPEN)
 
     def _stream(self, path: str, last: str | None, parameters: Mapping[str, Any]) -> Iterator[Event]:
         headers = {"Accept": "text/event-stream", **({} if last is None else {"Last-Event-ID": last})}
-        quiet = httpx.Timeout(TIMEOUT, read=None)
+        quiet = httpx.Timeout(TIMEOUT, read=SILENCE)
         request = self._client.build_request("GET", path, params=_given(parameters), headers=headers, timeout=quiet)
         with _reported(self.url):
             answer = self._client.send(request, stream=True)
@@ -111,14 +132,22 @@ class Api:
             answer = self._client.request(method, path, **options)
         if answer.is_error:
             raise refusal(answer)
-        return msgspec.json.decode(answer.content) if answer.content else None
+        try:
+            return msgspec.json.decode(answer.content) if answer.content else None
+        except UNREADABLE as error:
+            raise Failure(
+                Exit.FAILED,
+                f"{answer.request.url} answered {answer.status_code} with something that is not JSON",
+                code="not_the_api",
+                advice="is FLEETLOG_API_URL right?",
+            ) from error
 
 
 def refusal(answer: httpx.Response) -> Failure:
     """Make of an error of the API what people read (RFC 9457 problem details)."""
     try:
         problem = msgspec.json.decode(answer.content, type=dict[str, Any])
-    except msgspec.DecodeError:
+    except UNREADABLE:
         problem = {}
     further = {
         name: value for name, value in problem.items() if name not in {"type", "title", "status", "detail", "instance"}

@@ -54,7 +54,10 @@ def beside(file: Path) -> Path:
 
 def read(file: Path) -> list[Given]:
     """Read a CSV or JSON lines file. Raises `Failure` with the number of a line that does not fit."""
-    devices = list(_csv(file) if file.suffix.lower() == ".csv" else _json_lines(file))
+    try:
+        devices = list(_csv(file) if file.suffix.lower() == ".csv" else _json_lines(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise usage(f"{file} cannot be read: {error}", "save it as CSV or JSON lines in UTF-8") from error
     if not devices:
         raise usage(f"{file} names no device")
     seen = set[str]()
@@ -72,6 +75,7 @@ def register(
     name = run or secrets.token_hex(6)
     counts = dict.fromkeys(OUTCOMES, 0)
     with _writing(results) as written, _progress(len(devices), session.out) as progress:
+        session.out.note(f"This is run {name}. Where it breaks off, {_again(name)}")  # also where it is killed
         for begin in range(0, len(devices), PIECE):
             piece = devices[begin : begin + PIECE]
             send = _Sending(f"/products/{product_id}/devices:bulk", f"{name}-{begin}", session.world.sleep)

@@ -116,11 +116,17 @@ class Reader:
             case "end":
                 offset = OFFSET_END
             case "offset":
-                offset = start.value
+                return [TopicPartition(self._topic, number, self._within(number, start.value)) for number in partitions]
             case "time":
                 asked = [TopicPartition(self._topic, number, start.value) for number in partitions]
                 return list(self._consumer.offsets_for_times(asked, timeout=TIMEOUT))
         return [TopicPartition(self._topic, number, offset) for number in partitions]
+
+    def _within(self, partition: int, offset: int) -> int:
+        """Kafka's client would begin anew behind the end."""
+        place = TopicPartition(self._topic, partition)
+        end: int = self._consumer.get_watermark_offsets(place, timeout=TIMEOUT)[1]
+        return min(offset, end)
 
 
 def decoder(topic: Topic) -> Decoder[Any] | None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 class Event(msgspec.Struct, frozen=True):
     data: str
     name: str
+    """Empty: nothing happened, and the stream only tells where it is."""
     id: str | None
     """Of the last event that had one: where to go on after a break."""
 
@@ -20,12 +21,14 @@ class Event(msgspec.Struct, frozen=True):
 def events(lines: Iterable[str]) -> Iterator[Event]:
     """Yield the events of a stream; one that its end cuts short is no event."""
     data: list[str] = []
-    name, last = "", None
+    name, last, told = "", None, None
     for line in lines:
         if not line:
             if data:
                 yield Event("\n".join(data), name or "message", last)
-            data, name = [], ""
+            elif last != told:
+                yield Event("", "", last)
+            data, name, told = [], "", last
             continue
         field, _, value = line.partition(":")
         value = value.removeprefix(" ")

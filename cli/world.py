@@ -91,7 +91,7 @@ class Session:
         if not url or not key:
             found = self._stack_api()
             url, key = url or found.url, key or found.key
-        return Api(url, key, self.world.transport)
+        return Api(url, key, self.world.transport, self.world.sleep)
 
     def kafka(self) -> KafkaSettings:
         """Raises `Failure` where the settings are wrong."""

@@ -122,7 +122,7 @@ class Registry:
         """
         headers = {"Idempotency-Key": secrets.token_hex(16)}
         try:
-            async with asyncio.timeout(PATIENCE), self._slots:
+            async with self._slots, asyncio.timeout(PATIENCE):  # who waits for a slot has not asked
                 while True:
                     answer = await self._client.request(method, path, headers=headers, json=body)
                     if answer.status_code not in BUSY and (answer.is_error or until(answer)):

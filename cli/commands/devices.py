@@ -48,8 +48,7 @@ def register(
     if device_id:
         body["device_id"] = device_id
     with session.api() as api:
-        session.out.document(api.send("POST", f"/products/{product_id}/devices", body))
-    session.out.note("The secret is shown this once: whoever lost it needs `fleetlog devices rotate-secret`.")
+        _tell(session, api.send("POST", f"/products/{product_id}/devices", body))
 
 
 @app.command()
@@ -163,4 +162,10 @@ def delete(
 def _verb(context: typer.Context, device: str, verb: str, version: int | None, body: Any = None, *, json: bool) -> None:
     session = Session(context, json=json)
     with session.api() as api:
-        session.out.document(api.send("POST", f"{path(device)}:{verb}", body, version=version))
+        _tell(session, api.send("POST", f"{path(device)}:{verb}", body, version=version))
+
+
+def _tell(session: Session, document: dict[str, Any]) -> None:
+    session.out.document(document)
+    if document.get("secret"):
+        session.out.note("The secret is shown this once: whoever lost it needs `fleetlog devices rotate-secret`.")

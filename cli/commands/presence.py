@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from itertools import islice
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
@@ -15,6 +15,11 @@ from cli.arguments import Device, Json, Product, path
 from cli.arguments import device as checked_device
 from cli.exits import Exit, Failure, usage
 from cli.world import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cli.stream import Event
 
 app = typer.Typer(no_args_is_help=True, help="Who is connected, and since when.")
 
@@ -114,12 +119,21 @@ def watch(
     session = Session(context, json=json)
     with session.api() as api:
         stream = api.follow(f"/products/{product}/stream", last, types="presence_changed")
-        for event in islice(stream, count):
-            change = msgspec.json.decode(event.data, type=dict[str, Any])
+        for event, change in islice(_changes(stream, session), count):
             if json:
                 session.out.json_line({"event_id": event.id, **change})
             else:
                 session.out.line(transition(change, session))
+
+
+def _changes(stream: Iterator[Event], session: Session) -> Iterator[tuple[Event, dict[str, Any]]]:
+    """Yield the transitions, and tell of those that are missing."""
+    for event in stream:
+        document = msgspec.json.decode(event.data, type=dict[str, Any])
+        if event.name == "gap":
+            session.out.note("Some transitions were gone before they could be shown: look at what is so now.")
+        else:
+            yield event, document
 
 
 def transition(change: dict[str, Any], session: Session) -> Text:

@@ -63,7 +63,7 @@ def create(
     session = Session(context, json=json)
     with session.api() as api:
         body = {"product_id": product, **_defaults(template, ttl, acl, joins, peers)}
-        session.out.document(api.send("POST", "/products", body))
+        _tell(session, api.send("POST", "/products", body))
 
 
 @app.command("list")
@@ -104,7 +104,7 @@ def set_(
         raise usage("nothing to change is named", "see --help for what a product has")
     session = Session(context, json=json)
     with session.api() as api:
-        session.out.document(api.send("PATCH", f"/products/{product}", changes, version=version))
+        _tell(session, api.send("PATCH", f"/products/{product}", changes, version=version))
 
 
 @app.command()
@@ -125,7 +125,15 @@ def rotate_secret(context: typer.Context, product: Product, yes: Yes = False, js
     confirm(f"Replace the secret of product {product}?", yes=yes)
     session = Session(context, json=json)
     with session.api() as api:
-        session.out.document(api.send("POST", f"/products/{product}:rotate-secret"))
+        _tell(session, api.send("POST", f"/products/{product}:rotate-secret"))
+
+
+def _tell(session: Session, document: dict[str, Any]) -> None:
+    session.out.document(document)
+    if document.get("secret"):
+        session.out.note(
+            "The product's secret is shown this once: whoever lost it needs `fleetlog products rotate-secret`."
+        )
 
 
 def _defaults(
@@ -145,7 +153,7 @@ def _defaults(
 def _template(file: Path) -> dict[str, Any]:
     try:
         return msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise usage(f"{file} holds no JSON object: {error}") from error
 
 

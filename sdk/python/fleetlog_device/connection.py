@@ -67,6 +67,8 @@ class Connection:
                     raise
                 if turn:
                     continue  # the other secret of a rotation, at once
+                # what was just registered, joined or rotated reaches the broker within a second: do not give up before
+                await asyncio.sleep(self._backoff.first)
             except ConnectionLost as error:
                 log.info("no connection to %s: %s", self._address.host, error)
                 await session.lost(error)

@@ -379,7 +379,10 @@ class Device:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("the device stopped", exc_info=error)
+            if isinstance(error, DeviceError):
+                log.error("the device stopped: %s", error)  # as `run` raises it
+            else:
+                log.error("the device stopped", exc_info=error)
 
 
 async def _event(event: asyncio.Event) -> None:

@@ -37,7 +37,9 @@ ONCE: Final = 10.0
 """Seconds after which a question is asked again: the hub drops those that it has no time for."""
 LARGEST: Final = 64 * 1024
 """Bytes of an answer."""
-PASSING: Final = frozenset({"rate_limited", "not_asked", "no_answer", "unavailable", "deadline_exceeded"})
+PASSING: Final = frozenset(
+    {"rate_limited", "not_asked", "no_answer", "unavailable", "deadline_exceeded", "product_closing"}
+)
 """Codes of refusals that may be over soon."""
 PASSING_STATUS: Final = frozenset({429, 502, 503, 504})
 

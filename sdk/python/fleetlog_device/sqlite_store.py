@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from .buffer import Uplink
 from .errors import StoreMismatch
 from .requests import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 VERSION: Final = 1
 SCHEMA: Final = """
@@ -31,9 +35,11 @@ def default_path(product: str, device: str) -> Path:
 
 
 class SqliteStore:
-    """A `Store` in a file that only its owner may read, since it may hold the device's secret.
+    """A `Store` in a file that only its owner may read, since it may hold the device's secret. One process at a time.
 
-    Every call is one transaction, on disk when it returns (``synchronous=FULL``). One process at a time.
+    Every call is one transaction, and survives the process. Requests and facts are on disk when it returns, and so
+    survive a power cut (``synchronous=FULL``). Uplinks get there with the system's own writing or the next of the
+    others (``NORMAL``): a sync for each would be one or two hundred a second on a memory card, and wear it out.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -62,7 +68,7 @@ class SqliteStore:
 
     def _prepare(self, connection: sqlite3.Connection, identity: str) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA synchronous=FULL")  # `_quickly` makes the exceptions
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version == 0:
             connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={VERSION}; COMMIT;")
@@ -116,10 +122,22 @@ class SqliteStore:
         return [Uplink(*row) for row in rows]
 
     def add_uplink(self, uplink: Uplink) -> None:
-        self._db.execute("INSERT INTO uplinks VALUES (?, ?, ?)", (uplink.number, uplink.topic, uplink.payload))
+        with self._quickly() as db:
+            db.execute("INSERT INTO uplinks VALUES (?, ?, ?)", (uplink.number, uplink.topic, uplink.payload))
 
     def remove_uplinks(self, numbers: list[int]) -> None:
-        self._db.executemany("DELETE FROM uplinks WHERE number = ?", [(number,) for number in numbers])
+        with self._quickly() as db:
+            db.executemany("DELETE FROM uplinks WHERE number = ?", [(number,) for number in numbers])
+
+    @contextmanager
+    def _quickly(self) -> Iterator[sqlite3.Connection]:
+        """For what may be lost, or come back, when the power fails."""
+        db = self._db
+        db.execute("PRAGMA synchronous=NORMAL")
+        try:
+            yield db
+        finally:
+            db.execute("PRAGMA synchronous=FULL")
 
 
 def _request(row: tuple[str, int, str, bytes | None, int]) -> Request:

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 class Store(Protocol):
     """What `Device` keeps, of one device.
 
-    Calls are synchronous and short, and what they wrote stays written when they return: a command's request id is
-    there before its handler runs, an uplink before its call returns. Bring your own where files are not the place.
+    Calls are synchronous and short. What they wrote survives the process, and requests and values also a power cut: a
+    command's request id is there before its handler runs, or it would not run once. Bring your own where files are not
+    the place.
     """
 
     def open(self, identity: str) -> None:

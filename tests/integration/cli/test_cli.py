@@ -156,6 +156,8 @@ def test_what_nobody_can_decode_is_shown_as_it_is(fleetlog: CommandLine) -> None
     assert "problem" in binary
     later = fleetlog("tail", "app.p2p", "--key", key, "--from", "0s", "--no-follow", "--json")
     assert (later.status, later.out) == (Exit.OK, "")
+    behind = fleetlog("tail", "app.p2p", "--key", key, "--from", "1000000", "--no-follow", "--json")
+    assert (behind.status, behind.out) == (Exit.OK, ""), "not from the beginning"
 
 
 def test_the_tables_are_as_this_version_wants_them(fleetlog: CommandLine) -> None:

@@ -75,6 +75,22 @@ def test_a_file_that_does_not_fit_is_refused_with_the_place(tmp_path: Path, name
     assert refused.value.status is Exit.USAGE
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", b"device_id\np-\xfc\n"),
+        ("a.jsonl", b'{"device_id": "p-\xfc"}\n'),
+        ("a.csv", b"device_id\n" + b"x" * 200_000),
+    ],
+)
+def test_a_file_in_another_encoding_is_a_wrong_file(tmp_path: Path, name: str, content: bytes) -> None:
+    file = tmp_path / name
+    file.write_bytes(content)
+    with pytest.raises(Failure, match="cannot be read") as refused:
+        bulk.read(file)
+    assert refused.value.status is Exit.USAGE
+
+
 def test_secrets_go_to_a_file_that_only_its_owner_can_read(fleetlog: CommandLine, presses: Path) -> None:
     ran = fleetlog("devices", "bulk", "shop", str(presses), api={CALL: answering})
     results = presses.with_name("presses.secrets.csv")
@@ -122,6 +138,7 @@ def test_when_nobody_answers_it_says_how_to_go_on(fleetlog: CommandLine, presses
     assert len(fleetlog.api.asked) == bulk.ATTEMPTS
     run = fleetlog.api.asked[0].headers["idempotency-key"].rpartition("-")[0]
     assert f"--run {run}" in ran.err
+    assert ran.err.startswith(f"This is run {run}."), "told before the first piece is sent: Ctrl-C tells nothing"
     again = presses.with_name("again.csv")
     fleetlog("devices", "bulk", "shop", str(presses), "--run", run, "--results", str(again), api={CALL: answering})
     assert fleetlog.api.asked[0].headers["idempotency-key"] == f"{run}-0"

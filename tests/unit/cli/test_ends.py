@@ -176,3 +176,17 @@ def test_every_status_is_documented(fleetlog: CommandLine) -> None:
     assert MEANINGS.keys() == set(Exit)
     told = fleetlog("--help").out
     assert all(meaning in told for meaning in MEANINGS.values())
+
+
+def test_an_answer_that_is_no_json_is_of_another_server(fleetlog: CommandLine) -> None:
+    ran = fleetlog("devices", "show", "shop/freezer", api={SHOW: httpx.Response(200, content=b"<h1>\xff</h1>")})
+    assert (ran.status, ran.out) == (Exit.FAILED, "")
+    assert "not_the_api" in ran.err
+
+
+def test_a_key_that_cannot_be_one_is_a_wrong_setting(fleetlog: CommandLine) -> None:
+    fleetlog.environ["FLEETLOG_API_KEY"] = "fl_schlüssel"
+    ran = fleetlog("devices", "show", "shop/freezer")
+    assert ran.status == Exit.USAGE
+    assert "FLEETLOG_API_KEY" in ran.err
+    assert "schlüssel" not in ran.err

@@ -76,6 +76,37 @@ def test_uplinks_come_in_order_and_go_one_by_one(store: Store) -> None:
     assert reopened(store).uplinks() == [Uplink(1, "t", b"\x01"), Uplink(3, "t", b"\x03")]
 
 
+def test_only_uplinks_do_not_wait_for_the_disk(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "store.sqlite3")
+    store.open("p/d")
+    statements: list[str] = []
+    store._db.set_trace_callback(statements.append)
+    store.add_uplink(Uplink(1, "t", b""))
+    store.put_request(Request("r1", 0, "t"))
+    store.remove_uplinks([1])
+    store.put("tags", "1")
+    store.add_uplink(Uplink(2, "t", b""))
+    with pytest.raises(sqlite3.IntegrityError):
+        store.add_uplink(Uplink(2, "t", b""))
+    store.put("tags", "2")
+    store.close()
+    level, written = "", []
+    for statement in statements:
+        if statement.startswith("PRAGMA synchronous="):
+            level = statement.partition("=")[2]
+        elif statement.startswith(("INSERT", "DELETE")):
+            written.append((level or "FULL", next(t for t in ("uplinks", "requests", "facts") if t in statement)))
+    assert written == [
+        ("NORMAL", "uplinks"),
+        ("FULL", "requests"),
+        ("NORMAL", "uplinks"),
+        ("FULL", "facts"),
+        ("NORMAL", "uplinks"),
+        ("NORMAL", "uplinks"),
+        ("FULL", "facts"),
+    ]
+
+
 def test_a_store_is_of_one_device(store: Store) -> None:
     store.close()
     with pytest.raises(StoreMismatch, match="p/d"):
