@@ -31,7 +31,7 @@ SLOW_S: Final = 1.0
 READING: Final = ("GET", "HEAD", "OPTIONS")
 
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-VERB: Final = re.compile(r"(.*[^/])(:[a-z-]+)")
+VERB: Final = re.compile(r"(.*[^/])(:[a-z-]+)", re.DOTALL)
 """A path whose last segment ends in a custom verb."""
 STREAM: Final = "stream"
 """Option of a route whose answer goes on for ever: it has no deadline."""

@@ -14,6 +14,6 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Kafka, mosquitto, and what the API answers with."""
-    with Stack(tmp_path_factory.mktemp("api"), services=("registry", "presence", "api")) as running:
+    with Stack(tmp_path_factory.mktemp("api"), services=("registry", "presence", "timeseries", "api")) as running:
         ready(running)
         yield running
