@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Kafka, mosquitto, and what the API answers with."""
-    with Stack(tmp_path_factory.mktemp("api"), services=("registry", "presence", "timeseries", "api")) as running:
+    """Kafka, a guarded mosquitto, and what the API answers with."""
+    with Stack(
+        tmp_path_factory.mktemp("api"), services=("registry", "presence", "timeseries", "guard", "api")
+    ) as running:
         ready(running)
         yield running

@@ -16,6 +16,7 @@ from libs.topics.messages.registry_events import DeviceDocument, DeviceRegistere
 from services.registry.fold import Event
 from tests.integration.api.calling import client, outcomes, ready
 from tests.support.api.life import create, problem
+from tests.support.guarded import await_entry
 from tests.support.names import unique
 from tests.support.polling import eventually, eventually_async
 from tests.support.records import read_all
@@ -60,16 +61,24 @@ async def attempt(stack: Stack, product: str, body: dict[str, object]) -> Respon
         return None
 
 
-@pytest.mark.parametrize("victim", ["api", "registry"])
-async def test_a_bulk_registration_survives_kill_9(stack: Stack, victim: str) -> None:
-    """The same request, repeated, completes it: every device once, with the secret that its hash is of."""
+def logins(stack: Stack, product: str) -> list[tuple[str, str]]:
+    """(device id, hash) of every line that the guard keeps for a product's devices."""
+    lines = (stack.guard_directory / "passwords").read_text(encoding="ascii").splitlines()
+    users = (line.partition(":") for line in lines if line.startswith(f"{product}/"))
+    return [(user.partition("/")[2], hashed) for user, _, hashed in users]
+
+
+@pytest.mark.parametrize("victims", [["api"], ["registry"], ["guard"], ["guard", "registry", "api"]], ids="+".join)
+async def test_a_bulk_registration_survives_kill_9(stack: Stack, victims: list[str]) -> None:
+    """The same request, repeated, completes it: every device once, let in with the secret that its hash is of."""
     product = unique("plant")
     async with client(stack) as calling:
         await create(calling, product)
     body: dict[str, object] = {"devices": [{"device_id": f"d{number}"} for number in range(DEVICES)]}
     first = asyncio.create_task(attempt(stack, product, body))
     await eventually_async(lambda: _begun(stack, product), describe="some of the devices are registered")
-    stack.kill(victim, signal.SIGKILL)
+    for victim in victims:
+        stack.kill(victim, signal.SIGKILL)
     broken = await first
     shown = {} if broken is None or broken.is_error else outcomes(broken.json())
 
@@ -88,6 +97,11 @@ async def test_a_bulk_registration_survives_kill_9(stack: Stack, victim: str) ->
     stored = documents(stack, product)
     assert all(secrets.verify(str(results[name]["secret"]), stored[name].secret_hash) for name in stored)
     assert registrations(stack, product) == sorted(results), "a device was registered twice, or not at all"
+    kept = {name: document.secret_hash for name, document in stored.items()}
+    eventually(lambda: dict(logins(stack, product)) == kept, timeout=60, describe="the broker knows every secret")
+    assert len(logins(stack, product)) == DEVICES
+    for name in ("d0", f"d{DEVICES - 1}"):
+        await asyncio.to_thread(await_entry, stack, f"{product}/{name}", str(results[name]["secret"]))
 
 
 async def _begun(stack: Stack, product: str) -> bool:

@@ -101,3 +101,10 @@ async def test_an_address_may_fail_so_often_and_right_credentials_pass_all_the_s
     assert answers[-1].json()["code"] == "rate_limited"
     assert int(answers[-1].headers["retry-after"]) > 1
     assert passed.status_code not in (401, 429)
+
+
+@pytest.mark.parametrize("name", ["a%0Ab", "%0A", "a%0D%0A"])
+async def test_a_line_break_in_a_name_is_a_bad_name_before_a_verb_too(guarded: World, name: str) -> None:
+    async with guarded.client(guarded.issue("admin")) as client:
+        answer = await client.post(f"/v1/products/{name}/devices/press-1:disable")
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_name")
