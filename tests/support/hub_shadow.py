@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from fleetlog_device.shadow_dialects import REPLY, UPDATE
@@ -19,7 +20,7 @@ def merged(state: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
     return {**kept, **inner}
 
 
-class HubShadow:
+class HubShadow(ABC):
     """``publish`` takes topics and payloads for the device ``p/d``."""
 
     def __init__(self) -> None:
@@ -50,16 +51,16 @@ class HubShadow:
         self.heard.append(message)
         self.hear(topic, message)
 
-    def hear(self, topic: str, message: dict[str, Any]) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def hear(self, topic: str, message: dict[str, Any]) -> None: ...
 
     def desire(self, change: dict[str, Any]) -> None:
         self.desired = merged(self.desired, change)
         self.version += 1
         self.tell_desired()
 
-    def tell_desired(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def tell_desired(self) -> None: ...
 
     def accept(self, reported: dict[str, Any]) -> None:
         self.reported = merged(self.reported, reported)
