@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from libs.runtime.owners.reads import MAX_KEYS, Unavailable
+from libs.runtime.requests.client import Refused
 from libs.topics.identity import device_key
 from libs.topics.messages.presence import PresenceDocument, Session
-from libs.topics.messages.registry import RegisterDevice
+from libs.topics.messages.registry import RegisterDevice, SetAttributes
 from libs.topics.names import REGISTRY_INBOX
 
 from . import credentials
 from .documents import Device, DeviceDetail, DeviceTags, DeviceWithSecret, Presence
+from .merge_patch import merged
 from .problems import Problem
-from .products import find
+from .products import ATTEMPTS, find
 
 if TYPE_CHECKING:
     from libs.topics.messages.base import DeviceRequest
@@ -76,7 +78,29 @@ async def read(hub: Hub, product_id: str, device_id: str) -> Device:
     return msgspec.json.decode(document, type=Device)
 
 
-def later(current: Device, expected: int) -> Problem:
+async def change_attributes(
+    asker: Asker, product_id: str, device_id: str, patch: dict[str, Any], expected: int | None
+) -> Device:
+    """Apply a merge patch to the attributes, decided anew where somebody else changed the device meanwhile.
+
+    Raises as `read` and `Asker.ask`. Attributes are put whole. So the version that the registry compares is always the
+    one from which the change was made.
+    """
+    for attempt in range(ATTEMPTS):
+        current = await read(asker.hub, product_id, device_id)
+        if expected is not None and expected > current.version:  # an owner that has not noticed its loss, or nobody's
+            raise _later(current, expected)
+        version = current.version if expected is None else expected
+        attributes = merged(current.attributes, patch)
+        try:
+            return await decide(asker, SetAttributes(product_id, device_id, attributes, version, **asker.stamp()))
+        except Refused as refused:
+            if expected is not None or refused.answer.code != "version_conflict" or attempt + 1 == ATTEMPTS:
+                raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _later(current: Device, expected: int) -> Problem:
     """Refuse a change that expects a version which is not there: made from this document it would undo others."""
     said = f"device {current.product_id}/{current.device_id} has version {current.version}, not {expected}"
     return Problem("version_conflict", said, current=msgspec.Raw(msgspec.json.encode(current)))

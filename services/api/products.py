@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SHOWN_S: Final = 2.0
 """Seconds that a change is waited for in this replica's own view: it is made already, and told in any case."""
 ATTEMPTS: Final = 3
-"""A change without an expected version is decided anew so often, where somebody else changed the product meanwhile."""
+"""A change without an expected version is decided anew so often, where somebody else made another one meanwhile."""
 SECOND: Final = 1000
 
 

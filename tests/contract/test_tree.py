@@ -55,6 +55,7 @@ PARTS: dict[str, dict[str, set[str]]] = {
             "identity",
             "joining",
             "limits",
+            "merge_patch",
             "moments",
             "openapi",
             "page",

@@ -9,16 +9,15 @@ from litestar.di import NamedDependency
 from litestar.openapi.spec import Example
 from litestar.params import JSONBody, QueryParameter
 
-from libs.runtime.requests.client import Refused
 from libs.topics.identity import device_key
-from libs.topics.messages.registry import DeleteDevice, DisableDevice, EnableDevice, RotateSecret, SetAttributes
+from libs.topics.messages.registry import DeleteDevice, DisableDevice, EnableDevice, RotateSecret
 from libs.topics.names import REGISTRY_INBOX
 from services.api import credentials, examples
 from services.api.access import needs
 from services.api.asking import Asker
 from services.api.conditions import expected_version, next_cursor, position, versioned
 from services.api.describe import described
-from services.api.devices import decide, detail, later, page, present, read, registration, with_secret
+from services.api.devices import change_attributes, decide, detail, page, present, registration, with_secret
 from services.api.documents import (
     Device,
     DeviceDetail,
@@ -32,8 +31,6 @@ from services.api.hub import Hub
 from services.api.params import NAME, Cursor, DeviceId, IfMatch, Limit, Prefix, ProductId
 from services.api.products import find
 
-ATTEMPTS: Final = 3
-"""A patch without ``If-Match`` is decided anew so often, where the device was changed meanwhile."""
 ABOUT_ONE: Final = ("unknown_product", "unknown_device", "version_conflict", "invalid_header")
 Tag = Annotated[
     str | None, QueryParameter(pattern=NAME, description="Only devices with it.", examples=[Example(value="hall-2")])
@@ -124,7 +121,6 @@ async def get_device(hub: NamedDependency[Hub], product_id: ProductId, device_id
 )
 async def change_device(
     data: JSONBody[DevicePatch],
-    hub: NamedDependency[Hub],
     asker: NamedDependency[Asker],
     product_id: ProductId,
     device_id: DeviceId,
@@ -132,22 +128,8 @@ async def change_device(
 ) -> Response[Device]:
     """Set the attributes that are given and remove those that are null (a merge patch); others stay."""
     expected = expected_version(if_match)
-    for attempt in range(ATTEMPTS):
-        current = await read(hub, product_id, device_id)
-        if (
-            expected is not None and expected > current.version
-        ):  # of an owner that has not noticed its loss, or nobody's
-            raise later(current, expected)
-        attributes = merge(current.attributes, data.attributes)
-        version = current.version if expected is None else expected
-        try:
-            device = await decide(asker, SetAttributes(product_id, device_id, attributes, version, **asker.stamp()))
-        except Refused as refused:
-            if expected is not None or refused.answer.code != "version_conflict" or attempt + 1 == ATTEMPTS:
-                raise
-        else:
-            return versioned(device, device.version)
-    raise AssertionError("the last attempt returns or raises")
+    device = await change_attributes(asker, product_id, device_id, data.attributes, expected)
+    return versioned(device, device.version)
 
 
 @delete(
@@ -220,20 +202,6 @@ async def rotate_device_secret(
     request = RotateSecret(product_id, device_id, credential, grace, expected_version(if_match), **asker.stamp())
     device = await decide(asker, request)
     return versioned(with_secret(asker, device, credential, secret), device.version)
-
-
-def merge(attributes: dict[str, object], changes: dict[str, object]) -> dict[str, object]:
-    """Apply a merge patch (RFC 7396)."""
-    merged = dict(attributes)
-    for name, value in changes.items():
-        if value is None:
-            merged.pop(name, None)
-        elif isinstance(value, dict):
-            old = merged.get(name)
-            merged[name] = merge(old if isinstance(old, dict) else {}, value)
-        else:
-            merged[name] = value
-    return merged
 
 
 router = Router(

@@ -13,15 +13,8 @@ from services.api.conditions import etag, expected_version, next_cursor, positio
 from services.api.idempotency import credential_id, idempotency_of
 from services.api.limits import Buckets
 from services.api.problems import Problem
-from services.api.routes.devices import merge
 
 keys = st.text(min_size=1, max_size=130)
-values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
-    max_leaves=8,
-)
-documents = st.dictionaries(st.sampled_from("abc"), values, max_size=3)
 
 
 @given(keys)
@@ -100,19 +93,3 @@ def test_a_bucket_gives_its_burst_at_once_and_then_its_rate() -> None:
         buckets.take("a")
     with pytest.raises(Problem):
         buckets.take("a")
-
-
-@given(documents, documents)
-def test_a_merge_patch_sets_what_it_gives_and_removes_what_is_null(
-    old: dict[str, object], patch: dict[str, object]
-) -> None:
-    merged = merge(old, patch)
-    assert merge(merged, patch) == merged
-    for name, value in patch.items():
-        if value is None:
-            assert name not in merged
-        elif not isinstance(value, dict):
-            assert merged[name] == value
-    assert {name: merged[name] for name in merged.keys() - patch.keys()} == {
-        name: old[name] for name in old.keys() - patch.keys()
-    }
