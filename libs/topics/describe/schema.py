@@ -69,3 +69,5 @@ def _visit(info: msgspec.inspect.Type, found: list[type[msgspec.Struct]]) -> Non
             _visit(part, found)
     elif isinstance(info, msgspec.inspect.VarTupleType | msgspec.inspect.ListType):
         _visit(info.item_type, found)
+    elif isinstance(info, msgspec.inspect.DictType):
+        _visit(info.value_type, found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from libs.topics import names
+from libs.topics.messages.hub import TimePassed
 from libs.topics.messages.shadow import (
     ShadowAcknowledged,
     ShadowMessageReceived,
@@ -12,7 +13,15 @@ from libs.topics.messages.shadow import (
     ShadowReported,
     StatusReported,
 )
-from libs.topics.messages.shadow_changes import ChangeDesired, ShadowChanged, ShadowConverged, ShadowDocument
+from libs.topics.messages.shadow_changes import (
+    ChangeDesired,
+    PatchTagged,
+    ShadowChanged,
+    ShadowChangeRefused,
+    ShadowDocument,
+    StatusChanged,
+    TaggedPatchApplied,
+)
 from libs.topics.topic import DEVICE_KEY, FOREVER, MONTH, STATE, Topic, changelog
 
 from . import presence, registry
@@ -30,10 +39,12 @@ TOPICS: Final = (
             ShadowAcknowledged,
             StatusReported,
             ChangeDesired,
+            PatchTagged,
+            TimePassed,
             *presence.TRANSITIONS,
             *registry.EVENTS,
         ),
-        producers=("ingest", "api", "presence", "registry"),
+        producers=("ingest", "api", "presence", "registry", "shadow"),
         consumers=("shadow",),
         broadcasts=True,
         retention_ms=MONTH,
@@ -41,9 +52,10 @@ TOPICS: Final = (
     ),
     Topic(
         name=names.SHADOW_EVENTS,
-        purpose="Every accepted change of a shadow: who changed what, from which version to which.",
-        key=DEVICE_KEY,
-        types=(ShadowChanged, ShadowConverged),
+        purpose="Every accepted change of a shadow: who changed what, from which version to which, and which fields "
+        "became as desired; every refusal that matters; changes of devices' status reports; results of patches by tag.",
+        key="product/device; of a patch by tag its id",
+        types=(ShadowChanged, ShadowChangeRefused, StatusChanged, TaggedPatchApplied),
         producers=("shadow",),
         consumers=("timeseries", "applications"),
         retention_ms=FOREVER,

@@ -35,4 +35,9 @@ class PublishMessage(Message, frozen=True, tag="publish_message"):
     payload: msgspec.Raw
     expires_at: Millis | None
     """Never sent after this moment; also the MQTT 5 message expiry."""
+    content_type: str | None
+    """MQTT 5 content type, such as ``application/json``."""
+    request_id: str | None
+    """Of the command that it carries, also the MQTT 5 correlation data; None: it belongs to none that anybody waits
+    for."""
     at: Millis

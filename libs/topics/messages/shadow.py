@@ -23,12 +23,17 @@ class ShadowMessageReceived(Message, frozen=True, tag="shadow_message_received")
 
 
 class ShadowPulled(Message, frozen=True, tag="shadow_pulled"):
-    """A device asked for its document: ``get/{product}/{device}/$shadow/{message_id}`` (any payload)."""
+    """A device asked for its document: ``get/{product}/{device}/$shadow/{message_id}``.
+
+    Any payload will do; ``{"shadow": name}`` asks for a named shadow.
+    """
 
     product_id: str
     device_id: str
     message_id: str
     packet_id: int
+    encoding: Encoding
+    payload: msgspec.Raw
     received_at: Millis
 
 

@@ -83,14 +83,16 @@ def test_every_uplink_topic_becomes_its_event(topic: str, kafka: str, kind: str,
     assert fields(record) == {"type": kind, **DEVICE, **own, **ENVELOPE}
 
 
-def test_a_shadow_pull_carries_no_payload() -> None:
-    record = one("get/p1/d1/$shadow/m1", b"whatever")
+def test_a_shadow_pull_may_carry_any_payload() -> None:
+    record = one("get/p1/d1/$shadow/m1", b"{}")
     assert record.topic == names.SHADOW_INBOX
     assert fields(record) == {
         "type": "shadow_pulled",
         **DEVICE,
         "message_id": "m1",
         "packet_id": 7,
+        "encoding": "json",
+        "payload": {},
         "received_at": NOW,
     }
 
