@@ -11,7 +11,7 @@ import typer
 from msgspec.structs import replace
 from typer.main import get_command
 
-from .commands import devices, fleet, keys, migrate, presence, products, tags, tail, topics
+from .commands import devices, fleet, keys, migrate, presence, products, shadow, tags, tail, topics
 from .exits import MEANINGS, Exit, Failure
 from .world import World
 
@@ -40,7 +40,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for group in (products, devices, tags, presence, keys, topics):
+for group in (products, devices, tags, presence, shadow, keys, topics):
     app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 app.command()(tail.tail)
 app.command()(migrate.migrate)
