@@ -10,8 +10,7 @@ import msgspec
 import typer
 from confluent_kafka import OFFSET_BEGINNING
 
-from cli import times
-from cli.arguments import Json
+from cli.arguments import Json, span
 from cli.asking import reported
 from cli.exits import Exit, Failure, usage
 from cli.verify.log import Log
@@ -25,6 +24,9 @@ if TYPE_CHECKING:
     from cli.verify.track import Difference
     from libs.runtime.settings import KafkaSettings
 
+SETTLED = 30
+"""Seconds in which whatever is under way arrives: a worker whose outputs do not is ended by then."""
+
 
 def place(text: str) -> tuple[int, int]:
     """``PARTITION:OFFSET``. Raises typer.BadParameter."""
@@ -32,14 +34,6 @@ def place(text: str) -> tuple[int, int]:
     if not colon or not partition.isdecimal() or not offset.isdecimal():
         raise typer.BadParameter(f"{text!r} is not PARTITION:OFFSET")
     return int(partition), int(offset)
-
-
-def seconds(text: str) -> int:
-    """Raises typer.BadParameter."""
-    try:
-        return times.parse_span(text) // 1000
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
 
 
 def verify(
@@ -58,11 +52,11 @@ def verify(
         list[int] | None, typer.Option("--partition", metavar="N", help="Only these of the log. Repeat it.")
     ] = None,
     patience: Annotated[
-        int,
+        int | None,
         typer.Option(
-            metavar="SPAN", parser=seconds, help="How long a difference gets to turn out as a change under way."
+            metavar="SPAN", parser=span, help="How long a difference gets to turn out as a change under way: 30s."
         ),
-    ] = 30,
+    ] = None,
     json: Json = False,
 ) -> None:
     """Fold shadow.events again, and compare every document with shadow.documents and the live table.
@@ -70,7 +64,7 @@ def verify(
     Exit status 1 where something differs: each line names the device, the shadow and the first version that is known
     to differ; the fault lies behind the last version that is known to be sound. It may run while shadows change. From
     another place than the beginning a document counts once the log has a checkpoint of it, every 32 versions. It
-    needs some 1.5 KB of memory for each document beside its JSON; with --partition less at a time.
+    needs some 1 KB of memory for each document beside its JSON; with --partition less at a time.
 
     \b
     Example: fleetlog shadow verify --from-time 24h
@@ -79,13 +73,10 @@ def verify(
     starts = dict(map(place, offsets or ()))
     if sum((beginning, moment is not None, bool(starts))) > 1:
         raise usage("only one of --from-beginning, --from-time and --from-offset can be meant")
-    try:
-        since = None if moment is None else times.parse_moment(moment, session.world.now(), session.world.zone)
-    except ValueError as error:
-        raise usage(str(error)) from error
+    since = None if moment is None else session.moment(moment)
     kafka = session.kafka()
     with reported(kafka):
-        report = asyncio.run(_verify(kafka, since, starts, partitions, patience))
+        report = asyncio.run(_verify(kafka, since, starts, partitions, SETTLED if patience is None else patience))
     _tell(session, report)
     if report.differences or report.unreadable:
         raise typer.Exit(Exit.FAILED)
