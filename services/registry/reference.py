@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from msgspec.structs import replace
 
 from libs.runtime.lane.model import At, Due, Folded, Keys, Output, Terms, send
+from libs.runtime.lane.verdicts import Misplaced
 from libs.topics import names
 from libs.topics.codec import encode
 from libs.topics.messages.hub import TimePassed
@@ -14,7 +15,6 @@ from libs.topics.messages.registry import ProductTaken
 from libs.topics.messages.registry_events import ProductChanged, ProductClosing, ProductDeleted
 
 from .model import Known
-from .replies import Misplaced
 from .views import product_term
 
 if TYPE_CHECKING:
