@@ -129,7 +129,7 @@ PARTS: dict[str, dict[str, set[str]]] = {
     },
     "guard": {"app": {"broker", "emqx", "emqx_api", "credentials", "files", "keeper", "kept", "sessions"}},
     "presence": {"fold": {"forget", "lives"}, "step": {"leases", "session", "transitions"}},
-    "shadow": {"step": {"intents", "mouth", "reference"}},
+    "shadow": {"step": {"aliyun", "intents", "iothub", "mouth", "reference", "wire"}},
     "timeseries": {
         "rows": {"device_time", "flatten", "tables"},
         "consumer": {"blocks", "offsets", "partition", "store"},
