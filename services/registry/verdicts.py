@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from .model import Answered
+from libs.runtime.lane.memory import Answered
 
 DONE: Final = 200
 CREATED: Final = 201

@@ -129,6 +129,7 @@ PARTS: dict[str, dict[str, set[str]]] = {
     },
     "guard": {"app": {"broker", "emqx", "emqx_api", "credentials", "files", "keeper", "kept", "sessions"}},
     "presence": {"fold": {"forget", "lives"}, "step": {"leases", "session", "transitions"}},
+    "shadow": {"step": {"intents", "mouth", "reference"}},
     "timeseries": {
         "rows": {"device_time", "flatten", "tables"},
         "consumer": {"blocks", "offsets", "partition", "store"},
@@ -234,6 +235,7 @@ def test_tests_use_no_noun_of_their_own() -> None:
         *TOOLS,
         "runtime",
         "lane",
+        "shadow",
         "topics",
         "sdk",
     }  # the lane: the runtime's own core

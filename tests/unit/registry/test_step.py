@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 from msgspec.structs import replace
 
+from libs.runtime.lane.memory import ANSWERS
 from libs.runtime.lane.model import At, Due, Keys, Shared, Terms
 from libs.topics import names
 from libs.topics.codec import Decoder, InvalidMessage
@@ -17,7 +18,7 @@ from libs.topics.messages.registry import Credential, ProductDefaults, ProductTa
 from libs.topics.messages.registry_events import ProductChanged, ProductClosing, ProductDeleted
 from services.registry.checks import LEVELS, TAGS
 from services.registry.decide import Asked
-from services.registry.memory import ANSWERS, forget, recalled, remember
+from services.registry.memory import forget, recalled, remember
 from services.registry.model import Device, Entry, Known
 from services.registry.reference import fold_reference
 from services.registry.replies import Misplaced, Unfit
