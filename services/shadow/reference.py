@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from libs.runtime.lane.model import At, Due, Folded, Terms
-from libs.topics.codec import InvalidMessage
+from libs.runtime.lane.verdicts import Misplaced
 from libs.topics.messages.hub import TimePassed
 from libs.topics.messages.registry_events import ProductChanged, ProductDeleted
 from libs.topics.messages.shadow_changes import PatchTagged
@@ -17,12 +17,6 @@ if TYPE_CHECKING:
     from libs.topics.messages.base import Millis
 
     from .model import Reference
-
-
-class Misplaced(InvalidMessage):
-    """A message under a key that is not its own."""
-
-    code = reason = "misplaced"
 
 
 def fold_reference(shared: Reference, event: Any, at: At) -> Folded[Millis, Product]:

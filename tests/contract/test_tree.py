@@ -125,7 +125,7 @@ PARTS: dict[str, dict[str, set[str]]] = {
     },
     "registry": {
         "decide": {"checks", "devices", "documents", "memory", "products", "verdicts"},
-        "step": {"reference", "replies", "rollout", "spread"},
+        "step": {"reference", "rollout", "spread"},
     },
     "guard": {"app": {"broker", "emqx", "emqx_api", "credentials", "files", "keeper", "kept", "sessions"}},
     "presence": {"fold": {"forget", "lives"}, "step": {"leases", "session", "transitions"}},
