@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 60.0
 """Seconds until a message must have come: those of a loaded machine."""
-T0 = min(case["steps"][0]["at"] for case in CASES)
+T0: int = min(case["steps"][0]["at"] for case in CASES)
 SUBSCRIBED = ("cmd/{}/+/+/+/#", "/shadow/{}/get", "/shadow/get/{}")
 DEVICE = "d1"
 
@@ -83,7 +83,7 @@ class Device:
     def hears_no_more(self) -> bool:
         """What comes before the answer to a last message, which no case ends with, is all that comes."""
         self.publish(f"get/{self.name}/$shadow/last", b'{"shadow": ""}')
-        return b"invalid_shadow_name" in self._heard.next(PATIENCE).payload
+        return bool(b"invalid_shadow_name" in self._heard.next(PATIENCE).payload)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
