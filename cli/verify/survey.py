@@ -34,13 +34,10 @@ class Shown(msgspec.Struct, frozen=True):
     version: int
     created_at: int
     digest: str
-    blank: bool
-    """Neither section says anything: so the table shows a device's own shadow where there is none."""
 
 
 def shown(document: ShadowDocument) -> Shown:
-    state = document.state
-    return Shown(document.version, document.created_at, digest(document), not (state.desired or state.reported))
+    return Shown(document.version, document.created_at, digest(document))
 
 
 class Side:
@@ -117,7 +114,7 @@ def standing(track: Track, document: Shown | None) -> Standing:
     if not track.founded:
         return "unfounded"
     if not track.exists:
-        return "same" if document is None or document.blank else "behind"
+        return "same" if document is None else "behind"
     if document is None:
         return "behind"
     if document.created_at != track.created_at or document.version < track.version:
@@ -152,7 +149,7 @@ class Survey:
         known = key in self.tracks
         track = self.track(key)
         device = f"{event.product_id}/{event.device_id}"
-        newest, cause = self._positions.get(device), position(event.id)
+        newest, cause = self._positions.get(device), position(event.id, device)
         if cause is None:
             track.blame("unreadable_id", event.version, f"{event.id!r} names no cause")
         elif known and newest is not None and newest[0] == cause[0] and newest >= cause:
@@ -171,9 +168,8 @@ class Survey:
         return [track.fault for track in self.tracks.values() if track.fault is not None]
 
 
-def position(event_id: str) -> Position | None:
-    """Read ``topic-partition-offset-n``; None: it is no such thing."""
-    source, *numbers = event_id.rsplit("-", 2)
-    if len(numbers) != len(("offset", "n")) or not all(number.isdecimal() for number in numbers):
-        return None
-    return source, int(numbers[0]), int(numbers[1])
+def position(event_id: str, device: str) -> Position | None:
+    """Read ``topic-partition-offset-n``, or ``...-device-n`` of what a broadcast did; None: it is no such thing."""
+    cause, _, n = event_id.rpartition("-")
+    source, _, offset = cause.removesuffix(f"-{device}").rpartition("-")
+    return (source, int(offset), int(n)) if source and offset.isdecimal() and n.isdecimal() else None

@@ -10,8 +10,7 @@ import msgspec
 
 from libs.runtime.owners.follow import Owners
 from libs.runtime.owners.reads import OwnerReads
-from libs.topics.messages.shadow_changes import ShadowDocument
-from libs.topics.messages.shadow_views import NamedShadows
+from libs.topics.messages.shadow_views import StoredShadows
 
 from .survey import shown
 from .track import key_of
@@ -28,13 +27,13 @@ T = TypeVar("T")
 
 SERVICE: Final = "shadow"
 TABLE: Final = "documents"
+VIEW: Final = "stored"
 AT_ONCE: Final = 200
-"""Devices of one question: their documents may have 512 KiB each, and mostly have one."""
+"""Devices of one question: a device's documents may have 512 KiB, and mostly have one."""
 PATIENCE: Final = 15.0
 """Seconds for an answer, and for Kafka to tell who owns what."""
 
-_document = msgspec.json.Decoder(ShadowDocument).decode
-_named = msgspec.json.Decoder(NamedShadows).decode
+_stored = msgspec.json.Decoder(StoredShadows).decode
 
 
 class Table:
@@ -57,12 +56,9 @@ class Table:
 
     async def ask(self, devices: list[str]) -> tuple[dict[str, Shown], set[str]]:
         """Return what is shown by keys of documents, and the devices for which nobody answers."""
-        own = await self._reads.batch(SERVICE, TABLE, "document", devices)
-        named = await self._reads.batch(SERVICE, TABLE, "named", devices)
-        told = [_document(raw) for raw in own.found.values()]
-        told += [one for raw in named.found.values() for one in _named(raw).shadows.values()]
-        found = {key_of(one.product_id, one.device_id, one.shadow): shown(one) for one in told}
-        return found, {*own.unavailable, *named.unavailable}
+        answer = await self._reads.batch(SERVICE, TABLE, VIEW, devices)
+        told = (one for raw in answer.found.values() for one in _stored(raw).documents)
+        return {key_of(one.product_id, one.device_id, one.shadow): shown(one) for one in told}, {*answer.unavailable}
 
 
 def pieces(items: Iterable[T], size: int = AT_ONCE) -> Iterator[list[T]]:

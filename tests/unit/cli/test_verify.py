@@ -182,7 +182,7 @@ def test_a_side_that_differs_in_the_end_is_told(
     assert [(one.where, one.kind, one.version) for one in side.differences.values()] == [("table", kind, version)]
 
 
-def test_a_deleted_shadow_is_shown_by_nobody_or_as_a_blank_one() -> None:
+def test_a_deleted_shadow_is_shown_by_nobody() -> None:
     life = lived(3)
     was = life.public()
     life.delete()
@@ -191,9 +191,6 @@ def test_a_deleted_shadow_is_shown_by_nobody_or_as_a_blank_one() -> None:
         side.put(survey.track("p/d"), seen(document))
         side.close(survey.tracks)
         assert [one.kind for one in side.differences.values()] == kinds
-    survey, side = surveyed(life.events)
-    side.put(survey.track("p/d"), Shown(version=4, created_at=0, digest="", blank=True))
-    assert side.alike == {"p/d"}
 
 
 def test_a_document_that_the_log_never_told_of() -> None:
@@ -225,5 +222,7 @@ def test_what_is_shown_late_must_be_looked_at_again() -> None:
 
 
 def test_the_position_of_a_cause() -> None:
-    assert position("shadow.inbox-3-1234-5") == ("shadow.inbox-3", 1234, 5)
-    assert [position(text) for text in ("", "a-b", "a-1", "a-1-b", "-")] == [None] * 5
+    assert position("shadow.inbox-3-1234-5", "p/d") == ("shadow.inbox-3", 1234, 5)
+    assert position("shadow.inbox-3-1234-p-1/d-2-0", "p-1/d-2") == ("shadow.inbox-3", 1234, 0)
+    for text in ("", "a-b", "a-1", "a-1-b", "-", "shadow.inbox-3-1234-p/other-0"):
+        assert position(text, "p/d") is None
