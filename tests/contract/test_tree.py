@@ -130,7 +130,7 @@ PARTS: dict[str, dict[str, set[str]]] = {
     "guard": {"app": {"broker", "emqx", "emqx_api", "credentials", "files", "keeper", "kept", "sessions"}},
     "presence": {"fold": {"forget", "lives"}, "step": {"leases", "session", "transitions"}},
     "timeseries": {
-        "rows": {"device_time", "flatten", "tables"},
+        "rows": {"device_time", "flatten", "records", "shadows", "tables"},
         "consumer": {"blocks", "offsets", "partition", "store"},
     },
 }
