@@ -45,3 +45,25 @@ CROSS JOIN (
   WHERE m.product_id = {product:String} AND m.patch_id = {patch:String} AND m.code = ''
     AND c.product_id = {product:String} AND NOT c.deleted AND c.version >= m.version
 ) AS m;
+
+-- What a replay needs to make a shadow as it was at a version: the newest checkpoint and all events since, in order,
+-- each once: SELECT event FROM shadow_replay(product = 'lock-a1', device = 'door-0042', shadow = '', version = 7).
+-- Of a device that was deleted and registered anew, and so had that version twice: the newer one. No row: it never had.
+CREATE VIEW IF NOT EXISTS shadow_replay AS
+WITH
+  (
+    SELECT max(created_at) FROM shadow_events
+    WHERE product_id = {product:String} AND device_id = {device:String} AND shadow = {shadow:String}
+      AND type = 'shadow_changed' AND version = {version:UInt64}
+  ) AS document,
+  (
+    SELECT max(version) FROM shadow_events
+    WHERE product_id = {product:String} AND device_id = {device:String} AND shadow = {shadow:String}
+      AND type = 'shadow_changed' AND version <= {version:UInt64} AND created_at = document AND has_checkpoint
+  ) AS checkpoint
+SELECT version, at, event
+FROM shadow_events
+WHERE product_id = {product:String} AND device_id = {device:String} AND shadow = {shadow:String}
+  AND type = 'shadow_changed' AND version BETWEEN checkpoint AND {version:UInt64} AND created_at = document
+ORDER BY version, offset
+LIMIT 1 BY version;
