@@ -55,10 +55,9 @@ class Shadow:
             version=int(version or 0), reported_version=None if reported_version is None else int(reported_version)
         )
 
-    @property
-    def dialect(self) -> type[Dialect]:
+    def speaks(self, dialect: type[Dialect]) -> bool:
         """What the hub says in another one is not for this device."""
-        return type(self._dialect)
+        return type(self._dialect) is dialect
 
     @property
     def document(self) -> Document:
