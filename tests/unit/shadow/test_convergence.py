@@ -1,4 +1,4 @@
-"""Applications that write at once, a device, and a connection that flaps: no update is lost, and in the end it is so."""
+"""Applications that write at once, a device, a connection that flaps: no update is lost, and in the end it is so."""
 
 from __future__ import annotations
 
