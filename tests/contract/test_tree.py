@@ -125,10 +125,15 @@ PARTS: dict[str, dict[str, set[str]]] = {
     },
     "registry": {
         "decide": {"checks", "devices", "documents", "memory", "products", "verdicts"},
-        "step": {"reference", "replies", "rollout", "spread"},
+        "step": {"reference", "rollout", "spread"},
     },
     "guard": {"app": {"broker", "emqx", "emqx_api", "credentials", "files", "keeper", "kept", "sessions"}},
     "presence": {"fold": {"forget", "lives"}, "step": {"leases", "session", "transitions"}},
+    "shadow": {
+        "decide": {"changes", "intents", "limits"},
+        "step": {"aliyun", "iothub", "lives", "mouth", "speech", "status", "template", "wire"},
+        "app": {"reference"},
+    },
     "timeseries": {
         "rows": {"device_time", "flatten", "records", "shadows", "tables"},
         "consumer": {"blocks", "offsets", "partition", "store"},
@@ -234,6 +239,7 @@ def test_tests_use_no_noun_of_their_own() -> None:
         *TOOLS,
         "runtime",
         "lane",
+        "shadow",
         "topics",
         "sdk",
     }  # the lane: the runtime's own core

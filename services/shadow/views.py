@@ -1,0 +1,71 @@
+"""What the owner of a device's row shows and lists of it. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from libs.shadow.document import empty, public
+from libs.topics.identity import split_key
+from libs.topics.messages.shadow_views import DeviceShadows, NamedShadows, ShadowVersions, StatusView
+
+if TYPE_CHECKING:
+    from libs.runtime.lane.model import Term
+    from libs.shadow.document import Document
+    from libs.topics.messages.shadow_changes import ShadowDocument
+
+    from .model import Entry, Reference
+
+
+def show_document(key: bytes, row: Entry | None, _: Reference) -> ShadowDocument | None:
+    """Show the device's own shadow, an empty one where nothing was said of it; None: it is not registered."""
+    return None if row is None or not row.registered else public(*split_key(key), None, own(row))
+
+
+def show_named(key: bytes, row: Entry | None, _: Reference) -> NamedShadows | None:
+    """Show all named shadows; None: the device is not registered."""
+    if row is None or not row.registered:
+        return None
+    return NamedShadows({name: public(*split_key(key), name, one) for name, one in row.named.items()})
+
+
+def show_status(_key: bytes, row: Entry | None, _: Reference) -> StatusView | None:
+    """Show the last status; None: it is not registered, or reported none."""
+    return None if row is None or not row.registered else _status(row)
+
+
+def show_summary(_key: bytes, row: Entry | None, _: Reference) -> DeviceShadows | None:
+    """Show what a device's own page says of its shadows; None: it is not registered."""
+    if row is None or not row.registered:
+        return None
+    named = {name: _versions(one) for name, one in row.named.items()}
+    return DeviceShadows(_status(row), _versions(own(row)), named)
+
+
+def own(row: Entry) -> Document:
+    """Return the device's own shadow; where there is none, an empty one with the version that the next goes on from."""
+    return empty(row.since, row.floor) if row.classic is None else row.classic
+
+
+def _status(row: Entry) -> StatusView | None:
+    known = row.status
+    return None if known is None else StatusView(known.status, known.message_id, known.at)
+
+
+def _versions(document: Document) -> ShadowVersions:
+    return ShadowVersions(
+        document.version, document.desired_version, document.reported_version, converged=not document.delta
+    )
+
+
+def tag_term(product_id: str, tag: str) -> Term:
+    return ("tag", f"{product_id}/{tag}")
+
+
+def terms(row: Entry) -> list[Term]:
+    """Name what a patch by tag finds the row by."""
+    return [tag_term(row.product_id, tag) for tag in row.tags] if row.tags else []
+
+
+def listing(row: Entry) -> tuple[Term, ...]:
+    """Name the list that the row is in: its product's devices that are registered."""
+    return (("product", row.product_id),) if row.registered else ()
