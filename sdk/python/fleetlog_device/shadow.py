@@ -111,11 +111,16 @@ class Shadow:
                     return None
                 answer = await self._exchange(self._dialect.acknowledge(_id(), known), known)
                 if isinstance(answer, Accepted):
-                    cleared = self._dialect.acknowledges
-                    self._keep(shadow_documents.acknowledged(self._document, answer, cleared=cleared))
+                    self._keep(self._acknowledged(known, answer))
                     return answer.version
                 await self._refresh(answer)
         raise NoAnswer(f"the shadow changed {ATTEMPTS} times while it was acknowledged")
+
+    def _acknowledged(self, known: Document, answer: Accepted) -> Document:
+        """The newest document, with what was said of the one that was known then: it may have changed since."""
+        if self._dialect.acknowledges:
+            return shadow_documents.acknowledged(self._document, answer)
+        return shadow_documents.reported(self._document, known.delta, answer)
 
     def receive(self, told: Told) -> None:
         """Take what the hub says: as the answer to whoever talks, and as news."""

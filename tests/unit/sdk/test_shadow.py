@@ -321,6 +321,24 @@ async def test_what_changes_while_it_is_done_is_done_too(form: str) -> None:
 
 
 @every_form
+async def test_what_changes_while_it_is_acknowledged_is_done_too(form: str) -> None:
+    hub = hub_of(form)
+    seen: list[dict[str, Any]] = []
+
+    def handler(delta: dict[str, Any], document: Document) -> None:
+        seen.append(delta)
+        if len(seen) == 1:
+            hub.before = lambda: hub.desire({"colour": "blue"})  # the acknowledgement is on its way
+
+    async with talking(hub, form) as shadow:
+        shadow.on_delta(handler)
+        hub.desire({"colour": "green"})
+        await settled(hub, form)
+    assert seen == [{"colour": "green"}, {"colour": "blue"}]
+    assert hub.reported == {"colour": "blue"}
+
+
+@every_form
 async def test_a_handler_that_did_something_else_reports_that(form: str) -> None:
     hub = hub_of(form)
 
