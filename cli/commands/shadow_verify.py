@@ -15,7 +15,6 @@ from cli.asking import reported
 from cli.exits import Exit, Failure, usage
 from cli.verify.log import Log
 from cli.verify.run import Reach, Verification
-from cli.verify.table import PATIENCE, Table
 from cli.world import Session
 from libs.topics.names import SHADOW_DOCUMENTS, SHADOW_EVENTS
 
@@ -92,6 +91,8 @@ def verify(
 async def _verify(
     kafka: KafkaSettings, since: int | None, starts: dict[int, int], chosen: list[int] | None, patience: float
 ) -> Report:
+    from cli.verify.table import PATIENCE, Table  # noqa: PLC0415 - its client takes a while to import
+
     with ExitStack() as ends:
         events, documents = (
             ends.enter_context(closing(Log(kafka, name))) for name in (SHADOW_EVENTS, SHADOW_DOCUMENTS)
@@ -100,15 +101,14 @@ async def _verify(
         read = sorted(set(numbers if chosen is None else chosen))
         if strangers := {*read, *starts} - set(numbers):
             raise usage(f"{SHADOW_EVENTS} has no partition {', '.join(map(str, sorted(strangers)))}")
-        places, complete = {}, set()
-        for number in read:
-            first = events.bounds(number)[0]
-            places[number] = max(first, starts.get(number, first) if since is None else events.at(number, since))
-            if places[number] == first == 0:
-                complete.add(number)
+        places = events.beginnings(read)
+        places |= {number: max(offset, places[number]) for number, offset in starts.items() if number in places}
+        if since is not None:
+            places = events.since(read, since)
         events.begin(places)
         documents.begin(dict.fromkeys(_partitions(documents, SHADOW_DOCUMENTS), OFFSET_BEGINNING))
-        reach = Reach(len(numbers), frozenset(read), frozenset(complete))
+        complete = frozenset(number for number, offset in places.items() if offset == 0)
+        reach = Reach(len(numbers), frozenset(read), complete)
         try:
             async with Table(kafka, len(numbers)) as table:
                 return await Verification(events, documents, table, reach).run(patience)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import msgspec
@@ -20,7 +21,6 @@ from libs.topics.messages.shadow_changes import (
 from libs.topics.names import SHADOW_DOCUMENTS
 
 from .survey import Shown, Side, Survey, shown
-from .table import pieces
 from .track import Difference, key_of
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=Told)
 
+AT_ONCE: Final = 200
+"""Devices of one question: a device's documents may have 512 KiB, and mostly have one."""
 PAUSE: Final = 0.3
 """Seconds between two looks at what moved."""
 
@@ -147,7 +149,8 @@ class Verification:
         names: dict[str, list[str]] = {}
         for key in self._survey.tracks:
             names.setdefault(device_of(key), []).append(key)
-        for piece in pieces(devices):
+        left = iter(devices)
+        while piece := list(islice(left, AT_ONCE)):
             found, unanswered = await self._table.ask(piece)
             self._unanswered = self._unanswered.difference(piece) | unanswered
             known = (key for device in piece for key in names.get(device, ()))

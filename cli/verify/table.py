@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from itertools import islice
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
@@ -16,20 +15,15 @@ from .survey import shown
 from .track import key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
     from types import TracebackType
 
     from libs.runtime.settings import KafkaSettings
 
     from .survey import Shown
 
-T = TypeVar("T")
-
 SERVICE: Final = "shadow"
 TABLE: Final = "documents"
 VIEW: Final = "stored"
-AT_ONCE: Final = 200
-"""Devices of one question: a device's documents may have 512 KiB, and mostly have one."""
 PATIENCE: Final = 15.0
 """Seconds for an answer, and for Kafka to tell who owns what."""
 
@@ -59,9 +53,3 @@ class Table:
         answer = await self._reads.batch(SERVICE, TABLE, VIEW, devices)
         told = (one for raw in answer.found.values() for one in _stored(raw).documents)
         return {key_of(one.product_id, one.device_id, one.shadow): shown(one) for one in told}, {*answer.unavailable}
-
-
-def pieces(items: Iterable[T], size: int = AT_ONCE) -> Iterator[list[T]]:
-    left = iter(items)
-    while piece := list(islice(left, size)):
-        yield piece
