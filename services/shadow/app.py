@@ -9,7 +9,7 @@ from libs.runtime.lane.app import LaneApp
 from libs.topics import names
 from libs.topics.codec import Decoder
 
-from .model import Entry, Product
+from .model import Entry, Head, Product
 from .reference import fold_reference
 from .step import Message, step
 from .views import listing, show_document, show_named, show_status, show_summary, terms
@@ -31,6 +31,7 @@ def build(settings: ShadowSettings) -> LaneApp:
         inbox=names.SHADOW_INBOX,
         decode=Decoder[Message](Message),
         row=Entry,
+        head=Head,
         step=step,
         dead_letters=names.dead_letters(SERVICE),
         shared=-1,  # the newest tick: before the first one none

@@ -68,9 +68,7 @@ def make(entry: Entry, wish: Wish, at: At) -> Changed | Refused:
     if known is None and (refused := limits.too_many(entry, shadow)):
         return refused
     before = document.empty(now, entry.floor) if known is None else known
-    after, converged = document.change(
-        before, now, desired=wish.desired, reported=wish.reported, cleared=wish.cleared
-    )
+    after, converged = document.change(before, now, desired=wish.desired, reported=wish.reported, cleared=wish.cleared)
     key = at.key.decode()
     product_id, _, device_id = key.partition("/")
     event = ShadowChanged(
