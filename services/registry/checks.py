@@ -29,7 +29,6 @@ from libs.topics.messages.registry import (
     SetTags,
 )
 
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from libs.runtime.lane import worker
@@ -9,8 +10,10 @@ from libs.runtime.lane.app import LaneApp
 from libs.topics import names
 from libs.topics.codec import Decoder
 
+from . import metrics
+from .lives import deadline
 from .model import Entry, Head, Product
-from .reference import fold_reference
+from .reference import fold_reference, sum_up
 from .step import Message, step
 from .views import listing, show_document, show_named, show_status, show_summary, terms
 
@@ -32,17 +35,20 @@ def build(settings: ShadowSettings) -> LaneApp:
         decode=Decoder[Message](Message),
         row=Entry,
         head=Head,
-        step=step,
+        step=partial(step, tell=metrics.count),
         dead_letters=names.dead_letters(SERVICE),
         shared=-1,  # the newest tick: before the first one none
         cell=Product,
         fold_shared=fold_reference,
+        swept=sum_up,
         terms=terms,
+        deadline=deadline,
         listing=listing,
         max_row=MAX_ROW,
         tick=True,
         views={"document": show_document, "named": show_named, "status": show_status, "summary": show_summary},
     )
+    app.health.on_second.append(metrics.measure)
     return app
 
 

@@ -9,16 +9,16 @@ import msgspec
 from libs.runtime.lane.model import Output, retract, send
 from libs.shadow import document
 from libs.shadow.document import CHECKPOINT, Document
+from libs.shadow.trees import Tree
 from libs.topics import catalog, names
 from libs.topics.codec import encode
-from libs.topics.messages.shadow_changes import Section, ShadowChanged, ShadowChangeRefused, Via
+from libs.topics.messages.shadow_changes import Section, ShadowChanged, Via
 
 from . import limits
 
 if TYPE_CHECKING:
     from libs.runtime.lane.model import At
     from libs.runtime.lane.verdicts import Refused
-    from libs.shadow.trees import Tree
 
     from .model import Entry
 
@@ -100,7 +100,7 @@ def make(entry: Entry, wish: Wish, at: At) -> Changed | Refused:
     return Changed(event, after, (*said, send(names.SHADOW_DOCUMENTS, _key(at, shadow), shown)), shown)
 
 
-def delete(entry: Entry, shadow: str | None, at: At, via: Via, by: str, n: int = 0) -> Changed:
+def delete(entry: Entry, shadow: str | None, at: At, via: Via, by: str, *, n: int = 0) -> Changed:
     """Delete a shadow that there is. ``n``: of the event, for `At.id`."""
     before = current(entry, shadow, at.timestamp)
     version = before.version + 1
@@ -129,28 +129,6 @@ def delete(entry: Entry, shadow: str | None, at: At, via: Via, by: str, n: int =
     )
     said = catalog.publish(names.SHADOW_EVENTS, at.key, event)
     return Changed(event, None, (*said, retract(names.SHADOW_DOCUMENTS, _key(at, shadow))), b"")
-
-
-def record(entry: Entry, refused: Refused, at: At, wish: Wish, given_version: int | None) -> tuple[Output, ...]:
-    """Tell of a refusal that matters; of others nothing."""
-    if refused.code not in limits.RECORDED:
-        return ()
-    product_id, _, device_id = at.key.decode().partition("/")
-    event = ShadowChangeRefused(
-        id=at.id(),
-        product_id=product_id,
-        device_id=device_id,
-        shadow=wish.shadow,
-        via=wish.via,
-        by=wish.by,
-        code=refused.code,
-        detail=refused.detail,
-        given_version=given_version,
-        version=current(entry, wish.shadow, at.timestamp).version,
-        patch_id=wish.patch_id,
-        at=at.timestamp,
-    )
-    return catalog.publish(names.SHADOW_EVENTS, at.key, event)
 
 
 def _key(at: At, shadow: str | None) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, TypeAlias
 
 from libs.shadow import document
@@ -35,7 +36,7 @@ def fold(entry: Entry, event: Event) -> Entry:
 
 def settle(entry: Entry, event: ShadowChanged, after: Document | None) -> Entry:
     """Put in the place of a shadow what an event made of it."""
-    row = entry.__copy__()
+    row = copy(entry)
     shadow = event.shadow
     if shadow is None:
         row.classic = after
@@ -50,6 +51,6 @@ def settle(entry: Entry, event: ShadowChanged, after: Document | None) -> Entry:
 
 def report(entry: Entry, status: Status) -> Entry:
     """Put in the place of a status the newest one."""
-    row = entry.__copy__()
+    row = copy(entry)
     row.status = status
     return row

@@ -35,11 +35,6 @@ SMALL: Final = 8 * 1024
 """A document of so many bytes as JSON cannot have `STORED` in a row, whatever its keys are: each is in the JSON three
 times, but in the row once for each of its pending fields."""
 
-RECORDED: Final = frozenset(
-    {"version_conflict", "document_too_deep", "document_too_large", "shadows_too_large", "too_many_shadows"}
-)
-"""Codes of refusals that become events: the others ask for what cannot be, and say nothing of a shadow."""
-
 _row = msgspec.msgpack.Encoder().encode
 
 

@@ -52,7 +52,7 @@ class Patched(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What came of the last patch by tag that visited the device."""
 
     patch_id: str
-    outcome: Literal["changed", "unchanged", "refused"]
+    outcome: Literal["changed", "refused"]
 
 
 class Head(Row, kw_only=True):
@@ -81,7 +81,7 @@ class Entry(Head, kw_only=True):
     """None: it has not spoken of a shadow yet."""
     classic: Document | None = None
     """The device's own shadow; None: nothing was said of it yet, or it was deleted."""
-    named: dict[str, Document] = {}
+    named: dict[str, Document] = msgspec.field(default_factory=dict)
     """At most `limits.NAMED`."""
     floor: int = 0
     """The greatest version of a shadow of this device that was deleted: the next one goes on from there."""

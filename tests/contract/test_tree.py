@@ -129,7 +129,11 @@ PARTS: dict[str, dict[str, set[str]]] = {
     },
     "guard": {"app": {"broker", "emqx", "emqx_api", "credentials", "files", "keeper", "kept", "sessions"}},
     "presence": {"fold": {"forget", "lives"}, "step": {"leases", "session", "transitions"}},
-    "shadow": {"step": {"aliyun", "intents", "iothub", "mouth", "reference", "wire"}},
+    "shadow": {
+        "decide": {"changes", "intents", "limits"},
+        "step": {"aliyun", "iothub", "lives", "mouth", "speech", "status", "template", "wire"},
+        "app": {"reference"},
+    },
     "timeseries": {
         "rows": {"device_time", "flatten", "tables"},
         "consumer": {"blocks", "offsets", "partition", "store"},

@@ -132,7 +132,7 @@ def test_a_head_must_be_the_rows_first_fields(head: type[Any]) -> None:
 
 def test_a_field_that_is_declared_again_leaves_its_place() -> None:
     class Again(Short, kw_only=True):
-        offset: int = 0
+        revision: int = 1
 
     with pytest.raises(TypeError, match="is not the first fields of"):
         declare(LaneApp("ledger", kafka=KafkaSettings()), row=Again, head=Short)
