@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 from devstack import lock, overview, processes
 from devstack.errors import StackError
 from devstack.follow import Follower
-from devstack.kafka import jars
+from devstack.kafka import classes, jars
 from devstack.mosquitto import server as mosquitto
 from devstack.places import SERVICES, Choice, Places
 from devstack.stack import CHECKOUT, START_TIMEOUT, Stack
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def programs() -> int:
     """Look for all of them before giving up, so that a user installs what is missing in one go."""
     missing = []
-    for ensure in (jars.java, jars.ensure, mosquitto.ensure):
+    for ensure in (jars.java, jars.ensure, classes.ensure, mosquitto.ensure):
         try:
             ensure()
         except StackError as error:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
+from collections import deque
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,6 +18,8 @@ LOWEST, HIGHEST = 20_000, 32_767
 """Linux gives outgoing connections 32768 and above: a server's port up there is taken sooner or later."""
 
 ATTEMPTS = 200
+HELD = 64
+"""So many of the ports given away last are kept from others: their servers are still starting."""
 
 
 class NoFreePort(OSError):
@@ -33,14 +37,37 @@ def is_free(port: int) -> bool:
     return True
 
 
+_held: deque[int] = deque()
+"""File descriptors of the sockets that keep ports, oldest first."""
+
+
 def free_port(taken: frozenset[int] = frozenset()) -> int:
-    """A free port outside ``taken``. Raises `NoFreePort`."""
+    """A free port outside ``taken``, which no other process on this machine is given meanwhile. Raises `NoFreePort`."""
     choose = random.SystemRandom()
     for _ in range(ATTEMPTS):
         port = choose.randint(LOWEST, HIGHEST)
-        if port not in taken and is_free(port):
+        if port not in taken and _hold(port):
             return port
     raise NoFreePort(f"no free port between {LOWEST} and {HIGHEST}")
+
+
+def _hold(port: int) -> bool:
+    """Keep a port for the server that is to listen on it; False where somebody has it.
+
+    The socket is bound and never listens. It is bound for itself alone, which fails where anybody is bound, and shares
+    the address only then: a server, which asks for SO_REUSEADDR, may listen beside it.
+    """
+    keeper = socket.socket()
+    try:
+        keeper.bind((HOST, port))
+    except OSError:
+        keeper.close()
+        return False
+    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    _held.append(keeper.detach())
+    if len(_held) > HELD:
+        os.close(_held.popleft())
+    return True
 
 
 class Ports:

@@ -1,11 +1,11 @@
-"""One stack per test session: tests keep apart by product ids, topics and group ids of their own."""
+"""One stack per test process: tests keep apart by product ids, topics and group ids of their own (docs/adr/0035)."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -13,22 +13,35 @@ from hypothesis import settings
 from devstack import lock
 from devstack.places import OPEN
 from devstack.stack import Stack
+from tests.support.parallel import units
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+
+    from xdist.scheduler import LoadFileScheduling
 
 settings.register_profile("quick", deadline=None)  # how long an example takes says more about busy cores than about us
 settings.register_profile("thorough", deadline=None, max_examples=5_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+"""A Kafka of tests is gone before the compiler that optimizes pays off: it only takes the cores from others."""
 
 LINES = 40
 """Of each log of the stack, shown with a test that failed."""
+WHOLE = {"services", "hub"}
+"""Fixtures that run services until the session ends."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests with the services running come last: those that run a service of their own meet no other."""
-    items.sort(key=lambda item: "stack" in getattr(item, "fixturenames", ()))
+    """Files with the services running come last: those that run a service of their own meet no other."""
+    late = {item.path for item in items if WHOLE.intersection(getattr(item, "fixturenames", ()))}
+    items.sort(key=lambda item: item.path in late)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    return units(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(wrapper=True)

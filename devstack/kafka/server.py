@@ -57,12 +57,24 @@ def properties(directory: Path, port: int, controller_port: int, extra: Mapping[
     return "".join(f"{key}={value}\n" for key, value in (settings | dict(extra)).items())
 
 
+def classes(cache: Path) -> Path:
+    """Where `devstack.kafka.classes` keeps them, beside the jars."""
+    return cache / "classes.jsa"
+
+
+def _quick_start(cache: Path) -> tuple[str, ...]:
+    """Options of java. It passes over classes that do not fit, and says nothing of that."""
+    kept = classes(cache)
+    return (f"-XX:SharedArchiveFile={kept}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off") if kept.exists() else ()
+
+
 def prepare(directory: Path, port: int, controller_port: int, extra: Mapping[str, str]) -> tuple[str, ...]:
     """Write the configuration, format the log directory the first time; returns the command that runs the broker."""
     directory.mkdir(parents=True, exist_ok=True)
     config = directory / "server.properties"
     config.write_text(properties(directory, port, controller_port, extra))
-    java = (jars.java(), *HEAP, f"-Dlog4j2.configurationFile={LOG4J}", "-cp", f"{jars.ensure()}/*")
+    cache = jars.ensure()
+    java = (jars.java(), *HEAP, *_quick_start(cache), f"-Dlog4j2.configurationFile={LOG4J}", "-cp", f"{cache}/*")
     if not (directory / "log" / "meta.properties").exists():
         tool = ("kafka.tools.StorageTool", "format", "--config", str(config), "--cluster-id", CLUSTER)
         done = subprocess.run((*java, *tool), check=False, capture_output=True, text=True, timeout=60, cwd=directory)

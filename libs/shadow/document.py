@@ -169,13 +169,18 @@ def public(product_id: str, device_id: str, shadow: str | None, document: Docume
         state=ShadowSections(document.desired, document.reported),
         metadata=ShadowSections(_stamped(document.desired_at), _stamped(document.reported_at)),
         delta=document.delta,
-        pending_since=min([known.since for known in document.pending.values()], default=None),
+        pending_since=pending_since(document),
         version=document.version,
         desired_version=document.desired_version,
         reported_version=document.reported_version,
         created_at=document.created_at,
         updated_at=document.updated_at,
     )
+
+
+def pending_since(document: Document) -> Millis | None:
+    """Return when the oldest of the fields that are not reported as desired began to differ; None: they all are."""
+    return min([known.since for known in document.pending.values()], default=None)
 
 
 def _stamped(times: Times) -> dict[str, Any]:

@@ -135,7 +135,7 @@ PARTS: dict[str, dict[str, set[str]]] = {
         "app": {"reference"},
     },
     "timeseries": {
-        "rows": {"device_time", "flatten", "tables"},
+        "rows": {"device_time", "flatten", "records", "shadows", "tables"},
         "consumer": {"blocks", "offsets", "partition", "store"},
     },
 }

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
-from devstack.ports import HIGHEST, HOST, LOWEST, Ports, free_port, is_free
+from devstack.ports import HELD, HIGHEST, HOST, LOWEST, Ports, free_port, is_free
+from devstack.stack import CHECKOUT
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 
 def test_a_port_is_free_until_somebody_listens() -> None:
@@ -15,6 +20,21 @@ def test_a_port_is_free_until_somebody_listens() -> None:
     with socket.create_server((HOST, port)):
         assert not is_free(port)
     assert is_free(port)
+
+
+def test_a_port_that_was_given_to_one_process_is_given_to_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    program = f"from devstack import ports; ports.LOWEST = ports.HIGHEST = {port}; ports.free_port()"
+    other = subprocess.run((sys.executable, "-c", program), cwd=CHECKOUT, check=False, capture_output=True, text=True)
+    assert f"NoFreePort: no free port between {port} and {port}" in other.stderr
+    with socket.create_server((HOST, port)), socket.create_connection((HOST, port)):
+        pass  # the server that it was given for
+
+    for _ in range(HELD):
+        free_port()
+    monkeypatch.setattr("devstack.ports.LOWEST", port)
+    monkeypatch.setattr("devstack.ports.HIGHEST", port)
+    assert free_port() == port, "it is kept while its server starts, not for ever"
 
 
 def test_names_have_ports_of_their_own_and_keep_them(tmp_path: Path) -> None:
