@@ -79,7 +79,9 @@ def difference(desired: Tree, reported: Tree) -> Tree:
 
 def agrees(wanted: Any, actual: Any) -> bool:
     """Tell whether a field is as desired: nothing of it is in the `difference`."""
-    return not difference({"": wanted}, {} if actual is ABSENT else {"": actual})
+    if wanted.__class__ is dict and actual.__class__ is dict:
+        return not difference(wanted, actual)
+    return actual is not ABSENT and same(wanted, actual)
 
 
 def fields(tree: Tree, path: str = "") -> Iterator[tuple[str, Any]]:
