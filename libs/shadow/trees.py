@@ -93,10 +93,8 @@ def agrees(wanted: Any, actual: Any) -> bool:
 def fields(tree: Tree, path: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the JSON Pointer (RFC 6901) and the value of each field."""
     for key, value in tree.items():
-        if "~" in key or "/" in key:
-            pointer = f"{path}/{key.replace('~', '~0').replace('/', '~1')}"
-        else:
-            pointer = f"{path}/{key}"
+        plain = "~" not in key and "/" not in key
+        pointer = f"{path}/{key if plain else key.replace('~', '~0').replace('/', '~1')}"
         if value.__class__ is dict and value:
             yield from fields(value, pointer)
         else:
