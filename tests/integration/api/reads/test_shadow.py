@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from libs.topics import names
 from libs.topics.codec import encode
@@ -124,33 +125,25 @@ def test_lives_and_repetitions_are_told_apart(stack: Stack, client: httpx.Client
         for n in range(1, 41):
             log.desire(begin + n * 1000, {"n": n, "life": begin})
         log.delete(begin + 41_000, via="registry")
-    events = [*first.events, *first.events[-3:], *second.events[:20], *second.events[5:]]
-    produce(
-        stack.kafka, names.SHADOW_EVENTS, [(event_of.key, encode(event)) for event_of in [first] for event in events]
-    )
-    known = in_the_past_of_a_ghost(client, path, version=40)
+    later = [replace(event, id=f"later-{event.id}") for event in second.events]
+    events = [*first.events, *first.events[-3:], *later[:20], *later[5:]]
+    produce(stack.kafka, names.SHADOW_EVENTS, [(first.key, encode(event)) for event in events])
+
+    def history() -> list[int] | None:
+        versions = [one["version"] for one in body(client, f"{path}/history", limit=1000)["items"]]
+        return versions if len(versions) == 82 else None
+
+    versions = eventually(history, 60, describe="both lives stored")
+    assert versions is not None
+    assert sorted(versions) == sorted([*range(1, 42)] * 2)
+    known = body(client, path, version=40)
     assert known["state"]["desired"] == {"n": 40, "life": at + 100_000}
     assert body(client, path, version=3)["state"]["desired"] == {"n": 3, "life": at + 100_000}
     assert body(client, path, at=at + 3500)["state"]["desired"] == {"n": 3, "life": at}
     assert body(client, path, at=at + 133_000)["state"]["desired"] == {"n": 33, "life": at + 100_000}
-    for nothing in (at, at + 50_000, at + 150_000):
-        answer = client.get(path, params={"at": nothing})
-        assert (answer.status_code, answer.json()["code"]) == (
-            404,
-            "unknown_version" if nothing > at else "unknown_device",
-        )
-    items = body(client, f"{path}/history", limit=1000)["items"]
-    assert sorted(one["version"] for one in items) == sorted([*range(1, 42)] * 2)
-
-
-def in_the_past_of_a_ghost(client: httpx.Client, path: str, **query: Any) -> Any:
-    """Ask until all of both lives is stored, of a device that is not registered."""
-
-    def told() -> Any:
-        items = body(client, f"{path}/history", limit=1000)["items"]
-        return body(client, path, **query) if len(items) == 82 else None
-
-    return eventually(told, 60, describe="both lives stored")
+    for moment, code in ((at, "unknown_device"), (at + 50_000, "unknown_version"), (at + 150_000, "unknown_version")):
+        answer = client.get(path, params={"at": moment})
+        assert (answer.status_code, answer.json()["code"]) == (404, code)
 
 
 def test_a_patch_by_tag_is_followed_until_its_devices_are_so(stack: Stack, client: httpx.Client) -> None:
