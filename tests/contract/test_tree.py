@@ -26,10 +26,10 @@ GRAMMAR = {
     "fold": "the row after an event",
     "step": "a lane's step",
     "views": "reads of owned rows over HTTP",
-    "parse": "a device's message as an event (no lane)",
-    "bridge": "MQTT to Kafka (no lane)",
+    "parse": "a message from outside as ours, or ours as what goes outside (no lane)",
+    "bridge": "between MQTT and Kafka (no lane)",
     "rows": "an event as rows (sink)",
-    "consumer": "Kafka to ClickHouse (sink)",
+    "consumer": "Kafka to ClickHouse or MQTT (no lane)",
 }
 PARTS: dict[str, dict[str, set[str]]] = {
     "api": {
@@ -126,6 +126,10 @@ PARTS: dict[str, dict[str, set[str]]] = {
     "registry": {
         "decide": {"checks", "devices", "documents", "memory", "products", "verdicts"},
         "step": {"reference", "rollout", "spread"},
+    },
+    "downlink": {
+        "consumer": {"commits", "credit", "letters"},
+        "bridge": {"packets", "publisher", "window"},
     },
     "guard": {"app": {"broker", "emqx", "emqx_api", "credentials", "files", "keeper", "kept", "sessions"}},
     "presence": {"fold": {"forget", "lives"}, "step": {"leases", "session", "transitions"}},
