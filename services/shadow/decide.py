@@ -9,6 +9,7 @@ import msgspec
 from libs.runtime.lane import memory
 from libs.runtime.lane.model import Output
 from libs.runtime.lane.verdicts import Again, Refused, key_reused, malformed, unknown_device
+from libs.shadow import trees
 from libs.shadow.document import public
 from libs.topics import catalog, names
 from libs.topics.messages.shadow_changes import ShadowChangeRefused
@@ -113,8 +114,10 @@ def tagged(entry: Entry, message: PatchTagged, at: At) -> Changed | Denied:
 def meant(entry: Entry, intent: Report | Acknowledge, at: At) -> Changed | Denied:
     """Say what comes of a change that a device wants."""
     if type(intent) is Report:
-        shadow, condition = intent.shadow, intent.condition
-        wish = Wish(shadow, intent.cause, intent.via, DEVICE, None, intent.reported, intent.cleared)
+        shadow, condition, reported = intent.shadow, intent.condition, intent.reported
+        if intent.cause == "keys_deleted" and reported is not None:
+            reported = trees.present(reported, current(entry, shadow, at.timestamp).reported)
+        wish = Wish(shadow, intent.cause, intent.via, DEVICE, None, reported, intent.cleared)
     else:
         assert isinstance(intent, Acknowledge)
         condition, wanted = Exact(intent.version), current(entry, None, at.timestamp).desired
