@@ -48,6 +48,7 @@ def consumer(settings: DownlinkSettings) -> dict[str, Any]:
             "group.id": settings.group,
             "partition.assignment.strategy": "cooperative-sticky",
             "session.timeout.ms": 10_000,
+            "socket.timeout.ms": 10_000,  # a commit to a Kafka that is away must not hold up the end of the process
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "earliest",

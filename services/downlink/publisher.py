@@ -119,7 +119,7 @@ class Publisher:
 
     def turn(self) -> None:
         """Send what may be sent, then tell how far the partitions are done."""
-        if self._link is not None and not self._link.ended.done():
+        if self._link is not None and not self._link.transport.is_closing():
             self._send(self._link)
         self._settle()
 

@@ -23,9 +23,10 @@ LARGEST_ID: Final = 65_534
 
 
 class Window:
-    """Bounded by whoever fills it (`credit`)."""
+    """Bounded by whoever fills it (`credit`). ``largest_id``: of its packet ids."""
 
-    def __init__(self) -> None:
+    def __init__(self, largest_id: int = LARGEST_ID) -> None:
+        self._largest_id = largest_id
         self._ledger: dict[int, deque[Entry]] = {}  # by partition, all that is not settled, by offset
         self._waiting: deque[Entry] = deque()  # to be sent, in this order
         self._flying: dict[int, Entry] = {}  # by packet id, in the order in which they were sent
@@ -49,7 +50,7 @@ class Window:
 
         After one that was closed before it acknowledged anything, only one, until that is acknowledged.
         """
-        self._allowed = min(limit, LARGEST_ID)
+        self._allowed = min(limit, self._largest_id)
         self._limit, self._landed = 1 if self._doubt else self._allowed, False
 
     def close(self, *, broken: bool) -> None:
@@ -91,9 +92,9 @@ class Window:
 
     def free_id(self) -> int:
         """A packet id that no message under way has."""
-        packet_id = self._packet_id % LARGEST_ID + 1
+        packet_id = self._packet_id % self._largest_id + 1
         while packet_id in self._flying:
-            packet_id = packet_id % LARGEST_ID + 1
+            packet_id = packet_id % self._largest_id + 1
         return packet_id
 
     def fly(self, entry: Entry, packet_id: int) -> None:

@@ -2,204 +2,240 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
+from typing import TYPE_CHECKING
 
-from hypothesis import settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from services.downlink.model import Entry, Publish, Record, Refusal
-from services.downlink.window import LARGEST_ID, Window
+from services.downlink.window import Window
 
-PARTITIONS = (0, 1, 2)
-SOME = st.sets(st.sampled_from(PARTITIONS)).map(frozenset)
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PARTITIONS = (0, 1)
+LARGEST = 7
+"""Of the packet ids, so that they are used again soon."""
 REFUSAL = Refusal("refused_by_broker", "0x87")
 
 
-def record(partition: int, offset: int) -> Record:
-    return Record(partition, offset, b"p/d", b"x" * (offset % 7), 1)
-
-
-def publish(*, qos: bool = True) -> Publish:
-    return Publish("a/b", b"{}", 1 if qos else 0, None, None, None)
-
-
 def entry(partition: int, offset: int) -> Entry:
-    return Entry(record(partition, offset), publish())
+    return Entry(Record(partition, offset, b"p/d", b"x" * (offset % 7), 1), Publish("a/b", b"{}", 1, None, None, None))
 
 
-class Downlink(RuleBasedStateMachine):
-    """Kafka, the window and the broker; whatever was not committed is read again by the next owner."""
+class Scene:
+    """Kafka, the window and the broker. What was not committed is read again by the next owner.
 
-    @initialize()
-    def begin(self) -> None:
-        self.window = Window()
-        self.held: set[int] = set()
-        self.releasing: set[int] = set()
+    Each method but the last does one thing that can happen, in a way that ``choice`` decides, and asserts the laws.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.window = Window(LARGEST)
+        self.held, self.releasing = set(PARTITIONS), set[int]()
         self.committed = dict.fromkeys(PARTITIONS, 0)
         self.read = dict.fromkeys(PARTITIONS, 0)
-        self.done: dict[int, set[int]] = defaultdict(set)
+        self.done: dict[int, set[int]] = {partition: set() for partition in PARTITIONS}
         """By partition, offsets that were acknowledged, refused, or had nothing to publish."""
         self.letters: Counter[tuple[int, int]] = Counter()
         self.air: list[tuple[int, Entry]] = []
         """What the broker got on this connection and has not acknowledged."""
-        self.limit = 0
-        self.in_window = self.bytes = 0
+        self.limit = self.messages = self.bytes = 0
+        self.connect(limit)
 
     # -- the group
 
-    @rule(partitions=SOME)
-    def assign(self, partitions: frozenset[int]) -> None:
-        for partition in partitions - self.held:
+    def assign(self, _choice: int) -> None:
+        for partition in set(PARTITIONS) - self.held:
             self.held.add(partition)
             self.done[partition] = set(range(self.committed[partition]))
             self.read[partition] = self.committed[partition]
 
-    @rule(partitions=SOME)
-    def release(self, partitions: frozenset[int]) -> None:
-        going = partitions & self.held
-        self._forgotten(self.window.release(going))
-        self.releasing |= going
+    def release(self, choice: int) -> None:
+        partition = choice % len(PARTITIONS)
+        if partition in self.held - self.releasing:
+            self.settle(choice)
+            certain = self.done[partition] | self._in_the_air(partition)
+            first = next((at for at in range(self.read[partition]) if at not in certain), self.read[partition])
+            forgotten = self.window.release({partition})
+            assert forgotten[0] == self.read[partition] - first, "all but what is under way, or done before that"
+            self._forgotten(forgotten)
+            self.releasing.add(partition)
 
-    @rule(partitions=SOME, commits=st.booleans())
-    def drop(self, partitions: frozenset[int], commits: bool) -> None:
-        """Handed over in order, with a commit, or lost without one."""
-        if commits:
-            self._settle()
-        going = partitions & self.held
-        self._forgotten(self.window.drop(going))
-        assert not self.window.holds(going)
-        self.held -= going
-        self.releasing -= going
-        self._settle()
+    def drop(self, choice: int) -> None:
+        """In order, after a commit, or without one."""
+        partition = choice % len(PARTITIONS)
+        if choice % 3:
+            self.settle(choice)
+        self._forgotten(self.window.drop({partition} & self.held))
+        assert not self.window.holds({partition})
+        self.held.discard(partition)
+        self.releasing.discard(partition)
+        self.settle(choice)
 
     def _forgotten(self, counts: tuple[int, int]) -> None:
-        self.in_window -= counts[0]
+        self.messages -= counts[0]
         self.bytes -= counts[1]
 
     # -- Kafka
 
-    @rule(partition=st.sampled_from(PARTITIONS), kinds=st.lists(st.sampled_from(("qos1", "qos1", "nothing", "poison"))))
-    def take(self, partition: int, kinds: list[str]) -> None:
-        if partition not in self.held or partition in self.releasing:
+    def take(self, choice: int) -> None:
+        partition = choice % len(PARTITIONS)
+        if partition not in self.held - self.releasing:
             return
         entries = []
-        for kind in kinds:
+        for at in range(1 + choice // 7 % 5):
             offset = self.read[partition]
             self.read[partition] += 1
             found = entry(partition, offset)
-            if kind != "qos1":
-                found.publish, found.refusal = None, REFUSAL if kind == "poison" else None
+            if (choice + at) % 5 == 0:
+                found.publish, found.refusal = None, REFUSAL if choice % 2 else None
                 self.done[partition].add(offset)
             entries.append(found)
-        self.in_window += len(entries)
+        self.messages += len(entries)
         self.bytes += sum(found.size for found in entries)
         self.window.take(entries)
 
     # -- the broker
 
-    @precondition(lambda self: not self.limit)
-    @rule(limit=st.integers(1, 6))
-    def connect(self, limit: int) -> None:
-        self.limit = limit
-        self.window.open(limit)
+    def connect(self, choice: int) -> None:
+        if not self.limit:
+            self.limit = 1 + choice % 6
+            self.window.open(self.limit)
 
-    @precondition(lambda self: self.limit)
-    @rule(broken=st.booleans())
-    def lose(self, broken: bool) -> None:
-        self.limit = 0
-        self.air.clear()
-        self.window.close(broken=broken)
+    def lose(self, choice: int) -> None:
+        if self.limit:
+            self.limit = 0
+            self.air.clear()
+            self.window.close(broken=bool(choice % 2))
 
-    @rule(count=st.integers(1, 6), finishes=st.booleans())
-    def send(self, count: int, finishes: bool) -> None:
-        for _ in range(count):
-            found = self.window.next()
-            if found is None:
+    def send(self, choice: int) -> None:
+        for _ in range(1 + choice // 7 % 8):
+            if (found := self.window.next()) is None:
                 break
-            place = found.record.partition, found.record.offset
-            assert place[0] in self.held - self.releasing, "sent from a partition that is not ours to send from"
-            assert not found.void
+            partition, offset = found.record.partition, found.record.offset
+            assert partition in self.held - self.releasing, "sent from a partition that is not ours to send from"
             assert found.publish is not None
-            self._assert_in_order(*place)
-            if finishes:
+            self._assert_in_order(partition, offset)
+            if choice % 7 == 0:
                 self.window.finish(found)
-                self.done[place[0]].add(place[1])
+                self.done[partition].add(offset)
             else:
                 self._fly(found)
-        assert self.window.in_flight <= self.limit or not self.limit
+
+    def _in_the_air(self, partition: int) -> set[int]:
+        records = [found.record for _, found in self.air if not found.void]
+        return {record.offset for record in records if record.partition == partition}
 
     def _assert_in_order(self, partition: int, offset: int) -> None:
         """Whatever comes before it is done, or was sent before it on this very connection."""
-        ours = [found.record for _, found in self.air if not found.void]
-        in_the_air = {record.offset for record in ours if record.partition == partition}
-        assert set(range(offset)) <= self.done[partition] | in_the_air
-        assert offset not in self.done[partition] | in_the_air
+        certain = self.done[partition] | self._in_the_air(partition)
+        assert set(range(offset)) <= certain
+        assert offset not in certain
 
     def _fly(self, found: Entry) -> None:
+        assert len(self.air) < self.limit, "more than the broker allows"
         packet_id = self.window.free_id()
-        assert 1 <= packet_id <= LARGEST_ID
+        assert 1 <= packet_id <= LARGEST
         assert packet_id not in [other for other, _ in self.air], "the id of a message that is under way"
         self.window.fly(found, packet_id)
         self.air.append((packet_id, found))
 
-    @rule(data=st.data(), refuses=st.booleans())
-    def acknowledge(self, data: st.DataObject, refuses: bool) -> None:
+    def acknowledge(self, choice: int) -> None:
         if self.air:
-            at = data.draw(st.integers(0, len(self.air) - 1))  # a broker answers in order; we do not rely on it
-            packet_id, found = self.air.pop(at)
-            landed = self.window.land(packet_id, REFUSAL if refuses else None)
+            packet_id, found = self.air.pop(choice % len(self.air))  # brokers answer in order; we do not rely on it
+            landed = self.window.land(packet_id, REFUSAL if choice % 5 == 0 else None)
             assert landed is (None if found.void else found)
             if landed:
                 self.done[found.record.partition].add(found.record.offset)
-
-    @rule(packet_id=st.integers(0, 65_535))
-    def acknowledge_what_nobody_sent(self, packet_id: int) -> None:
-        if packet_id not in [other for other, _ in self.air]:
-            assert self.window.land(packet_id) is None
+        stray = choice % (LARGEST + 2)
+        if stray not in [other for other, _ in self.air]:
+            assert self.window.land(stray) is None
 
     # -- commits
 
-    @rule()
-    def settle(self) -> None:
-        self._settle()
-
-    def _settle(self) -> None:
+    def settle(self, _choice: int) -> None:
         for step in self.window.settle():
             partition, before = step.partition, self.committed[step.partition]
             assert partition in self.held
             assert step.position == before + step.count, "in steps without holes"
             assert set(range(before, step.position)) <= self.done[partition], "passes what is not done"
             self.committed[partition] = step.position
-            self.in_window -= step.count
+            self.messages -= step.count
             self.bytes -= step.size
             self.letters.update((at.partition, at.offset) for at, _ in step.refused)
+        assert all(count == 1 for count in self.letters.values()), "a dead letter is settled once"
 
-    # -- laws
-
-    @invariant()
-    def a_dead_letter_is_settled_once(self) -> None:
-        assert all(count == 1 for count in self.letters.values())
-
-    def teardown(self) -> None:
+    def end(self) -> None:
         """With a broker that acknowledges everything, all that was read is done at last, and nothing is left."""
-        self.drop(frozenset(self.releasing), commits=True)
-        if self.limit:
-            self.lose(broken=False)
-        self.connect(limit=4)
-        for _ in range(10_000):
-            while (found := self.window.next()) is not None:
-                self._assert_in_order(found.record.partition, found.record.offset)
-                self._fly(found)
-            if not self.air:
-                break
-            packet_id, found = self.air.pop(0)
-            self.window.land(packet_id)
-            self.done[found.record.partition].add(found.record.offset)
-        self._settle()
+        for partition in self.releasing.copy():
+            self.drop(partition)
+        self.lose(0)
+        self.connect(3)
+        while self.window.next() is not None:
+            self.send(50)
+            while self.air:
+                self.acknowledge(35)
+        self.settle(0)
         assert all(self.committed[partition] == self.read[partition] for partition in self.held)
-        assert (self.in_window, self.bytes, self.window.in_flight, self.window.waiting) == (0, 0, 0, 0)
+        assert (self.messages, self.bytes, self.window.in_flight, self.window.waiting) == (0, 0, 0, 0)
 
 
-TestDownlink = Downlink.TestCase
-TestDownlink.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+STEPS = (
+    *[Scene.take, Scene.send, Scene.acknowledge] * 4,
+    *[Scene.lose, Scene.connect, Scene.settle, Scene.assign] * 2,
+    Scene.release,
+    Scene.drop,
+)
+HISTORIES = st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 10_000)), min_size=20, max_size=120)
+
+
+@given(limit=st.integers(0, 5), history=HISTORIES)
+def test_nothing_is_passed_over_overtaken_or_forgotten(
+    limit: int, history: list[tuple[Callable[[Scene, int], None], int]]
+) -> None:
+    scene = Scene(limit)
+    for step, choice in history:
+        step(scene, choice)
+    scene.end()
+
+
+def flying(window: Window, entries: list[Entry]) -> list[int]:
+    """Packet ids of these, sent one after the other."""
+    window.take(entries)
+    ids = []
+    while (found := window.next()) is not None:
+        ids.append(window.free_id())
+        window.fly(found, ids[-1])
+    return ids
+
+
+def test_a_connection_that_broke_before_any_acknowledgement_makes_each_message_go_alone() -> None:
+    window, entries = Window(), [entry(0, offset) for offset in range(3)]
+    window.open(10)
+    assert len(flying(window, entries)) == 3
+    window.close(broken=True)
+    for losses in (0, 1, 2):
+        window.open(10)
+        assert entries[0].losses == losses
+        assert len(flying(window, [])) == 1
+        window.close(broken=True)
+    window.open(10)
+    [alone] = flying(window, [])
+    window.land(alone)
+    assert len(flying(window, [])) == 2, "trust is back with the first acknowledgement"
+    assert [found.losses for found in entries] == [3, 0, 0]
+
+
+def test_a_connection_that_nobody_broke_or_that_acknowledged_something_leaves_no_doubt() -> None:
+    window, entries = Window(), [entry(0, offset) for offset in range(3)]
+    window.open(10)
+    first, *_ = flying(window, entries)
+    window.land(first)
+    window.close(broken=True)
+    window.open(10)
+    assert len(flying(window, [])) == 2
+    window.close(broken=False)
+    window.open(10)
+    assert len(flying(window, [])) == 2
+    assert [found.losses for found in entries] == [0, 0, 0]
