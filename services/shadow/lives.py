@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from . import mouth, template
 from .changes import Changed, delete
 from .fold import settle
-from .model import Entry
+from .model import Entry, Head
 
 if TYPE_CHECKING:
     from libs.runtime.lane.model import At, Output
@@ -74,7 +74,7 @@ def end(entry: Entry, event: DeviceDeleted, at: At) -> tuple[Entry, tuple[Output
     return remnant, outputs
 
 
-def deadline(entry: Entry) -> Millis | None:
+def deadline(entry: Head) -> Millis | None:
     """When a remnant goes."""
     return None if entry.gone_at is None else entry.gone_at + REMNANT
 

@@ -55,19 +55,24 @@ class Patched(msgspec.Struct, frozen=True, array_like=True, gc=False):
     outcome: Literal["changed", "refused"]
 
 
-class Entry(Row, kw_only=True):
-    """The row of one device."""
+class Head(Row, kw_only=True):
+    """What a row is found and listed by: after a restart no more than this is decoded of rows that nobody asks for."""
 
     product_id: str = ""
     """As in its key: what a row is found and listed under is told from the row alone."""
-    since: Millis = 0
-    """When its life began: it was registered, or heard of first."""
     registered: bool = False
-    registry_version: int = 0
-    """Of the registry's newest event about it: an older one is met again."""
     gone_at: Millis | None = None
     """When it was deleted: the row is a remnant, and drops what comes late."""
     tags: tuple[str, ...] = ()
+
+
+class Entry(Head, kw_only=True):
+    """The row of one device."""
+
+    since: Millis = 0
+    """When its life began: it was registered, or heard of first."""
+    registry_version: int = 0
+    """Of the registry's newest event about it: an older one is met again."""
     session: SessionState | None = None
     """None: presence has not told."""
     presence_id: str = ""
