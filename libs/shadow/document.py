@@ -118,17 +118,27 @@ def _converged(before: Document, after: Document) -> tuple[FieldConverged, ...]:
 def fold(before: Document | None, event: ShadowChanged) -> Document | None:
     """Fold one event of the shadow's log; None: the shadow was deleted. One that is met again changes nothing.
 
+    After a crash several events may come again, also those of a document that was deleted since: who reads a log that
+    goes on behind them skips what is at or before the last `position`.
     Raises `Unfounded` where the document that it changes is missing.
     """
     if before is not None and event.version <= before.version and event.created_at == before.created_at:
         return before
+    if event.cause == "deleted":
+        return None
     if before is None or before.version != event.version_before:
         if event.checkpoint is None:
             raise Unfounded(f"{event.id}: version {event.version} builds on {event.version_before}, which is missing")
         before = restored(event.checkpoint, event)
-    if event.cause == "deleted":
-        return None
     return change(before, event.at, desired=event.desired, reported=event.reported, cleared=event.cleared)[0]
+
+
+def position(event: ShadowChanged) -> int:
+    """Return where its cause is in the inbox's partition: each event of a shadow is at a greater one than those before.
+
+    One that is met again is at the same.
+    """
+    return int(event.id.split("-", 3)[2])
 
 
 def checkpoint(document: Document) -> ShadowCheckpoint:

@@ -36,6 +36,22 @@ def merge(state: Tree, times: Times, patch: Tree, at: Millis) -> tuple[Tree, Tim
     return state, times
 
 
+def present(tombstones: Tree, state: Tree) -> Tree:
+    """Return what of a merge patch that only deletes names something that there is.
+
+    Merged whole, ``{"a": {"b": null}}`` would make an empty ``a`` where there was none (RFC 7396).
+    """
+    found: Tree = {}
+    for key, value in tombstones.items():
+        if key not in state:
+            continue
+        if value is None:
+            found[key] = None
+        elif state[key].__class__ is dict and (inner := present(value, state[key])):
+            found[key] = inner
+    return found
+
+
 def same(one: Any, other: Any) -> bool:
     """Tell whether two JSON values are equal. Unlike Python's, true is not 1."""
     kind = one.__class__
@@ -63,7 +79,9 @@ def difference(desired: Tree, reported: Tree) -> Tree:
 
 def agrees(wanted: Any, actual: Any) -> bool:
     """Tell whether a field is as desired: nothing of it is in the `difference`."""
-    return not difference({"": wanted}, {} if actual is ABSENT else {"": actual})
+    if wanted.__class__ is dict and actual.__class__ is dict:
+        return not difference(wanted, actual)
+    return actual is not ABSENT and same(wanted, actual)
 
 
 def fields(tree: Tree, path: str = "") -> Iterator[tuple[str, Any]]:

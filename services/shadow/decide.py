@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, final
 
 import msgspec
 
 from libs.runtime.lane import memory
 from libs.runtime.lane.model import Output
 from libs.runtime.lane.verdicts import Again, Refused, key_reused, malformed, unknown_device
+from libs.shadow import trees
 from libs.shadow.document import public
 from libs.topics import catalog, names
 from libs.topics.messages.shadow_changes import ShadowChangeRefused
@@ -44,6 +45,7 @@ DEVICE: Final = "device"
 """Who changes what a device says."""
 
 
+@final
 class Denied(msgspec.Struct, frozen=True, gc=False):
     """Nothing changes."""
 
@@ -113,10 +115,11 @@ def tagged(entry: Entry, message: PatchTagged, at: At) -> Changed | Denied:
 def meant(entry: Entry, intent: Report | Acknowledge, at: At) -> Changed | Denied:
     """Say what comes of a change that a device wants."""
     if type(intent) is Report:
-        shadow, condition = intent.shadow, intent.condition
-        wish = Wish(shadow, intent.cause, intent.via, DEVICE, None, intent.reported, intent.cleared)
+        shadow, condition, reported = intent.shadow, intent.condition, intent.reported
+        if intent.cause == "keys_deleted" and reported is not None:
+            reported = trees.present(reported, current(entry, shadow, at.timestamp).reported)
+        wish = Wish(shadow, intent.cause, intent.via, DEVICE, None, reported, intent.cleared)
     else:
-        assert isinstance(intent, Acknowledge)
         condition, wanted = Exact(intent.version), current(entry, None, at.timestamp).desired
         wish = Wish(None, "acknowledged", "iothub", DEVICE, None, wanted, ("desired",))
     if condition is None:
@@ -154,7 +157,7 @@ def unknown_shadow(shadow: str | None) -> Refused:
 def apply(entry: Entry, wish: Wish, at: At, given_version: int | None = None) -> Changed | Denied:
     """Make a change that is not conditional, or whose condition is met."""
     made = make(entry, wish, at)
-    return judged(entry, wish, made, at, given_version) if isinstance(made, Refused) else made
+    return made if type(made) is Changed else judged(entry, wish, made, at, given_version)
 
 
 def _unmet(entry: Entry, wish: Wish, condition: Exact | Newer | ReportedExact, at: At) -> Denied | None:

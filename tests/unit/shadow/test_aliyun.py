@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from libs.shadow import document
+from libs.shadow import document, trees
 from services.shadow import aliyun
 from services.shadow.intents import Fetch, Newer, Report, Unreadable
 from tests.support.shadow.heard import heard
@@ -145,6 +145,32 @@ def test_any_bytes_mean_something(payload: bytes) -> None:
         assert found.code in {str(number) for number in range(400, 409)}
     elif isinstance(found, Report):
         assert found.reported or found.cleared
+
+
+_keys = st.sampled_from("abc")
+_states = st.dictionaries(
+    _keys, st.recursive(st.integers(), lambda inner: st.dictionaries(_keys, inner, max_size=3)), max_size=3
+)
+_named = st.dictionaries(
+    _keys,
+    st.recursive(st.just("null"), lambda inner: st.dictionaries(_keys, inner, min_size=1, max_size=3)),
+    min_size=1,
+    max_size=3,
+)
+
+
+@given(_states, _named)
+def test_a_deletion_leaves_all_else_as_it_is_and_makes_nothing(state: dict[str, Any], named: dict[str, Any]) -> None:
+    """However the keys are nested, and whether there are such or not."""
+    tombstones = trees.present(read(delete(reported=named)).reported, state)
+    left, _ = trees.merge(*trees.merge({}, {}, state, AT), tombstones, AT)
+    told = dict(trees.fields(state))
+    gone = {path for path, _ in trees.fields(named)}
+    for path, value in trees.fields(left):
+        assert told.get(path, {}) == value  # an object may have become empty
+        assert path not in gone or value == {}
+    kept = {path for path in told if not any(path == one or path.startswith(f"{one}/") for one in gone)}
+    assert kept <= {path for path, _ in trees.fields(left)}
 
 
 def test_the_documents_of_the_dialect() -> None:
