@@ -47,6 +47,10 @@ FORBIDDEN = MISCONFIGURED | {int(_D.SESSION_TAKEN_OVER), int(_D.ADMINISTRATIVE_A
 """Reasons after which this process must not connect again by itself: two holders of a session would fight."""
 
 
+ABOUT_A_MESSAGE = frozenset((int(_D.MALFORMED_PACKET), int(_D.PROTOCOL_ERROR), int(_D.NOT_AUTHORIZED)))
+"""Reasons of a DISCONNECT that a session which publishes may have brought upon itself with one message."""
+
+
 class Refused(Exception):
     """The broker said no in a way that connecting again will not change, or must not try to."""
 
@@ -182,7 +186,8 @@ class Link(asyncio.BufferedProtocol):
                 f"broker disconnects: {packet.reason_code!r} {packet.reason_str or ''}",
                 int(packet.reason_code),
             )
-            self.end(Refused(text, code) if code in FORBIDDEN else Lost(text))
+            passing = code not in FORBIDDEN or (self.acknowledged is not None and code in ABOUT_A_MESSAGE)
+            self.end(Lost(text) if passing else Refused(text, code))
         else:  # QoS 2 is never granted: the session subscribes with at most QoS 1
             self.end(Lost(f"unexpected {type(packet).__name__}"), _D.PROTOCOL_ERROR)
 
