@@ -15,7 +15,7 @@ from .lives import deadline
 from .model import Entry, Head, Product
 from .reference import fold_reference, sum_up
 from .step import Message, step
-from .views import listing, show_document, show_named, show_status, show_summary, terms
+from .views import listing, show_document, show_named, show_status, show_stored, show_summary, terms
 
 if TYPE_CHECKING:
     from .settings import ShadowSettings
@@ -46,7 +46,13 @@ def build(settings: ShadowSettings) -> LaneApp:
         listing=listing,
         max_row=MAX_ROW,
         tick=True,
-        views={"document": show_document, "named": show_named, "status": show_status, "summary": show_summary},
+        views={
+            "document": show_document,
+            "named": show_named,
+            "status": show_status,
+            "summary": show_summary,
+            "stored": show_stored,
+        },
     )
     app.health.on_second.append(metrics.measure)
     return app

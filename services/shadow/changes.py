@@ -93,6 +93,7 @@ def make(entry: Entry, wish: Wish, at: At) -> Changed | Refused:
         document.checkpoint(before) if known is None or after.version % CHECKPOINT == 0 else None,
         wish.patch_id,
         now,
+        document.pending_since(after),
     )
     said = catalog.publish(names.SHADOW_EVENTS, at.key, event)
     shown = encode(document.public(product_id, device_id, shadow, after))

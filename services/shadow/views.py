@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from libs.shadow.document import empty, public
 from libs.topics.identity import split_key
-from libs.topics.messages.shadow_views import DeviceShadows, NamedShadows, ShadowVersions, StatusView
+from libs.topics.messages.shadow_views import DeviceShadows, NamedShadows, ShadowVersions, StatusView, StoredShadows
 
 if TYPE_CHECKING:
     from libs.runtime.lane.model import Term
@@ -27,6 +27,15 @@ def show_named(key: bytes, row: Entry | None, _: Reference) -> NamedShadows | No
     if row is None or not row.registered:
         return None
     return NamedShadows({name: public(*split_key(key), name, one) for name, one in row.named.items()})
+
+
+def show_stored(key: bytes, row: Entry | None, _: Reference) -> StoredShadows | None:
+    """Show all shadows that there are, for whoever verifies them: what `show_document` makes up is not among them."""
+    if row is None:
+        return None
+    names = (*row.named,) if row.classic is None else (None, *row.named)
+    known = [(name, row.document(name)) for name in names]
+    return StoredShadows(tuple(public(*split_key(key), name, one) for name, one in known if one is not None))
 
 
 def show_status(_key: bytes, row: Entry | None, _: Reference) -> StatusView | None:

@@ -54,7 +54,7 @@ class ShadowLog:
         after, converged = document.change(before, at, desired=desired, reported=reported, cleared=cleared)
         due = not self.events or after.version % document.CHECKPOINT == 0
         event = ShadowChanged(
-            id=f"shadow.inbox-{self.product_id}-{self.device_id}-{self.shadow or ''}-{after.version}-0",
+            id=f"{self.product_id}-{self.device_id}-{self.shadow or ''}-{before.created_at}-{after.version}",
             product_id=self.product_id,
             device_id=self.device_id,
             shadow=self.shadow,
