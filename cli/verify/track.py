@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from libs.shadow import trees
-from libs.shadow.document import Document, Unfounded, checkpoint, digest, fold, public
+from libs.shadow.document import Document, Unfounded, checkpoint, digest, fold, pending_since, public
 from libs.topics.names import SHADOW_EVENTS
 
 if TYPE_CHECKING:
@@ -109,12 +109,15 @@ class Track:
             self.blame("checkpoint", known.version, f"the checkpoint in {event.id} is another document")
 
     def _compare(self, after: Document, event: ShadowChanged) -> None:
-        told, made = (event.desired_version, event.reported_version), (after.desired_version, after.reported_version)
-        if told != made:
-            detail = f"{event.id} tells desired and reported versions {told}; they are {made}"
+        sections = (after.desired_version, after.reported_version)
+        if (event.desired_version, event.reported_version) != sections:
+            detail = f"{event.id} tells of other versions of desired and reported than {sections}"
             self.blame("section_versions", event.version, detail)
         if not trees.same(after.delta, event.delta or {}):
             self.blame("delta", event.version, f"the delta in {event.id} is not what the log leaves")
+        if event.pending_since != pending_since(after):
+            told, made = event.pending_since, pending_since(after)
+            self.blame("pending_since", event.version, f"{event.id} says that they differ since {told}, not {made}")
 
     def blame(self, kind: str, version: int, detail: str) -> None:
         """Note a fault of the log; the first one counts."""

@@ -78,6 +78,7 @@ class Life:
             checkpoint=document.checkpoint(before) if begins or after.version % CHECKPOINT == 0 else None,
             patch_id=None,
             at=at,
+            pending_since=document.pending_since(after),
         )
         self.now = None if cause == "deleted" else after
         self._floor = after.version

@@ -106,6 +106,7 @@ SPOILT: list[tuple[str, Callable[[list[ShadowChanged]], list[ShadowChanged]], st
     ("true is not 1", spoil(21, delta={"level": True}), "delta", 22, 0),
     ("what was desired is another", spoil(21, desired={"level": -1}), "delta", 22, 0),
     ("what was reported is another, and no delta tells", spoil(62, reported={"at": -1}), "checkpoint", 63, 31),
+    ("another time since when they differ", spoil(21, pending_since=1), "pending_since", 22, 0),
     ("the desired version is another", spoil(20, desired_version=3), "section_versions", 21, 0),
     ("the reported version is another", spoil(20, reported_version=3), "section_versions", 21, 0),
     ("a version is jumped", spoil(20, version=22), "miscounted", 22, 0),
