@@ -79,9 +79,9 @@ def test_the_books_of_a_small_demo_balance_and_nothing_stays_behind(tmp_path: Pa
     assert [line[:4] for line in access] == ["  ✓ "] * 5, access
     for said in ("and is not in Kafka", "cut off", "refused when it comes back", "enabled again", "rotated secret"):
         assert sum(said in line for line in access) == 1, said
-    shadow = report.partition("Shadow: what a lamp should be, and when it was so\n")[2].partition("\n\n")[0].splitlines()
-    assert [line[:4] for line in shadow] == ["  ✓ "] * 3, shadow
-    assert "1 in Kafka and 1 at their owner are the same" in shadow[-1]
+    lamp = report.partition("Shadow: what a lamp should be, and when it was so\n")[2].partition("\n\n")[0].splitlines()
+    assert [line[:4] for line in lamp] == ["  ✓ "] * 3, lamp
+    assert "1 in Kafka and 1 at their owner are the same" in lamp[-1]
     assert "40 devices registered in" in report
     assert processes.find(tmp_path) == {}
 
