@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from .track import Difference
 
 Standing: TypeAlias = Literal["same", "differs", "ahead", "behind", "unfounded"]
-
-
 Position: TypeAlias = tuple[str, int, int]
 """Of an event's cause: topic and partition, offset, and which of its consequences it is."""
 
@@ -157,7 +155,7 @@ class Survey:
             if track.founded and event.created_at == track.created_at and event.version > track.version:
                 track.blame("out_of_order", event.version, f"{event.id} comes behind what its successors caused")
             return
-        else:
+        elif newest is None or newest[0] != cause[0] or newest < cause:
             self._positions[device] = cause
         track.take(event)
         for side in self.sides:
