@@ -29,6 +29,7 @@ REOPEN = 1.0
 """Seconds before a stream is opened again."""
 REOPENED = 20
 """How often in a row that is tried: an API that is restarted is back by then."""
+MERGE_PATCH = "application/merge-patch+json"
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)
 
 
@@ -63,7 +64,7 @@ class Api:
 
     def get(self, path: str, **parameters: Any) -> Any:
         """Return the document; parameters that are None are left out."""
-        return self._json("GET", path, params=_given(parameters))
+        return _document(self._answer("GET", path, params=_given(parameters)))
 
     def send(
         self, method: str, path: str, body: Any = None, *, version: int | None = None, idempotency: str | None = None
@@ -73,13 +74,37 @@ class Api:
         ``version``: that the document must have (``If-Match``). ``idempotency``: a key under which the same request,
         repeated, is carried out once; None: a new one.
         """
+        return _document(self._change(method, path, body, version, idempotency=idempotency))
+
+    def merge(
+        self, path: str, patch: dict[str, Any], *, version: int | None = None, wait: int | None = None
+    ) -> tuple[Any, bool]:
+        """Apply a merge patch (RFC 7396); returns the document, and whether what was awaited has come.
+
+        ``version``: as for `send`. ``wait``: seconds that the answer may take for it.
+        """
+        seconds = None if wait is None else f"{wait}s"
+        answer = self._change("PATCH", path, patch, version, media=MERGE_PATCH, params=_given({"wait": seconds}))
+        return _document(answer), answer.status_code != httpx.codes.ACCEPTED
+
+    def _change(
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        version: int | None,
+        *,
+        media: str = "application/json",
+        idempotency: str | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> httpx.Response:
         headers = {"Idempotency-Key": idempotency or uuid.uuid4().hex}
         if version is not None:
             headers["If-Match"] = f'"{version}"'
         if body is None:
-            return self._json(method, path, headers=headers)
-        headers["Content-Type"] = "application/json"
-        return self._json(method, path, headers=headers, content=msgspec.json.encode(body))
+            return self._answer(method, path, headers=headers, params=params)
+        headers["Content-Type"] = media
+        return self._answer(method, path, headers=headers, params=params, content=msgspec.json.encode(body))
 
     def pages(self, path: str, limit: int | None = None, **parameters: Any) -> Iterator[dict[str, Any]]:
         """Yield the items of a list, page after page; ``limit``: no more than so many."""
@@ -127,20 +152,25 @@ class Api:
             finally:
                 answer.close()
 
-    def _json(self, method: str, path: str, **options: Any) -> Any:
+    def _answer(self, method: str, path: str, **options: Any) -> httpx.Response:
         with _reported(self.url):
             answer = self._client.request(method, path, **options)
         if answer.is_error:
             raise refusal(answer)
-        try:
-            return msgspec.json.decode(answer.content) if answer.content else None
-        except UNREADABLE as error:
-            raise Failure(
-                Exit.FAILED,
-                f"{answer.request.url} answered {answer.status_code} with something that is not JSON",
-                code="not_the_api",
-                advice="is FLEETLOG_API_URL right?",
-            ) from error
+        return answer
+
+
+def _document(answer: httpx.Response) -> Any:
+    """Raises `Failure` where it is none; None where there is none."""
+    try:
+        return msgspec.json.decode(answer.content) if answer.content else None
+    except UNREADABLE as error:
+        raise Failure(
+            Exit.FAILED,
+            f"{answer.request.url} answered {answer.status_code} with something that is not JSON",
+            code="not_the_api",
+            advice="is FLEETLOG_API_URL right?",
+        ) from error
 
 
 def refusal(answer: httpx.Response) -> Failure:

@@ -57,6 +57,13 @@ def pair(text: str) -> tuple[str, Any]:
         return name, value
 
 
+def shadow(text: str | None) -> str | None:
+    """Raises typer.BadParameter."""
+    if text is not None and not is_name(text):
+        raise typer.BadParameter(f"{text!r} is no name of a shadow: {NAMES}")
+    return text
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON: one document, or one line per item.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether it is meant.")]
 Version = Annotated[
@@ -65,12 +72,21 @@ Version = Annotated[
 ]
 Product = Annotated[str, typer.Argument(metavar="PRODUCT", callback=product, help="Product id.")]
 Device = Annotated[str, typer.Argument(metavar="PRODUCT/DEVICE", callback=device, help="As the device's user name.")]
+ShadowName = Annotated[
+    str | None,
+    typer.Option("--name", metavar="NAME", callback=shadow, help="Of a named shadow; else the device's own."),
+]
 
 
 def path(name: str) -> str:
     """``p/d`` as a path of the API."""
     product_id, device_id = name.split("/")
     return f"/products/{product_id}/devices/{device_id}"
+
+
+def shadow_path(device: str, name: str | None) -> str:
+    """A shadow as a path of the API; ``name``: None for the device's own."""
+    return f"{path(device)}/shadow" if name is None else f"{path(device)}/shadows/{name}"
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -20,7 +20,7 @@ class Exit(IntEnum):
 
 MEANINGS = {
     Exit.OK: "done",
-    Exit.FAILED: "failed or refused; `topics diff`, `migrate --check`: there is something",
+    Exit.FAILED: "failed or refused; `topics diff`, `migrate --check`, `shadow verify`: there is something",
     Exit.USAGE: "the command line, a file or a setting is wrong",
     Exit.NOT_FOUND: "what was named does not exist",
     Exit.CONFLICT: "it exists already, or is at another version",

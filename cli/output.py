@@ -87,7 +87,7 @@ def _flat(
     """Yield (label, value) for each line; the value is None where a nested document follows."""
     width = max((len(name) for name in document), default=0) + 2
     for name, value in document.items():
-        inside = free or name in times.FREE
+        inside = free or times.is_free(name, value)
         if isinstance(value, dict) and value:
             yield f"{indent}{name}", None
             yield from _flat(value, zone, f"{indent}  ", free=inside)

@@ -10,8 +10,12 @@ AGO: Final = re.compile(r"(\d+)(s|m|h|d)")
 SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 MOMENTS: Final = re.compile(r"(?:.*_)?(?:at|since|until)")
 """Names of fields that hold Unix milliseconds in the hub's documents."""
-FREE: Final = frozenset({"attributes", "shadow_template", "payload", "desired", "reported"})
+FREE: Final = frozenset(
+    {"attributes", "shadow_template", "payload", "desired", "reported", "delta", "old", "new", "status"}
+)
 """Fields that hold what devices and applications put there: nothing in them is ours to interpret."""
+STATUS: Final = frozenset({"status", "message_id", "reported_at"})
+"""Fields of a status with what the hub knows of it, which a device's page calls a status, too."""
 
 
 def parse_span(text: str) -> int:
@@ -67,7 +71,12 @@ def for_scripts(value: Any) -> Any:
         return [for_scripts(item) for item in value]
     if not isinstance(value, dict):
         return value
-    return {name: item if name in FREE else _moment(name, item) for name, item in value.items()}
+    return {name: item if is_free(name, item) else _moment(name, item) for name, item in value.items()}
+
+
+def is_free(name: str, value: Any) -> bool:
+    """Tell whether a field holds what devices and applications put there."""
+    return name in FREE and not (name == "status" and isinstance(value, dict) and value.keys() == STATUS)
 
 
 def _moment(name: str, value: Any) -> Any:

@@ -25,6 +25,7 @@ from libs.runtime.settings import (
 )
 from libs.runtime.shards import Shards, faults
 
+from . import times
 from .api import Api
 from .exits import Exit, Failure, usage
 from .output import Output
@@ -83,6 +84,13 @@ class Session:
     def __init__(self, context: typer.Context, *, json: bool = False) -> None:
         self.world: World = context.obj
         self.out = Output(json=json, zone=self.world.zone)
+
+    def moment(self, text: str) -> int:
+        """Return a moment as people type it in Unix milliseconds. Raises `Failure`."""
+        try:
+            return times.parse_moment(text, self.world.now(), self.world.zone)
+        except ValueError as error:
+            raise usage(str(error)) from error
 
     def api(self) -> Api:
         """Raises `Failure` where the API's address or the key is not known."""

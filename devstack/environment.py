@@ -10,11 +10,11 @@ import msgspec
 from devstack.ports import HOST
 
 PREFIX = "FLEETLOG_"
-MQTT_CLIENTS = frozenset({"ingest", "guard", "api"})
-REPLICAS = frozenset({"ingest", "timeseries"})
+MQTT_CLIENTS = frozenset({"ingest", "downlink", "guard", "api"})
+REPLICAS = frozenset({"ingest", "downlink", "timeseries"})
 """Have a name that survives a restart."""
 CLICKHOUSE_CLIENTS = frozenset({"timeseries", "api"})
-LANES = frozenset({"registry", "presence"})
+LANES = frozenset({"registry", "presence", "shadow"})
 JOBS = frozenset({"topics"})
 """Run once and end: no ops server."""
 

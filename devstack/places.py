@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from devstack.certificates import Certificates
 
-SERVICES = ("registry", "ingest", "presence", "timeseries", "guard", "api")
+SERVICES = ("registry", "ingest", "presence", "shadow", "downlink", "timeseries", "guard", "api")
 OPEN = ("ingest", "presence", "timeseries")
 """A hub that lets everybody in."""
 BROKERS = ("kafka", "mosquitto", "clickhouse")

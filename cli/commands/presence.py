@@ -13,7 +13,7 @@ from rich.text import Text
 from cli import times
 from cli.arguments import Device, Json, Product, path
 from cli.arguments import device as checked_device
-from cli.exits import Exit, Failure, usage
+from cli.exits import Exit, Failure
 from cli.world import Session
 
 if TYPE_CHECKING:
@@ -61,12 +61,8 @@ def at(
     Example: fleetlog presence at plant-7/press-1 2026-03-01T12:00:00Z
     """
     session = Session(context, json=json)
-    try:
-        moment = times.parse_moment(time, session.world.now(), session.world.zone)
-    except ValueError as error:
-        raise usage(str(error)) from error
     with session.api() as api:
-        session.out.document(api.get(f"{path(device)}/presence", at=moment))
+        session.out.document(api.get(f"{path(device)}/presence", at=session.moment(time)))
 
 
 @app.command()

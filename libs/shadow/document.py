@@ -118,17 +118,27 @@ def _converged(before: Document, after: Document) -> tuple[FieldConverged, ...]:
 def fold(before: Document | None, event: ShadowChanged) -> Document | None:
     """Fold one event of the shadow's log; None: the shadow was deleted. One that is met again changes nothing.
 
+    After a crash several events may come again, also those of a document that was deleted since: who reads a log that
+    goes on behind them skips what is at or before the last `position`.
     Raises `Unfounded` where the document that it changes is missing.
     """
     if before is not None and event.version <= before.version and event.created_at == before.created_at:
         return before
+    if event.cause == "deleted":
+        return None
     if before is None or before.version != event.version_before:
         if event.checkpoint is None:
             raise Unfounded(f"{event.id}: version {event.version} builds on {event.version_before}, which is missing")
         before = restored(event.checkpoint, event)
-    if event.cause == "deleted":
-        return None
     return change(before, event.at, desired=event.desired, reported=event.reported, cleared=event.cleared)[0]
+
+
+def position(event: ShadowChanged) -> int:
+    """Return where its cause is in the inbox's partition: each event of a shadow is at a greater one than those before.
+
+    One that is met again is at the same.
+    """
+    return int(event.id.split("-", 3)[2])
 
 
 def checkpoint(document: Document) -> ShadowCheckpoint:
@@ -169,13 +179,18 @@ def public(product_id: str, device_id: str, shadow: str | None, document: Docume
         state=ShadowSections(document.desired, document.reported),
         metadata=ShadowSections(_stamped(document.desired_at), _stamped(document.reported_at)),
         delta=document.delta,
-        pending_since=min([known.since for known in document.pending.values()], default=None),
+        pending_since=pending_since(document),
         version=document.version,
         desired_version=document.desired_version,
         reported_version=document.reported_version,
         created_at=document.created_at,
         updated_at=document.updated_at,
     )
+
+
+def pending_since(document: Document) -> Millis | None:
+    """Return when the oldest of the fields that are not reported as desired began to differ; None: they all are."""
+    return min([known.since for known in document.pending.values()], default=None)
 
 
 def _stamped(times: Times) -> dict[str, Any]:

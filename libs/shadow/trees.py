@@ -36,6 +36,22 @@ def merge(state: Tree, times: Times, patch: Tree, at: Millis) -> tuple[Tree, Tim
     return state, times
 
 
+def present(tombstones: Tree, state: Tree) -> Tree:
+    """Return what of a merge patch that only deletes names something that there is.
+
+    Merged whole, ``{"a": {"b": null}}`` would make an empty ``a`` where there was none (RFC 7396).
+    """
+    found: Tree = {}
+    for key, value in tombstones.items():
+        if key not in state:
+            continue
+        if value is None:
+            found[key] = None
+        elif state[key].__class__ is dict and (inner := present(value, state[key])):
+            found[key] = inner
+    return found
+
+
 def same(one: Any, other: Any) -> bool:
     """Tell whether two JSON values are equal. Unlike Python's, true is not 1."""
     kind = one.__class__

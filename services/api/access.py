@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .hub import Hub
     from .limits import Buckets
 
+NAMES: Final = ("product_id", "device_id", "name", "tag", "patch_id")
+"""Parts of paths that must be names."""
 CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="fleetlog"'}
 
 
@@ -80,7 +82,7 @@ class Gatekeeper:
         self._buckets.take(caller.key_id)
         if scope not in caller.scopes:
             raise Problem("forbidden", f"the key {caller.name} has no scope {scope}")
-        for name in ("product_id", "device_id"):
+        for name in NAMES:
             given = names.get(name)
             if given is not None and not is_name(given):
                 raise InvalidName(f"{given!r} is not a name: use 1 to 64 of A-Z a-z 0-9 _ -")

@@ -42,6 +42,10 @@ class Asker:
         """
         return "d-" + self.credential_id(f"device-id/{product_id}/{place}")
 
+    def patch_id(self, product_id: str, tag: str) -> str:
+        """Name a patch by tag: the same one where the request is a repetition."""
+        return self.credential_id(f"patch/{product_id}/{tag}")
+
     async def ask(self, inbox: str, key: bytes, request: Request) -> RequestAnswered:
         """Raises `Refused`, `NoAnswer`, `NotAsked`: all of them are problems that callers are told as they are."""
         return await self.hub.requests.ask(inbox, key, request, self.hub.settings.answer_s)

@@ -66,6 +66,12 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
             404, "No such product", "Check the id; the API key may also be limited to other products."
         ),
         "unknown_device": Code(404, "No such device", "Check the ids, or register the device."),
+        "unknown_shadow": Code(404, "No such shadow", "It begins with the first change; GET .../shadows lists them."),
+        "unknown_status": Code(404, "No status", "The device has reported none yet."),
+        "unknown_version": Code(404, "No such version", "GET .../shadow/history lists the versions."),
+        "unknown_patch": Code(
+            404, "No such patch by tag", "Check the id; of a patch that was just made nothing may be stored yet."
+        ),
         "method_not_allowed": Code(405, "Not a method of this path", "The header Allow lists the methods."),
         "body_too_large": Code(413, "The body is too large", "Send less at once."),
         "unsupported_media_type": Code(415, "Not a media type of this call", "Send `Content-Type: application/json`."),
@@ -80,6 +86,12 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
             413, "The attributes are too large", "Keep what is large elsewhere, and its address here."
         ),
         "template_too_large": Code(413, "The shadow template is too large", "Make it small enough for a shadow."),
+        "document_too_deep": Code(413, "The shadow is nested too deeply", "A section has 8 levels at most."),
+        "document_too_large": Code(413, "The shadow is too large", "Its two sections are 32 KiB of JSON at most."),
+        "shadows_too_large": Code(
+            413, "The device's shadows are too large", "All of them, with their metadata, are 512 KiB at most."
+        ),
+        "too_many_shadows": Code(409, "Too many shadows", "A device has 10 named shadows at most: delete one."),
         "repeated_device": Code(400, "Twice in one request", "Name each device once."),
         # -- the state of the hub
         "device_exists": Code(
@@ -106,6 +118,9 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
             503,
             "No answer in time",
             "It may have been carried out or may yet be. Ask again with the same Idempotency-Key.",
+        ),
+        "version_not_stored_yet": Code(
+            503, "Not stored yet", "Ask again after as long as Retry-After says: the newest versions come in a moment."
         ),
         "too_many_streams": Code(503, "Too many live streams", "Close some, or ask again later."),
         "unavailable": Code(503, "Nobody answers for this now", "Ask again after as long as Retry-After says."),

@@ -17,6 +17,8 @@ class Described(msgspec.Struct, frozen=True):
     """Example of the body."""
     answer: Any = None
     """Example of the answer."""
+    accepted: bool = False
+    """202 has the same body: what is asked for is not done to its end."""
     versioned: bool = False
     """The answer has an ``ETag``."""
     idempotent: bool = True

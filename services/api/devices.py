@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
@@ -18,17 +19,25 @@ from .documents import Device, DeviceDetail, DeviceTags, DeviceWithSecret, Prese
 from .merge_patch import merged
 from .problems import Problem
 from .products import ATTEMPTS, find
+from .shadow_documents import DeviceShadows, ShadowVersions
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from libs.topics.messages.base import DeviceRequest
     from libs.topics.messages.registry import AddTags, Credential, Origin, RemoveTags, SetTags
 
     from .asking import Asker
     from .hub import Hub
 
+T = TypeVar("T")
+
 REGISTERED: Final = ("registry", "registry", "device")
 """Service, table and view of what is registered about a device."""
 PRESENT: Final = ("presence", "channels", "state")
+SUMMARY: Final = ("shadow", "documents", "summary")
+NO_SHADOWS: Final = DeviceShadows(None, ShadowVersions(0, 0, 0, converged=True), {})
+"""Of a device that was just registered."""
 NEVER_HEARD: Final = Presence(Session("offline", None))
 """Of a device of which presence knows nothing."""
 
@@ -107,15 +116,31 @@ def _later(current: Device, expected: int) -> Problem:
 
 
 async def detail(hub: Hub, product_id: str, device_id: str) -> DeviceDetail:
-    """Return what is registered with what is known now; a silent presence takes nothing from the rest."""
-    device = await read(hub, product_id, device_id)
-    presence: Presence | None
+    """Return what is registered with what is known now; others that are silent take nothing from it.
+
+    All owners are asked at the same time.
+    """
+    presence, shadows, device = await asyncio.gather(
+        _shown(hub.reads.get(*PRESENT, product_id, device_id), Presence, NEVER_HEARD),
+        _shown(hub.reads.get(*SUMMARY, product_id, device_id), DeviceShadows, NO_SHADOWS),
+        read(hub, product_id, device_id),
+    )
+    return DeviceDetail(
+        **msgspec.structs.asdict(device),
+        presence=presence,
+        status=None if shadows is None else shadows.status,
+        shadow=None if shadows is None else shadows.shadow,
+        shadows=None if shadows is None else shadows.named,
+    )
+
+
+async def _shown(asked: Awaitable[msgspec.Raw | None], kind: type[T], nothing: T) -> T | None:
+    """Wait for an owner's answer; None: nobody answers now. ``nothing``: of a device that the owner does not know."""
     try:
-        found = await hub.reads.get(*PRESENT, product_id, device_id)
-        presence = NEVER_HEARD if found is None else msgspec.json.decode(found, type=Presence)
+        found = await asked
     except Unavailable:
-        presence = None
-    return DeviceDetail(**msgspec.structs.asdict(device), presence=presence)
+        return None
+    return nothing if found is None else msgspec.json.decode(found, type=kind)
 
 
 async def page(

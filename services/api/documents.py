@@ -12,6 +12,7 @@ from libs.topics.messages.presence import Cause, LastProbe, Session, SessionStat
 from libs.topics.messages.registry import AclRule, Origin
 
 from .params import NAME
+from .shadow_documents import ShadowVersions, Status
 
 T = TypeVar("T")
 Outcome: TypeAlias = Literal["created", "exists", "refused", "unanswered"]
@@ -128,6 +129,14 @@ class DeviceDetail(Device, frozen=True, kw_only=True):
     """A device with what the hub knows of it now."""
 
     presence: Annotated[Presence | None, Meta(description="null: nobody answers for it at the moment.")]
+    status: Annotated[
+        Status | None, Meta(description="The last one; null: it has reported none, or `shadow` is null, too.")
+    ]
+    shadow: Annotated[
+        ShadowVersions | None,
+        Meta(description="How far its own shadow is. null: nobody answers for it at the moment."),
+    ]
+    shadows: Annotated[dict[str, ShadowVersions] | None, Meta(description="Named shadows, as `shadow`.")]
 
 
 class MqttAddress(msgspec.Struct, frozen=True):

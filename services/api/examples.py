@@ -9,8 +9,10 @@ from msgspec.structs import asdict
 
 from libs.topics.messages.presence import OpenChannel, Session
 from libs.topics.messages.registry import AclRule
+from libs.topics.messages.shadow_changes import FieldConverged, ShadowSections
 
 from . import documents as d
+from . import shadow_documents as sd
 
 AT: Final = 1_760_000_000_000
 PRODUCT: Final = d.Product(
@@ -48,8 +50,14 @@ DISABLED_DEVICE: Final = structs.replace(DEVICE, enabled=False)
 ADDRESS: Final = d.MqttAddress("mqtt.example.com", 8883, "plant-7/press-1", "plant-7/press-1")
 DEVICE_WITH_SECRET: Final = d.DeviceWithSecret(**asdict(DEVICE), secret=SECRET, mqtt=ADDRESS)
 CHANNEL: Final = OpenChannel("plant-7/press-1", "1760000000000-17", AT, "mosquitto", "10.0.3.17", 5, 60)
+STATUS: Final = sd.Status({"app_ver": "2.4.1", "battery": 87}, "s-9", AT + 20_000)
+VERSIONS: Final = sd.ShadowVersions(4, 3, 4, converged=False)
 DEVICE_DETAIL: Final = d.DeviceDetail(
-    **asdict(DEVICE), presence=d.Presence(Session("online", AT, (CHANNEL,)), AT + 30_000)
+    **asdict(DEVICE),
+    presence=d.Presence(Session("online", AT, (CHANNEL,)), AT + 30_000),
+    status=STATUS,
+    shadow=VERSIONS,
+    shadows={"network": sd.ShadowVersions(1, 1, 0, converged=False)},
 )
 NEW_DEVICE: Final = d.NewDevice(device_id="press-1", tags=("hall-2",), attributes={"serial": "A-1102"})
 DEVICE_PATCH: Final = d.DevicePatch({"line": 4, "serial": None})
@@ -100,6 +108,92 @@ DEVICE_EVENT: Final = d.DeviceEvent(
 )
 SERIES: Final = d.Series(
     "plant-7", "press-1", "engine.rpm", 60, [d.Point(AT, mean=810.5, least=801, most=820, count=6)]
+)
+SHADOW: Final = sd.Shadow(
+    product_id="plant-7",
+    device_id="press-1",
+    shadow=None,
+    state=ShadowSections({"interval_s": 5, "lamp": {"on": True}}, {"interval_s": 10, "lamp": {"on": True}}),
+    metadata=ShadowSections(
+        {"interval_s": {"timestamp": AT}, "lamp": {"on": {"timestamp": AT - 5000}}},
+        {"interval_s": {"timestamp": AT - 9000}, "lamp": {"on": {"timestamp": AT + 800}}},
+    ),
+    delta={"interval_s": 5},
+    pending_since=AT,
+    version=4,
+    desired_version=3,
+    reported_version=4,
+    created_at=AT - 9000,
+    updated_at=AT + 800,
+)
+CLEARED_SHADOW: Final = structs.replace(
+    SHADOW,
+    state=ShadowSections({}, SHADOW.state.reported),
+    metadata=ShadowSections({}, SHADOW.metadata.reported),
+    delta={},
+    pending_since=None,
+    version=5,
+    desired_version=5,
+    updated_at=AT + 9000,
+)
+NAMED_SHADOW: Final = sd.Shadow(
+    product_id="plant-7",
+    device_id="press-1",
+    shadow="network",
+    state=ShadowSections({"interval_s": 5}),
+    metadata=ShadowSections({"interval_s": {"timestamp": AT}}),
+    delta={"interval_s": 5},
+    pending_since=AT,
+    version=1,
+    desired_version=1,
+    reported_version=0,
+    created_at=AT,
+    updated_at=AT,
+)
+SHADOW_PATCH: Final = {"interval_s": 5, "lamp": {"colour": None}}
+SHADOW_DESIRED: Final = {"interval_s": 5, "lamp": {"on": True}}
+SHADOW_CHANGE: Final = sd.ShadowChange(
+    id="shadow.inbox-2-1078-0",
+    cause="reported",
+    via="native",
+    by="device",
+    desired=None,
+    reported={"lamp": {"on": True}},
+    cleared=(),
+    version_before=3,
+    version=4,
+    delta={"interval_s": 5},
+    converged=(FieldConverged("/lamp/on", AT - 5000, drifted=False),),
+    created_at=AT - 9000,
+    patch_id=None,
+    at=AT + 800,
+)
+SHADOW_REFUSAL: Final = sd.ShadowRefusal(
+    id="shadow.inbox-2-1080-0",
+    via="api",
+    by="ops",
+    code="version_conflict",
+    detail="the shadow has version 4, not 3",
+    given_version=3,
+    version=4,
+    patch_id=None,
+    at=AT + 900,
+)
+SHADOW_DIFF: Final = sd.ShadowDiff(3, 4, [], [sd.FieldChange("/lamp/on", False, True)])
+TAGGED_PATCH: Final = sd.TaggedPatch(
+    patch_id="m2Tq3Jb6QGqk0dUq2mJ0Zg", matched=812, changed=811, refused=1, partitions=24
+)
+TAGGED_PATCH_PROGRESS: Final = sd.TaggedPatchProgress(
+    patch_id="m2Tq3Jb6QGqk0dUq2mJ0Zg",
+    tag="hall-2",
+    shadow=None,
+    by="ops",
+    at=AT + 120,
+    partitions=24,
+    matched=812,
+    changed=811,
+    refused=1,
+    converged=640,
 )
 STREAM: Final = """\
 retry: 1000

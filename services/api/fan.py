@@ -6,16 +6,17 @@ that is ahead, since it had read from a process that was further, skips what it 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from . import frames
+from .frames import Record
 from .positions import Cursor, Place, write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from .frames import Record
-
+Listener: TypeAlias = Callable[[Record], None]
 TOO_SLOW: Final = "too_slow"
 
 
@@ -69,6 +70,7 @@ class Fan:
         self._partitions = partitions
         self._cursor = Cursor({})
         self._outboxes: dict[str, list[Outbox]] = {}
+        self._listeners: dict[tuple[str, str], list[Listener]] = {}
         self._topics: set[str] = set()
 
     @property
@@ -106,6 +108,17 @@ class Fan:
     def outboxes(self) -> list[Outbox]:
         return [outbox for joined in self._outboxes.values() for outbox in joined]
 
+    def listen(self, product_id: str, device_id: str, listener: Listener) -> None:
+        """Let somebody hear every record of one device from now on, whatever it tells."""
+        self._listeners.setdefault((product_id, device_id), []).append(listener)
+
+    def leave_off(self, product_id: str, device_id: str, listener: Listener) -> None:
+        """Let him hear no more."""
+        listeners = self._listeners[product_id, device_id]
+        listeners.remove(listener)
+        if not listeners:
+            del self._listeners[product_id, device_id]
+
     def take(self, record: Record) -> None:
         """Hand a record on. One of a topic that nobody wants any more may still come."""
         place, offset = record.place, record.offset
@@ -116,6 +129,8 @@ class Fan:
             return
         if gone:
             self._tell_of_gap(place, offset, gone)
+        for listener in self._listeners.get((record.product_id, record.device_id), ()):
+            listener(record)
         positions: dict[tuple[str, ...], str] = {}
         for outbox in self._outboxes.get(record.product_id, ()):
             if record.kind not in outbox.kinds or offset < outbox.ahead.get(place, 0):

@@ -11,14 +11,17 @@ from libs.topics.codec import FAULTS, encode
 
 from .positions import Place
 
-TOPICS: Final = (names.PRESENCE_TRANSITIONS, names.REGISTRY_EVENTS, names.DEVICE_TELEMETRY)
+TOPICS: Final = (names.PRESENCE_TRANSITIONS, names.REGISTRY_EVENTS, names.SHADOW_EVENTS, names.DEVICE_TELEMETRY)
 """In the order in which positions tell of them."""
-TOPIC_OF: Final = {
-    kind: topic for topic in TOPICS for kind in catalog.get(topic).kinds if not kind.startswith("api_key_")
-}
-"""The topic of each event that can be asked for. What happens to API keys concerns no product."""
-DEFAULT: Final = frozenset(kind for kind, topic in TOPIC_OF.items() if topic != names.DEVICE_TELEMETRY)
-"""Who is connected, and what is registered: what a product's devices send is told only to those who ask for it."""
+OF_NO_PRODUCT: Final = frozenset({"api_key_issued", "api_key_revoked", "tagged_patch_applied"})
+"""Their records are keyed by something else than a product or a device of one."""
+TOPIC_OF: Final = {kind: topic for topic in TOPICS for kind in catalog.get(topic).kinds if kind not in OF_NO_PRODUCT}
+"""The topic of each event that can be asked for."""
+DEFAULT: Final = frozenset(
+    kind for kind, topic in TOPIC_OF.items() if topic in {names.PRESENCE_TRANSITIONS, names.REGISTRY_EVENTS}
+)
+"""Who is connected, and what is registered. What devices send and report can be so much more that it is told only to
+those who ask for it."""
 RETRY_MS: Final = 1000
 """After so long a browser connects again."""
 
@@ -31,6 +34,8 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     product_id: str
     kind: str
     value: bytes
+    device_id: str = ""
+    """Empty: it is of no device."""
 
 
 class _Kind(msgspec.Struct):
@@ -44,10 +49,10 @@ def record(place: Place, offset: int, key: bytes | None, value: bytes | None) ->
     """Read what the fan-out needs. What cannot be read belongs to no product, and moves positions only."""
     try:
         kind = _kind(value or b"").type
-        product = (key or b"").split(b"/", 1)[0].decode()
+        product, _, device = (key or b"").decode().partition("/")
     except FAULTS:
-        kind = product = ""
-    return Record(place, offset, product, kind, value or b"")
+        kind = product = device = ""
+    return Record(place, offset, product, kind, value or b"", device)
 
 
 def event(name: str, data: bytes, position: str) -> bytes:

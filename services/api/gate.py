@@ -7,6 +7,7 @@ import logging
 import re
 import secrets
 import time
+from contextlib import asynccontextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,8 @@ from libs.runtime import logs, metrics
 from .problems import late
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from litestar.types import ASGIApp, Message, Receive, Scope, Send
     from prometheus_client import Counter, Histogram
 
@@ -131,6 +134,16 @@ def _request_id(scope: Scope) -> str:
     return secrets.token_hex(16)
 
 
+@asynccontextmanager
+async def ended_after(seconds: float) -> AsyncIterator[None]:
+    """Give what is done here so many seconds. Raises `Problem` ``deadline_exceeded``."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise late(seconds) from error
+
+
 def within(seconds: float) -> Any:
     """Make the middleware that ends a request with a problem when it takes longer than that."""
 
@@ -140,11 +153,8 @@ def within(seconds: float) -> Any:
             if opt.get(STREAM) or opt.get(OWN_DEADLINE):
                 await app(scope, receive, send)
                 return
-            try:
-                async with asyncio.timeout(seconds):
-                    await app(scope, receive, send)
-            except TimeoutError as error:
-                raise late(seconds) from error
+            async with ended_after(seconds):
+                await app(scope, receive, send)
 
         return answer
 

@@ -14,6 +14,7 @@ from .refusals import Refusals
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from msgspec import Raw
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from libs.topics.messages.hub import RequestAnswered
     from libs.topics.messages.registry_events import ApiKeyDocument, ProductDocument
 
+    from .frames import Record
     from .positions import Place
     from .queries import Question
     from .settings import ApiSettings
@@ -53,6 +55,14 @@ class Asks(Protocol):
         timeout: float = ...,  # noqa: ASYNC109 - as the real one
     ) -> list[Outcome]:
         """What came of each, in their order; when one is not answered in time, the rest is `NotAsked`."""
+
+    async def ask_partitions(
+        self,
+        inbox: str,
+        asked: Sequence[Request],
+        timeout: float = ...,  # noqa: ASYNC109 - as the real one
+    ) -> list[Outcome]:
+        """What came of each, in their order."""
 
 
 class Reads(Protocol):
@@ -108,6 +118,9 @@ class Streaming(Protocol):
         stopping: asyncio.Event,
         allowed: Callable[[], bool],
     ) -> AsyncGenerator[bytes, None]: ...
+    def hearing(
+        self, topic: str, product_id: str, device_id: str, *, stopping: asyncio.Event
+    ) -> AbstractAsyncContextManager[asyncio.Queue[Record | None]]: ...
 
 
 class Hub:

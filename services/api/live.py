@@ -22,13 +22,12 @@ from .fan import Fan
 from .frames import record
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection
 
     from confluent_kafka import Message
 
     from libs.runtime.settings import KafkaSettings
 
-    from .fan import Outbox
     from .frames import Record
 
 log = logs.get(__name__)
@@ -47,7 +46,10 @@ CONFIG: Final = {
     "reconnect.backoff.max.ms": 1000,
 }
 
-SUBSCRIBERS = metrics.gauge("api_stream_subscribers", "Subscribers of the live stream, those that catch up included.")
+SUBSCRIBERS = metrics.gauge(
+    "api_stream_subscribers",
+    "Subscribers of the live stream, those that catch up included, and requests that wait for a device.",
+)
 RECORDS = metrics.counter("api_stream_records", "Records read for the live stream, by topic.", ("topic",))
 
 
@@ -66,22 +68,25 @@ class Live(Background):
         self._followed = asyncio.Event()
 
     @asynccontextmanager
-    async def following(self, outbox: Outbox) -> AsyncIterator[None]:
-        """Have the topics of a subscriber read until he leaves. Raises `NotFollowed`."""
-        self._demand.update(outbox.topics)
+    async def following(self, topics: Collection[str]) -> AsyncIterator[None]:
+        """Have topics read for as long as somebody wants them. Raises `NotFollowed`."""
+        self._demand.update(topics)
         SUBSCRIBERS.inc()
         try:
-            async with asyncio.timeout(FOLLOW_S):
-                while not self.fan.follows(outbox.topics):
-                    followed = self._followed
-                    await followed.wait()
+            await self._begun(topics)
             yield
-        except TimeoutError as error:
-            raise NotFollowed(f"{', '.join(outbox.topics)} cannot be read now") from error
         finally:
             SUBSCRIBERS.dec()
-            self._demand.subtract(outbox.topics)
-            self.fan.part(outbox)
+            self._demand.subtract(topics)
+
+    async def _begun(self, topics: Collection[str]) -> None:
+        try:
+            async with asyncio.timeout(FOLLOW_S):
+                while not self.fan.follows(topics):
+                    followed = self._followed
+                    await followed.wait()
+        except TimeoutError as error:
+            raise NotFollowed(f"{', '.join(topics)} cannot be read now") from error
 
     async def _run(self) -> None:
         consumer = Consumer(client_config(self._kafka, **CONFIG))

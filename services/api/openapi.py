@@ -18,6 +18,7 @@ from litestar.response import Stream
 from litestar.routes import HTTPRoute
 from msgspec import Meta
 
+from .bodies import JSON
 from .codes import CODES, type_of
 from .describe import KEY, Described
 from .gate import public_path
@@ -88,6 +89,7 @@ TAGS: Final = {
     "products": "Products and what they say about their devices.",
     "devices": "Devices: who may speak at all.",
     "tags": "Groups that devices belong to.",
+    "shadow": "What devices should be, and what they say that they are.",
     "presence": "Who is connected, and who was.",
     "telemetry": "What devices have sent.",
     "stream": "What happens, as it happens.",
@@ -179,7 +181,7 @@ def _operation(method: str, handler: HTTPRouteHandler, schemas: _Schemas) -> dic
         field = handler.parsed_data_field
         described["requestBody"] = {
             "required": field is not None and not field.has_default,
-            "content": {"application/json": content},
+            "content": dict.fromkeys(JSON if method == "PATCH" else JSON[:1], content),
         }
     return described
 
@@ -228,6 +230,8 @@ def _success(handler: HTTPRouteHandler, said: Described, schemas: _Schemas) -> d
             "ETag": {"description": "The version.", "schema": {"type": "string"}, "example": '"3"'},
         }
     also = {str(status): {"description": HTTPStatus(status).phrase} for status in said.also}
+    if said.accepted:
+        also["202"] = {**answer, "description": HTTPStatus(202).phrase}
     return {str(handler.status_code): answer, **also}
 
 

@@ -28,6 +28,22 @@ DeviceId: TypeAlias = Annotated[
         schema_extra={"pattern": NAME},
     ),
 ]
+ShadowName: TypeAlias = Annotated[
+    str,
+    PathParameter(
+        description="Name of a shadow: 1 to 64 of A-Z a-z 0-9 _ -.",
+        examples=[Example(value="network")],
+        schema_extra={"pattern": NAME},
+    ),
+]
+TagName: TypeAlias = Annotated[
+    str,
+    PathParameter(
+        description="A tag: 1 to 64 of A-Z a-z 0-9 _ -.",
+        examples=[Example(value="hall-2")],
+        schema_extra={"pattern": NAME},
+    ),
+]
 Limit: TypeAlias = Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT, description="Items at most.")]
 Cursor: TypeAlias = Annotated[
     str | None,

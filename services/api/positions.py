@@ -17,13 +17,18 @@ if TYPE_CHECKING:
 Place: TypeAlias = tuple[str, int]
 """(topic, partition)."""
 
-LETTERS: Final = {names.PRESENCE_TRANSITIONS: "p", names.REGISTRY_EVENTS: "r", names.DEVICE_TELEMETRY: "t"}
+LETTERS: Final = {
+    names.PRESENCE_TRANSITIONS: "p",
+    names.REGISTRY_EVENTS: "r",
+    names.SHADOW_EVENTS: "s",
+    names.DEVICE_TELEMETRY: "t",
+}
 DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 _TOPICS: Final = {letter: topic for topic, letter in LETTERS.items()}
-_FORM: Final = re.compile(r"~([prt])([0-9a-z]{1,12}(?:\.[0-9a-z]{1,12})*)")
+_FORM: Final = re.compile(r"~([prst])([0-9a-z]{1,12}(?:\.[0-9a-z]{1,12})*)")
 LONGEST: Final = 4096
-"""Characters that a position may have: three topics of a hundred partitions, and more."""
+"""Characters that a position may have: four topics of a hundred partitions, and more."""
 
 
 class InvalidPosition(ValueError):

@@ -61,7 +61,7 @@ def transitions(about: About, before: Place | None, limit: int) -> Question:
         "toUnixTimestamp64Milli(at), toUnixTimestamp64Milli(observed_at), "
         "toUnixTimestamp64Milli(coalesce(since, at)), partition, offset FROM presence_transitions"
     )
-    return _page(select, "at", about.parameters(limit=limit), before, once=" LIMIT 1 BY id")
+    return page(select, "at", about.parameters(limit=limit), before, once=" LIMIT 1 BY id")
 
 
 def events(about: About, data_type: str | None, before: Place | None, limit: int) -> Question:
@@ -72,14 +72,15 @@ def events(about: About, data_type: str | None, before: Place | None, limit: int
     )
     parameters = about.parameters(limit=limit)
     if data_type is None:
-        return _page(select, "received_at", parameters, before)
+        return page(select, "received_at", parameters, before)
     parameters["data_type"] = data_type
-    return _page(select, "received_at", parameters, before, more=" AND data_type = {data_type:String}")
+    return page(select, "received_at", parameters, before, more=" AND data_type = {data_type:String}")
 
 
-def _page(
+def page(
     select: str, time: str, parameters: dict[str, Any], before: Place | None, *, more: str = "", once: str = ""
 ) -> Question:
+    """Ask for a page of a device's rows, the newest first. ``time``: the column that orders them."""
     if before is not None:
         more += f" AND {BEFORE % time}"
         parameters = {**parameters, **dict(zip(("last_at", "last_partition", "last_offset"), before, strict=True))}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException
@@ -13,12 +14,13 @@ from libs.runtime import logs, metrics
 from . import frames
 from .catchup import CatchUp
 from .fan import Outbox
+from .frames import Record
 from .live import Live, NotFollowed
 from .positions import write
 from .problems import busy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 
     from libs.runtime.settings import KafkaSettings
 
@@ -78,7 +80,7 @@ class Streams:
         outbox = Outbox(product_id, kinds, self._settings.buffer_bytes, woken)
         try:
             with STREAMS.track_inprogress():
-                async with self._live.following(outbox):
+                async with self._live.following(outbox.topics):
                     async for told in self._begin(outbox, position, stopping):
                         yield told
                     async for told in self._go_on(outbox, wake, stopping, allowed):
@@ -86,8 +88,33 @@ class Streams:
         except NotFollowed as error:
             raise busy("unavailable", str(error)) from error
         finally:
+            self._live.fan.part(outbox)
             told_to_end.cancel()
             self._open[key_id] -= 1
+
+    @asynccontextmanager
+    async def hearing(
+        self, topic: str, product_id: str, device_id: str, *, stopping: asyncio.Event
+    ) -> AsyncIterator[asyncio.Queue[Record | None]]:
+        """Give what a topic tells of one device from now on; None: the process ends. Raises `Problem`: no Kafka."""
+        heard = asyncio.Queue[Record | None]()
+        told_to_end = asyncio.create_task(stopping.wait())
+        told_to_end.add_done_callback(lambda _: heard.put_nowait(None))
+
+        def listener(record: Record) -> None:
+            if record.place[0] == topic:
+                heard.put_nowait(record)
+
+        fan = self._live.fan
+        fan.listen(product_id, device_id, listener)
+        try:
+            async with self._live.following((topic,)):
+                yield heard
+        except NotFollowed as error:
+            raise busy("unavailable", str(error)) from error
+        finally:
+            fan.leave_off(product_id, device_id, listener)
+            told_to_end.cancel()
 
     def _admit(self, key_id: str) -> None:
         if self._open.total() >= self._settings.subscribers:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from libs.runtime.lane.verdicts import Refused, malformed
 from libs.topics import access
 from libs.topics.codec import encode
 from libs.topics.identity import RESERVED_IDS, is_name
@@ -27,8 +28,6 @@ from libs.topics.messages.registry import (
     SetAttributes,
     SetTags,
 )
-
-from .verdicts import Refused, malformed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from libs.runtime.lane.verdicts import Again, Refused, key_reused, unknown_device
 from libs.topics.messages.registry import (
     AddTags,
     DeleteDevice,
@@ -30,7 +31,7 @@ from .checks import fault
 from .documents import key_view
 from .fold import Event
 from .memory import recalled
-from .verdicts import GONE, Again, Refused, key_reused, unknown_device, unknown_key, unknown_product
+from .verdicts import GONE, unknown_key, unknown_product
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+from libs.runtime.lane.verdicts import Refused, unknown_device
 from libs.topics.messages.registry_events import (
     AttributesChanged,
     DeviceDeleted,
@@ -17,7 +18,7 @@ from libs.topics.messages.registry_events import (
 
 from .checks import same, too_many_tags
 from .documents import device_view, tags_view
-from .verdicts import Refused, conflict, product_closing, unknown_device, unknown_product
+from .verdicts import conflict, product_closing, unknown_product
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,47 +1,33 @@
-"""Requests that come twice: what is remembered of those that were carried out, and for how long. Pure.
-
-Who repeats a request with its idempotency key is answered as the first time, and nothing is done again. Refusals are
-not remembered: nothing was done, and the next attempt may find a reason gone.
-"""
+"""What a row of the registry remembers of requests that were carried out, and when it is visited next. Pure."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from .model import Answered, Entry
+from libs.runtime.lane import memory
+from libs.runtime.lane.memory import Answered
 
 if TYPE_CHECKING:
     from libs.topics.messages.base import Idempotency, Millis
 
-ANSWERS: Final = 8
-"""Requests that a row remembers, the newest of them."""
-AGE: Final = 24 * 60 * 60 * 1000
-"""Milliseconds for which a request is remembered."""
-ROUND: Final = 60 * 60 * 1000
-"""Rows forget by the hour: few different deadlines keep their order short."""
+    from .model import Entry
 
 
 def recalled(entry: Entry | None, idempotency: Idempotency | None, now: Millis) -> Answered | None:
     """Return what was answered under this key, whatever the request was."""
-    if entry is None or idempotency is None:
-        return None
-    for known in entry.answered:
-        if known.key == idempotency.key and known.at + AGE > now:
-            return known
-    return None
+    return None if entry is None else memory.recalled(entry.answered, idempotency, now)
 
 
 def remember(entry: Entry, key: str, fingerprint: str, status: int, now: Millis, *, version: int = 0) -> Entry:
     """Note that a request was carried out; those that are too old or too many are forgotten."""
-    kept = [known for known in entry.answered if known.at + AGE > now and known.key != key]
-    return replace(entry, answered=(*kept[1 - ANSWERS :], Answered(key, fingerprint, status, version, now)))
+    return replace(entry, answered=memory.remember(entry.answered, Answered(key, fingerprint, status, version, now)))
 
 
 def forget(entry: Entry, now: Millis) -> Entry:
     """Forget what is too old; the same entry comes back where nothing is."""
-    kept = tuple([known for known in entry.answered if known.at + AGE > now])
+    kept = memory.forget(entry.answered, now)
     return entry if len(kept) == len(entry.answered) else replace(entry, answered=kept)
 
 
@@ -49,7 +35,5 @@ def deadline(entry: Entry) -> Millis | None:
     """When there is something to `forget`, or an old secret to expire; None: never, as things are."""
     device = entry.device
     first = None if device is None or device.old_secret is None else device.old_secret.valid_until
-    if entry.answered:
-        oldest = (min([known.at for known in entry.answered]) + AGE + ROUND) // ROUND * ROUND
-        first = oldest if first is None else min(first, oldest)
-    return first
+    oldest = memory.deadline(entry.answered)
+    return oldest if first is None else first if oldest is None else min(first, oldest)

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from libs.runtime.lane.memory import Answered
 from libs.runtime.lane.model import Shared
 from libs.runtime.lane.rows import Row
 from libs.topics.messages.base import Millis, ReplyTo
@@ -60,17 +61,6 @@ class ApiKey(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="k"):
     expires_at: Millis | None
 
 
-class Answered(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A request with an idempotency key that was carried out."""
-
-    key: str
-    fingerprint: str
-    status: int
-    version: int
-    """Of a product: what every partition has taken when it is answered. Of others: 0."""
-    at: Millis
-
-
 class Waiter(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Somebody who is answered when every partition has taken a version of a product."""
 
@@ -109,7 +99,7 @@ class Entry(Row, kw_only=True):
     subject: Device | Product | ApiKey | None = None
     """None: it was deleted, and the row stays for what else it says."""
     answered: tuple[Answered, ...] = ()
-    """At most `memory.ANSWERS`, the newest last."""
+    """At most `libs.runtime.lane.memory.ANSWERS`, the newest last."""
     spread: Spread | None = None
     """Of a product; None: every partition has taken the newest version."""
 

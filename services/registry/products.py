@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from libs.runtime.lane.verdicts import Refused
 from libs.topics.messages.registry_events import ProductChanged, ProductClosing, ProductDeleted
 
 from .checks import same
 from .documents import product_view
-from .verdicts import Refused, conflict, product_busy, product_closing, unknown_product
+from .verdicts import conflict, product_busy, product_closing, unknown_product
 
 if TYPE_CHECKING:
     from libs.runtime.lane.model import At

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec.structs import replace
 
-from libs.runtime.lane.model import At, Due, Folded, Keys, Output, Terms, send
+from libs.runtime.lane.model import At, Due, Folded, Keys, Output, Sweep, Terms, send
+from libs.runtime.lane.verdicts import Misplaced
 from libs.topics import names
 from libs.topics.codec import encode
 from libs.topics.messages.hub import TimePassed
@@ -14,7 +15,6 @@ from libs.topics.messages.registry import ProductTaken
 from libs.topics.messages.registry_events import ProductChanged, ProductClosing, ProductDeleted
 
 from .model import Known
-from .replies import Misplaced
 from .views import product_term
 
 if TYPE_CHECKING:
@@ -62,10 +62,10 @@ def _known(known: Known | None, event: ProductNews) -> Known:
             return Known(version, "deleted")
 
 
-def acknowledge(_: Reference, event: Any, at: At, matched: int) -> Sequence[Output]:
+def acknowledge(_: Reference, event: Any, at: At, sweep: Sweep) -> Sequence[Output]:
     """Tell the product's home that this partition has taken a version; a closing one, with how many devices it has."""
     if isinstance(event, TimePassed):
         return ()
-    devices = matched if isinstance(event, ProductClosing) else 0
+    devices = sweep.matched if isinstance(event, ProductClosing) else 0
     taken = ProductTaken(event.product_id, event.version, at.partition, devices)
     return (send(names.REGISTRY_INBOX, event.product_id.encode(), encode(taken)),)

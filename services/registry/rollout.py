@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from libs.runtime.lane.answers import answer
+from libs.runtime.lane.verdicts import Again, refusal
 from libs.topics import catalog, names
 from libs.topics.messages.registry import PutProduct
 from libs.topics.messages.registry_events import ProductChanged, ProductClosing, ProductDeleted
@@ -18,9 +19,8 @@ from .documents import document, product_view
 from .fold import fold
 from .memory import remember
 from .products import conclude
-from .replies import refusal
 from .spread import begin, decided, reached, take, wait
-from .verdicts import CONFLICT, CREATED, DONE, GONE, Again, product_has_devices
+from .verdicts import CONFLICT, CREATED, DONE, GONE, product_has_devices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from libs.runtime.lane.answers import address, answer
+from libs.runtime.lane.verdicts import Again, Misplaced, Refused, refusal
 from libs.topics import catalog, names
 from libs.topics.messages.hub import TimePassed
 from libs.topics.messages.registry import (
@@ -33,8 +34,7 @@ from .fold import UNKNOWN, fold
 from .memory import forget, remember
 from .model import ApiKey, Device, Entry
 from .reference import Broadcast
-from .replies import Misplaced, refusal
-from .verdicts import CREATED, DONE, GONE, Again, Refused
+from .verdicts import CREATED, DONE, GONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -1,42 +1,16 @@
-"""What `decide` may say, other than what happens: refusals, each with its stable code, a sentence and advice. Pure."""
+"""The registry's refusals, each with its stable code, a sentence and advice. Pure."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
-from .model import Answered
+from libs.runtime.lane.verdicts import Refused
 
 DONE: Final = 200
 CREATED: Final = 201
 GONE: Final = 204
 """What it was about is deleted, and the answer shows nothing."""
 CONFLICT: Final = 409
-
-
-class Refused(msgspec.Struct, frozen=True):
-    """Nothing changes."""
-
-    status: int
-    """Of HTTP."""
-    code: str
-    detail: str
-    advice: str
-    current: Any = None
-    """With a conflict: what is there."""
-    malformed: bool = False
-    """The API lets no such request through: where nobody waits for the answer, it becomes a dead letter."""
-
-
-class Again(msgspec.Struct, frozen=True):
-    """The request was carried out before, under the same idempotency key."""
-
-    answered: Answered
-
-
-def malformed(code: str, detail: str, advice: str) -> Refused:
-    return Refused(400, code, detail, advice, malformed=True)
 
 
 def conflict(what: str, current: Any, version: int) -> Refused:
@@ -46,11 +20,6 @@ def conflict(what: str, current: Any, version: int) -> Refused:
 
 def unknown_product(product_id: str) -> Refused:
     return Refused(404, "unknown_product", f"there is no product {product_id}", "Create the product first.")
-
-
-def unknown_device(product_id: str, device_id: str) -> Refused:
-    detail = f"there is no device {product_id}/{device_id}"
-    return Refused(404, "unknown_device", detail, "Register the device first.")
 
 
 def unknown_key(key_id: str) -> Refused:
@@ -70,8 +39,3 @@ def product_has_devices(product_id: str, devices: int) -> Refused:
 def product_busy(product_id: str, waiters: int) -> Refused:
     detail = f"{waiters} requests wait already until every partition has taken product {product_id}"
     return Refused(429, "product_busy", detail, "Wait for their answers, then ask again.")
-
-
-def key_reused(key: str) -> Refused:
-    detail = f"the idempotency key {key} was used for another request"
-    return Refused(422, "idempotency_key_reused", detail, "Use a new key for each new request.")

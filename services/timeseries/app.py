@@ -20,7 +20,7 @@ from libs.runtime.ops import Ops
 
 from .blocks import Bounds
 from .consumer import Sink
-from .rows import SERVICE
+from .records import SERVICE
 from .store import Store
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from .rows import Rows
+from .records import Rows
 
 if TYPE_CHECKING:
     from .tables import Table

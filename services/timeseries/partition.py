@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .blocks import Block, Bounds, Mark, Plan
 
 if TYPE_CHECKING:
-    from .rows import Record, Rows
+    from .records import Record, Rows
 
 
 class Partition:

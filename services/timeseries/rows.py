@@ -1,121 +1,26 @@
-"""From Kafka records to columns. Pure.
-
-The same records give the same rows in the same order, which is what makes a replayed block the same block. A record of
-a kind that this version does not know is counted and skipped: its ids cannot be read, so it would be a row without an
-owner; Kafka keeps it, and a newer version can be sent back to it. A record that is broken becomes a dead letter.
-Everything else becomes at least one row.
-"""
+"""From Kafka records to columns, topic by topic. Pure."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from base64 import b64encode
 from functools import reduce
 from itertools import chain, repeat
 from operator import or_, sub
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from libs.topics import catalog, names
-from libs.topics.codec import Decoder, InvalidMessage, UnknownKind
-from libs.topics.messages.base import Message
-from libs.topics.messages.deadletters import DeadLetter
+from libs.topics.codec import Decoder, InvalidMessage
 from libs.topics.messages.presence import PresenceChanged
 from libs.topics.messages.telemetry import DataUploaded, DeviceMessageSent
 
 from .flatten import Metrics
+from .records import TIMES, Rows, bad_time
+from .shadows import ShadowRows
 from .tables import METRIC_STRINGS, METRICS, PRESENCE_TRANSITIONS, RAW_EVENTS, REGISTRY_EVENTS, Columns, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-
-SERVICE: Final = "timeseries"
-TIMES: Final = range(4_102_444_800_000)
-"""Milliseconds that a row may have: from 1970 until 2100. A time outside would make a partition of its own."""
-
-OVERHEAD: Final = 100
-"""Bytes that a record counts beside its value, so that records without one fill a block too."""
-
-M = TypeVar("M", bound=Message)
-
-
-class Record(Protocol):
-    """What is read of a Kafka record; confluent_kafka's ``Message`` is one."""
-
-    def offset(self) -> int: ...
-    def key(self) -> bytes | None: ...
-    def value(self) -> bytes | None: ...
-    def timestamp(self) -> tuple[int, int]:
-        """(kind, milliseconds)."""
-
-
-class Rows(ABC, Generic[M]):
-    """Rows of consecutive records of one partition."""
-
-    def __init__(self, topic: str, partition: int) -> None:
-        self.topic = topic
-        self.partition = partition
-        self.offsets: list[int] = []
-        self.events: list[M] = []
-        self.unknown = 0
-        self.dead_letters: list[DeadLetter] = []
-        self.bytes = 0
-        """Sum of the values' lengths, and `OVERHEAD` for each record."""
-
-    def add(self, record: Record) -> None:
-        value = record.value()
-        offset = record.offset()
-        self.bytes += OVERHEAD + len(value or b"")
-        try:
-            self.events.append(self._read(value))
-        except UnknownKind:
-            self.unknown += 1
-        except InvalidMessage as error:
-            self.dead_letters.append(self._dead_letter(record, error))
-        else:
-            self.offsets.append(offset)
-
-    @property
-    @abstractmethod
-    def size(self) -> int:
-        """Rows over all tables."""
-
-    @property
-    def left_out(self) -> dict[str, int]:
-        """Parts of events that have no row of their own, by reason."""
-        return {}
-
-    @property
-    def clocks(self) -> dict[str, int]:
-        """Times of devices that are late or not believed, by verdict of `device_time.judge`."""
-        return {}
-
-    @abstractmethod
-    def tables(self) -> Iterator[tuple[Table, Columns]]:
-        """Yield what to write, in the order of writing; tables without rows too."""
-
-    @abstractmethod
-    def _read(self, value: bytes | None) -> M:
-        """Decode and keep what the columns need. Raises `UnknownKind` or `InvalidMessage`, with nothing kept."""
-
-    def _dead_letter(self, record: Record, error: InvalidMessage) -> DeadLetter:
-        """Build the same letter, byte for byte, each time the record is read."""
-        key = record.key()
-        return DeadLetter(
-            service=SERVICE,
-            reason=error.reason,
-            error=str(error),
-            origin=f"kafka:{self.topic}-{self.partition}-{record.offset()}",
-            key=None if key is None else b64encode(key).decode(),
-            payload=b64encode(record.value() or b"").decode(),
-            packet_id=0,
-            received_at=record.timestamp()[1],
-        )
-
-    def _position(self) -> Columns:
-        count = len(self.offsets)
-        return [[self.topic] * count, [self.partition] * count, self.offsets]
 
 
 class TelemetryRows(Rows[DataUploaded | DeviceMessageSent]):
@@ -149,7 +54,7 @@ class TelemetryRows(Rows[DataUploaded | DeviceMessageSent]):
         event = self._decode(value)
         ts = event.received_at
         if ts not in TIMES:
-            raise _bad_time("received_at", ts)
+            raise bad_time("received_at", ts)
         device_at = None
         metrics = self._metrics
         if event.encoding == "base64":
@@ -222,7 +127,7 @@ class PresenceRows(Rows[PresenceChanged]):
         event = self._decode(value)
         for field, time in (("at", event.at), ("observed_at", event.observed_at), ("since", event.since)):
             if time is not None and time not in TIMES:
-                raise _bad_time(field, time)
+                raise bad_time(field, time)
         return event
 
     def tables(self) -> Iterator[tuple[Table, Columns]]:
@@ -265,7 +170,7 @@ class RegistryRows(Rows[Any]):
     def _read(self, value: bytes | None) -> Any:
         event = self._decode(value)
         if event.at not in TIMES:
-            raise _bad_time("at", event.at)
+            raise bad_time("at", event.at)
         self._texts.append(value or b"")
         return event
 
@@ -291,12 +196,9 @@ MAKERS: Final[dict[str, type[Rows[Any]]]] = {
     names.DEVICE_TELEMETRY: TelemetryRows,
     names.PRESENCE_TRANSITIONS: PresenceRows,
     names.REGISTRY_EVENTS: RegistryRows,
+    names.SHADOW_EVENTS: ShadowRows,
 }
 """What makes rows of a topic's records."""
-
-
-def _bad_time(field: str, time: int) -> InvalidMessage:
-    return InvalidMessage(f"{field} {time} is not a time between 1970 and 2100 in milliseconds")
 
 
 def _text(payload: msgspec.Raw) -> bytes:

@@ -15,7 +15,7 @@ from libs.topics import names
 from libs.topics.codec import encode
 
 from . import metrics
-from .rows import SERVICE
+from .records import SERVICE
 from .tables import TABLES
 
 if TYPE_CHECKING:

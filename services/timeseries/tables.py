@@ -123,4 +123,134 @@ REGISTRY_EVENTS: Final = Table(
     FOREVER,
 )
 
-TABLES: Final = (RAW_EVENTS, METRICS, METRIC_STRINGS, PRESENCE_TRANSITIONS, REGISTRY_EVENTS)
+_POSITION: Final = (("topic", "String"), ("partition", "UInt16"), ("offset", "UInt64"), ("id", "String"))
+
+SHADOW_EVENTS: Final = Table(
+    "shadow_events",
+    (
+        *_POSITION,
+        ("type", "String"),
+        ("product_id", "String"),
+        ("device_id", "String"),
+        ("shadow", "String"),
+        ("cause", "String"),
+        ("via", "String"),
+        ("by", "String"),
+        ("code", "String"),
+        ("version_before", "UInt64"),
+        ("version", "UInt64"),
+        ("desired_version", "UInt64"),
+        ("reported_version", "UInt64"),
+        ("created_at", f"Nullable({TIME})"),
+        ("at", TIME),
+        ("has_checkpoint", "Bool"),
+        ("converged", "Bool"),
+        ("pending_since", f"Nullable({TIME})"),
+        ("patch_id", "String"),
+        ("event", "String"),
+    ),
+    "at",
+    FOREVER,
+)
+
+SHADOW_CURRENT: Final = Table(
+    "shadow_current",
+    (
+        ("product_id", "String"),
+        ("device_id", "String"),
+        ("shadow", "String"),
+        ("version", "UInt64"),
+        ("desired_version", "UInt64"),
+        ("reported_version", "UInt64"),
+        ("created_at", TIME),
+        ("at", TIME),
+        ("deleted", "Bool"),
+        ("converged", "Bool"),
+        ("pending_since", f"Nullable({TIME})"),
+        ("delta", "String"),
+    ),
+    "at",
+    FOREVER,
+)
+
+SHADOW_CONVERGENCE: Final = Table(
+    "shadow_convergence",
+    (
+        *_POSITION,
+        ("product_id", "String"),
+        ("device_id", "String"),
+        ("shadow", "String"),
+        ("path", "String"),
+        ("since", TIME),
+        ("converged_at", TIME),
+        ("ms", "UInt64"),
+        ("drifted", "Bool"),
+        ("version", "UInt64"),
+    ),
+    "converged_at",
+    400 * DAY,
+)
+
+STATUS_EVENTS: Final = Table(
+    "status_events",
+    (
+        *_POSITION,
+        ("product_id", "String"),
+        ("device_id", "String"),
+        ("message_id", "String"),
+        ("status", "String"),
+        ("at", TIME),
+    ),
+    "at",
+    400 * DAY,
+)
+
+SHADOW_PATCHES: Final = Table(
+    "shadow_patches",
+    (
+        *_POSITION,
+        ("product_id", "String"),
+        ("patch_id", "String"),
+        ("answered_by", "UInt16"),
+        ("tag", "String"),
+        ("shadow", "String"),
+        ("matched", "UInt64"),
+        ("changed", "UInt64"),
+        ("refused", "UInt64"),
+        ("by", "String"),
+        ("at", TIME),
+    ),
+    "at",
+    400 * DAY,
+)
+
+SHADOW_PATCH_MEMBERS: Final = Table(
+    "shadow_patch_members",
+    (
+        *_POSITION,
+        ("product_id", "String"),
+        ("patch_id", "String"),
+        ("device_id", "String"),
+        ("shadow", "String"),
+        ("code", "String"),
+        ("version", "UInt64"),
+        ("created_at", f"Nullable({TIME})"),
+        ("at", TIME),
+    ),
+    "at",
+    400 * DAY,
+)
+
+TABLES: Final = (
+    RAW_EVENTS,
+    METRICS,
+    METRIC_STRINGS,
+    PRESENCE_TRANSITIONS,
+    REGISTRY_EVENTS,
+    SHADOW_EVENTS,
+    SHADOW_CURRENT,
+    SHADOW_CONVERGENCE,
+    STATUS_EVENTS,
+    SHADOW_PATCHES,
+    SHADOW_PATCH_MEMBERS,
+)

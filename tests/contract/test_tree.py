@@ -26,10 +26,10 @@ GRAMMAR = {
     "fold": "the row after an event",
     "step": "a lane's step",
     "views": "reads of owned rows over HTTP",
-    "parse": "a device's message as an event (no lane)",
-    "bridge": "MQTT to Kafka (no lane)",
+    "parse": "a message from outside as ours, or ours as what goes outside (no lane)",
+    "bridge": "between MQTT and Kafka (no lane)",
     "rows": "an event as rows (sink)",
-    "consumer": "Kafka to ClickHouse (sink)",
+    "consumer": "Kafka to ClickHouse or MQTT (no lane)",
 }
 PARTS: dict[str, dict[str, set[str]]] = {
     "api": {
@@ -125,12 +125,21 @@ PARTS: dict[str, dict[str, set[str]]] = {
     },
     "registry": {
         "decide": {"checks", "devices", "documents", "memory", "products", "verdicts"},
-        "step": {"reference", "replies", "rollout", "spread"},
+        "step": {"reference", "rollout", "spread"},
+    },
+    "downlink": {
+        "consumer": {"commits", "credit", "letters"},
+        "bridge": {"packets", "publisher", "window"},
     },
     "guard": {"app": {"broker", "emqx", "emqx_api", "credentials", "files", "keeper", "kept", "sessions"}},
     "presence": {"fold": {"forget", "lives"}, "step": {"leases", "session", "transitions"}},
+    "shadow": {
+        "decide": {"changes", "intents", "limits"},
+        "step": {"aliyun", "iothub", "lives", "mouth", "speech", "status", "template", "wire"},
+        "app": {"reference"},
+    },
     "timeseries": {
-        "rows": {"device_time", "flatten", "tables"},
+        "rows": {"device_time", "flatten", "records", "shadows", "tables"},
         "consumer": {"blocks", "offsets", "partition", "store"},
     },
 }
@@ -234,6 +243,7 @@ def test_tests_use_no_noun_of_their_own() -> None:
         *TOOLS,
         "runtime",
         "lane",
+        "shadow",
         "topics",
         "sdk",
     }  # the lane: the runtime's own core

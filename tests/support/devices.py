@@ -107,6 +107,15 @@ def subscribed(
     port: int, filters: Iterable[str], username: str | None = None, password: str | None = None, *, qos: int = 1
 ) -> Iterator[Inbox]:
     """An `Inbox` of these topic filters, granted by the broker before it is handed out."""
+    with talking(port, filters, username, password, qos=qos) as (_, inbox):
+        yield inbox
+
+
+@contextmanager
+def talking(
+    port: int, filters: Iterable[str], username: str | None = None, password: str | None = None, *, qos: int = 1
+) -> Iterator[tuple[Client, Inbox]]:
+    """A client and what it is subscribed to, for those that publish on the same connection."""
     inbox = Inbox()
     granted = threading.Event()
     with connected(port, username, password) as client:
@@ -114,7 +123,7 @@ def subscribed(
         client.on_subscribe = lambda *_: granted.set()
         client.subscribe([(topic, qos) for topic in filters])
         assert granted.wait(TIMEOUT), f"no SUBACK within {TIMEOUT:g} s"
-        yield inbox
+        yield client, inbox
 
 
 def publish(

@@ -57,6 +57,11 @@ SESSION_SHARE = 0.9
 """Part of the session timeout after which a record that was not delivered is given up, and with it the process."""
 
 
+def fields(row: type[Row]) -> tuple[str, ...]:
+    """Return the names of a row's fields in the order in which they are encoded."""
+    return row.__struct_encode_fields__
+
+
 class SliceSchema(Schema):
     """Hands a slice to the agent untouched."""
 
@@ -155,7 +160,8 @@ class LaneApp(faust.App):
         ``output_too_large`` (``max_output`` bytes), ``bad_key`` (missing, empty or reserved).
         ``terms``, ``deadline``: what `model.Terms` and `model.Due` find rows by; ``tally``: what `reads.Reads.tally`
         counts them by; ``listing``: the terms that `reads.Reads.page` lists their keys under (`model.TermsOf`). Pure,
-        and defined for every row.
+        and defined for every row. ``head``: a base of ``row`` with its first fields, if these four need no others:
+        after a restart they are called with heads, and no row is decoded whole.
         ``swept``: called once per partition after the sweep of a broadcast that named targets (`model.Swept`).
         ``views``: what is shown of rows over HTTP, by name; `web` says where. Pure (`model.View`).
         ``breaker``: (n, m) stops the process when more than n of the last m events are refused.
@@ -164,6 +170,9 @@ class LaneApp(faust.App):
         """
         if not issubclass(row, Row):
             raise TypeError(f"{row!r} is not a lane Row")
+        head = options.get("head") or Row
+        if not issubclass(row, head) or fields(row)[: len(fields(head))] != fields(head):
+            raise TypeError(f"{head!r} is not the first fields of {row!r}")
         if inbox in self.inboxes:
             raise ValueError(f"lane {table}: {inbox} feeds another lane already")
         views = options.get("views") or {}

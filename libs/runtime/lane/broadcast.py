@@ -13,12 +13,12 @@ from libs.topics.codec import UnknownKind
 
 from . import cells
 from .letters import RowTooLarge
-from .model import At, Everything, Folded, Keys, Targets
-from .rows import is_dead
+from .model import At, Everything, Folded, Keys, Sweep, Targets
+from .rows import Dead, is_dead
 from .work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from .lane import Lane
     from .part import Part, Record
@@ -48,9 +48,11 @@ def broadcast(lane: Lane, part: Part, generation: int, record: Record) -> Iterat
         part.load(some)
         lane.counters.swept += len(some)
         work.visit(some, record, event)
-    if keys is not None and lane.swept is not None:
-        _sum_up(work, lane, record, event)
     lane.submit(work, None)
+    if keys is not None and lane.swept is not None:
+        work = Work(lane, part, generation)  # its shared row must not come before the last rows visited
+        _sum_up(work, lane, record, event, keys)
+        lane.submit(work, None)
 
 
 def _at(lane: Lane, part: Part, record: Record) -> At:
@@ -69,7 +71,7 @@ def _fold(work: Work, lane: Lane, record: Record, event: Any) -> list[bytes] | N
     part, head = work.part, lane.shared_of(work.part)
     if record.offset <= head.offset:
         cells.put(lane, work, head.cells, head.offset)
-        return None if head.targets is None else _select(part, head.targets)
+        return None if head.targets is None else _left(lane, part, head.targets)
     lane.counters.broadcasts += 1
     try:
         found = lane.fold_shared(lane.reference(part), event, _at(lane, part, record))
@@ -106,12 +108,43 @@ def _lives(part: Part, key: bytes) -> bool:
     return key[:1] != b"\0" and stored is not None and not is_dead(stored)
 
 
-def _sum_up(work: Work, lane: Lane, record: Record, event: Any) -> None:
-    """Say what the lane says after a sweep: again in a replay, and the same, since all that it is told is recorded."""
+def _left(lane: Lane, part: Part, targets: Targets) -> list[bytes]:
+    """List what a sweep that was cut in two has to do with: rows that are still named, and those already visited.
+
+    A visit may have moved its row out of what the broadcast names, so those are looked for in all of the partition.
+    """
+    head, named = lane.shared_of(part), _select(part, targets)
+    if lane.swept is None or not head.matched:
+        return named
+    return list(dict.fromkeys([*_recorded(lane, part, head.offset), *named]))
+
+
+def _recorded(lane: Lane, part: Part, offset: int) -> Iterator[bytes]:
+    """Go through the keys of the rows that recorded this offset last; a microsecond for each row of the partition."""
+    for key, stored in part.items():
+        if lane.codec.offset(stored) == offset:
+            yield key
+
+
+def _visited(lane: Lane, part: Part, keys: Sequence[bytes], offset: int) -> Iterator[Any]:
+    """Yield what the visits left of those rows on which they had an effect; None: a row was deleted."""
+    for key in keys:
+        stored = part.peek(key)
+        if stored is None or lane.codec.offset(stored) != offset:
+            continue
+        row = lane.codec.thaw(stored) if isinstance(stored, bytes) else stored
+        yield None if isinstance(row, Dead) else row
+
+
+def _sum_up(work: Work, lane: Lane, record: Record, event: Any, keys: Sequence[bytes]) -> None:
+    """Say what the lane says after a sweep, and record that it is over: `passage` tells why that is exact."""
     assert lane.swept is not None
     part = work.part
     head = lane.shared_of(part)
+    sweep = Sweep(head.matched, _visited(lane, part, keys if head.matched else (), record.offset))
     try:
-        work.say(lane.swept(lane.reference(part), event, _at(lane, part, record), head.matched))
+        work.say(lane.swept(lane.reference(part), event, _at(lane, part, record), sweep))
     except Exception as error:  # noqa: BLE001 - dead-lettered
         work.refuse(record, record.key, error)
+    if head.matched:  # where no row was visited, what is said hangs on the shared row alone
+        work.share(_moved(head, record.offset))

@@ -58,6 +58,7 @@ class Lane:
         row: type[Row],
         step: Step,
         dead_letters: str,
+        head: type[Row] | None = None,
         shared: Any = None,
         fold_shared: FoldShared = _keep,
         cell: Any = None,
@@ -84,7 +85,7 @@ class Lane:
         self._derived, self._shared = (terms, deadline, tally, listing), shared
         self.lists = listing is not None
         self.has_cells = cell is not None
-        self.codec = Codec(row, type(shared), cell if self.has_cells else Any)
+        self.codec = Codec(row, type(shared), cell if self.has_cells else Any, head)
         self.counters, self.breaker = Counters(), Breaker(*breaker)
         self.pipeline = Pipeline(table.changelog_name)
         self._sweeping: list[Part] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
@@ -91,11 +91,23 @@ FoldShared: TypeAlias = Callable[[Any, Any, At], tuple[Any, Targets | None] | Fo
 Pure. ``shared`` is the state; in a lane with cells it is `Shared`.
 """
 
-Swept: TypeAlias = Callable[[Any, Any, At, int], Sequence[Output]]
-"""``swept(shared, event, at, matched) -> outputs``: what a partition says after a broadcast's sweep. Pure.
 
-``matched``: how many rows the broadcast named when it was folded; the same on every replay, 0 if none.
-"""
+class Sweep(msgspec.Struct, frozen=True):
+    """What came of a broadcast's sweep in one partition: the same whether or not a crash cut it in two."""
+
+    matched: int
+    """How many rows the broadcast named when it was folded; 0 if none."""
+    visited: Iterator[Any]
+    """The rows on which their visit had an effect, as it left them, in no order; None in place of one that it deleted.
+
+    Not among them: rows that the step gave back unchanged, without an output. Among them, as they were before: rows
+    that gave an output alone, and those whose visit became a dead letter. It goes through them once; rows on disk are
+    read as it goes.
+    """
+
+
+Swept: TypeAlias = Callable[[Any, Any, At, Sweep], Sequence[Output]]
+"""``swept(shared, event, at, sweep) -> outputs``: what a partition says after a broadcast's sweep. Pure."""
 
 Decode: TypeAlias = Callable[[bytes | None], Any]
 """A record's value to an event. `libs.topics.codec.UnknownKind`: skipped; any other exception: a dead letter."""

@@ -164,21 +164,28 @@ class Part:
         """Do what `build` does; yields where others may get a turn."""
         graves: list[tuple[bytes, Dead]] = []
         cells: dict[str, Any] = {}
-        index = self.index
-        if index is not None:
-            index.clear()
+        filling = None if self.index is None else self.index.filling()
+        fresh: list[tuple[bytes, Any]] = []
         for n, (key, stored) in enumerate(self.everything(), 1):
-            row = stored
+            framed = stored.__class__ is bytes
             if not key[0]:
-                row = self._cell(key, stored, codec, cells)
-            elif isinstance(stored, bytes) and (index is not None or is_dead(stored)):
-                row = codec.thaw(stored)
+                row: Any = self._cell(key, stored, codec, cells)
+            elif is_dead(stored):
+                row = codec.thaw(stored) if framed else stored
+            else:
+                row = None
+                if filling is not None:
+                    fresh.append((key, codec.head(stored) if framed else stored))
             if isinstance(row, Dead):
                 graves.append((key, row))
-            elif index is not None and key[0]:
-                index.put(key, row)
             if not n % BUILD_SLICE:
+                if filling is not None:
+                    filling.add(fresh)
+                    fresh = []
                 yield
+        if filling is not None:
+            filling.add(fresh)
+            filling.finish()
         self._redo(codec, cells)
         graves.sort(key=lambda grave: grave[1].revision)
         self.graves, self.cells, self.built = deque(graves), cells, True

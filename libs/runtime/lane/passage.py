@@ -8,11 +8,15 @@ with the same outputs on every replay, by order alone:
   reference data than the first time; the rows of those cells come between (`cells`);
 - every visited row and every cell that was set records the broadcast's offset, like any event;
 - how many rows the targets named is counted before the first visit, and recorded in the shared row;
+- a lane that sums sweeps up does so when all rows were visited, and then writes the shared row once more, without
+  targets: after the summary was delivered and after the last visited row, before any row that is changed later;
 - the slice is acknowledged after its last sweep and its summary, and the partition's later slices wait meanwhile.
 
 Hence on a replay: events before the shared row's offset are complete, whatever they did, and are skipped; the broadcast
 at its offset is swept again over the same targets, and rows and cells that recorded it skip, whatever they were changed
-to since; its summary is said again, from the same reference data and the same count; later broadcasts never happened.
+to since; later broadcasts never happened. A summary is said again only as long as the shared row has its targets, and
+then no row can have been changed since: those that recorded the broadcast are what its visits left, wherever they are
+found by now, and all others are visited as the first time.
 """
 
 from __future__ import annotations

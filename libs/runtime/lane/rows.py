@@ -97,8 +97,13 @@ def cell_name(key: bytes) -> str | None:
 class Codec:
     """Turns the rows of one lane into frames and back."""
 
-    def __init__(self, row_type: type[Row], shared_type: Any, cell_type: Any = Any) -> None:
+    def __init__(
+        self, row_type: type[Row], shared_type: Any, cell_type: Any = Any, head_type: type[Row] | None = None
+    ) -> None:
+        """``head_type``: of a row's first fields, where what rows are found by needs no others."""
+        self._head: Callable[[memoryview], Row] = msgspec.msgpack.Decoder(head_type or row_type).decode
         self._live: Callable[[memoryview], Row] = msgspec.msgpack.Decoder(row_type).decode
+        # Decodes a row that lives, too, as far as its position; what follows is skipped.
         self._dead: Callable[[memoryview], Row] = msgspec.msgpack.Decoder(Dead).decode
         self._shared: Callable[[memoryview], SharedRow[Any]] = msgspec.msgpack.Decoder(SharedRow[shared_type]).decode
         self.decision: Callable[[bytes], Any] = msgspec.msgpack.Decoder(tuple[shared_type, Targets | None]).decode
@@ -110,6 +115,14 @@ class Codec:
         """Decode the author's row, or `Dead`. Raises `msgspec.DecodeError`."""
         decode = self._dead if is_dead(framed) else self._live
         return decode(memoryview(framed)[PREFIX:])
+
+    def head(self, framed: bytes) -> Row:
+        """Decode the first fields of a row that lives. Raises `msgspec.DecodeError`."""
+        return self._head(memoryview(framed)[PREFIX:])
+
+    def offset(self, stored: bytes | Row) -> int:
+        """Return the last offset that is recorded in a row, without decoding its content."""
+        return (self._dead(memoryview(stored)[PREFIX:]) if isinstance(stored, bytes) else stored).offset
 
     def thaw_shared(self, framed: bytes) -> SharedRow[Any]:
         """Decode the shared row. Raises `msgspec.DecodeError`."""

@@ -12,19 +12,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """One persistent MQTT 5 session. Times are seconds, sizes bytes."""
+    """One MQTT 5 session. Times are seconds, sizes bytes."""
 
     host: str
     port: int
     client_id: str
     filters: tuple[str, ...]
-    """Subscribed with at most QoS 1; retained messages are never sent for them."""
+    """Subscribed with at most QoS 1; retained messages are never sent for them. None: the session only publishes."""
     username: str | None = None
     password: bytes | None = None
     tls: ssl.SSLContext | None = None
     keep_alive: int = 30
     session_expiry: int = 7 * 86_400
-    """Not above Kafka's ``offsets.retention.minutes`` where offsets tell what was delivered before."""
+    """Not above Kafka's ``offsets.retention.minutes`` where offsets tell what was delivered before; 0: the session ends
+    with its connection, and each connection begins a new one."""
     receive_max: int = 10_000
     """How many unacknowledged messages the broker may have under way; it decides the speed of a session."""
     max_packet: int = 512 * 1024

@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Protocol, cast
 import mqtt5
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
     from .options import Options
+
+    Acknowledged: TypeAlias = Callable[[list[mqtt5.PubAckPacket]], None]
 
 READ_SIZE = 256 * 1024
 PINGREQ = b"\xc0\x00"
@@ -40,6 +45,10 @@ MISCONFIGURED = frozenset(
 """Reasons, of CONNACK or DISCONNECT, that only another configuration can remove."""
 FORBIDDEN = MISCONFIGURED | {int(_D.SESSION_TAKEN_OVER), int(_D.ADMINISTRATIVE_ACTION)}
 """Reasons after which this process must not connect again by itself: two holders of a session would fight."""
+
+
+ABOUT_A_MESSAGE = frozenset((int(_D.MALFORMED_PACKET), int(_D.PROTOCOL_ERROR), int(_D.NOT_AUTHORIZED)))
+"""Reasons of a DISCONNECT that a session which publishes may have brought upon itself with one message."""
 
 
 class Refused(Exception):
@@ -80,7 +89,10 @@ class Link(asyncio.BufferedProtocol):
         self._fill = 0
         self._pongs: list[asyncio.Future[None]] = []
         self._early: list[mqtt5.PublishPacket] | None = []  # arrived before `opened` was through
+        self._acks: list[mqtt5.PubAckPacket] = []  # of the read that is parsed
         self._pauses: set[str] = set()
+        self.acknowledged: Acknowledged | None = None
+        """Called with the PUBACKs of each read. A receiver that publishes at QoS 1 sets it in `Receiver.opened`."""
         self.seen = loop.time()
         """When bytes came last, by the loop's clock; moved on when reading resumes."""
         self.discard = False
@@ -97,7 +109,7 @@ class Link(asyncio.BufferedProtocol):
             o.client_id,
             username=o.username,
             password=o.password,
-            clean_start=False,
+            clean_start=not o.session_expiry,
             keep_alive=o.keep_alive,
             session_expiry_interval=o.session_expiry,
             receive_max=o.receive_max,
@@ -116,6 +128,9 @@ class Link(asyncio.BufferedProtocol):
         if self.discard:
             return
         publishes = self._parse(self._fill + nbytes)
+        if self._acks:
+            acks, self._acks = self._acks, []
+            self._settle(acks)
         if publishes:
             if self._early is None:
                 self._receiver.receive(publishes)
@@ -156,7 +171,9 @@ class Link(asyncio.BufferedProtocol):
         return publishes
 
     def _control(self, packet: mqtt5.Packet) -> None:
-        if isinstance(packet, mqtt5.PingRespPacket):
+        if isinstance(packet, mqtt5.PubAckPacket):
+            self._acks.append(packet)
+        elif isinstance(packet, mqtt5.PingRespPacket):
             if self._pongs and not (pong := self._pongs.pop(0)).done():
                 pong.set_result(None)
         elif isinstance(packet, mqtt5.ConnAckPacket) and not self.connack.done():
@@ -169,9 +186,16 @@ class Link(asyncio.BufferedProtocol):
                 f"broker disconnects: {packet.reason_code!r} {packet.reason_str or ''}",
                 int(packet.reason_code),
             )
-            self.end(Refused(text, code) if code in FORBIDDEN else Lost(text))
+            passing = code not in FORBIDDEN or (self.acknowledged is not None and code in ABOUT_A_MESSAGE)
+            self.end(Lost(text) if passing else Refused(text, code))
         else:  # QoS 2 is never granted: the session subscribes with at most QoS 1
             self.end(Lost(f"unexpected {type(packet).__name__}"), _D.PROTOCOL_ERROR)
+
+    def _settle(self, acks: list[mqtt5.PubAckPacket]) -> None:
+        if self.acknowledged is None:
+            self.end(Lost("unexpected PubAckPacket"), _D.PROTOCOL_ERROR)
+        else:
+            self.acknowledged(acks)
 
     def _malformed(self, error: BaseException) -> None:
         self.discard = True
@@ -192,7 +216,11 @@ class Link(asyncio.BufferedProtocol):
 
         Retained messages are not asked for: what was published while the session existed has come through it
         already, so a retained copy could only be a second one.
+
+        Nothing is said where there is nothing to subscribe to.
         """
+        if not self._options.filters:
+            return
         filters = [
             mqtt5.TopicFilter(
                 pattern,
@@ -240,7 +268,7 @@ class Link(asyncio.BufferedProtocol):
 
     @property
     def subscribed(self) -> bool:
-        return self.suback.done() and not self.refused_filters
+        return not self._options.filters or (self.suback.done() and not self.refused_filters)
 
     @property
     def refused_filters(self) -> list[str]:

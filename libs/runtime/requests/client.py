@@ -28,12 +28,13 @@ from libs.topics.messages.base import ReplyTo
 from libs.topics.messages.hub import RequestRefused
 from libs.topics.names import API_REPLIES
 
+from .broadcast import everywhere
 from .bulk import Bulk
 from .calls import ASKED, SECONDS, Answer, Call, NoAnswer, NotAsked, Refused, outcome_of
 from .mailbox import Mailbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from confluent_kafka import KafkaError, Message
 
@@ -168,10 +169,24 @@ class Requests(Background):
         """What is left of the limit is for single requests."""
         return len(self._open) >= self._settings.limit * (1 - ALONE)
 
-    def send(self, inbox: str, key: bytes, request: Request) -> Call:
+    async def ask_partitions(
+        self,
+        inbox: str,
+        asked: Sequence[Request],
+        timeout: float = 10.0,  # noqa: ASYNC109 - the failure is an outcome
+    ) -> list[Outcome]:
+        """Ask every partition of an inbox, each with a request of its own, by number: a broadcast.
+
+        Returns what came of each within ``timeout`` seconds, in their order. Raises as `check`.
+        """
+        self.check()
+        return await everywhere(self, inbox, asked, timeout)
+
+    def send(self, inbox: str, key: bytes, request: Request, to: int | None = None) -> Call:
         """Send a request; whoever does must `settle` it, answered or not. Raises `NotAsked`.
 
-        The answer is `RequestAnswered`, `RequestRefused` or the exception `NoAnswer`, and need not come.
+        ``to``: the partition; None: that of the key. The answer is `RequestAnswered`, `RequestRefused` or the
+        exception `NoAnswer`, and need not come.
         """
         if self._stopping:
             raise NotAsked("this process ends")
@@ -186,7 +201,8 @@ class Requests(Background):
         self._open[correlation] = call.answer
         OPEN.set(len(self._open))
         try:
-            self._produce(inbox, key, encode(replace(request, reply_to=ReplyTo(partition, correlation))), call.answer)
+            value = encode(replace(request, reply_to=ReplyTo(partition, correlation)))
+            self._produce(inbox, key, value, call.answer, to)
         except NotAsked:
             self.settle(call)
             raise
@@ -199,13 +215,16 @@ class Requests(Background):
         with self._lock:
             self._mailbox.settle(call.partition)
 
-    def _produce(self, inbox: str, key: bytes, value: bytes, future: asyncio.Future[Answer]) -> None:
+    def _produce(
+        self, inbox: str, key: bytes, value: bytes, future: asyncio.Future[Answer], to: int | None = None
+    ) -> None:
         def delivered(error: KafkaError | None, _record: Message) -> None:
             if error is not None:
                 _fail(future, f"the request was not delivered: {error}")
 
         try:
-            self._producer.produce(inbox, value, key, on_delivery=delivered)
+            where = {} if to is None else {"partition": to}
+            self._producer.produce(inbox, value, key, on_delivery=delivered, **where)
         except BufferError as full:
             raise NotAsked("the queue of requests that Kafka has not taken is full") from full
         except KafkaException as error:  # too large, or the producer has ended: see `check`

@@ -50,6 +50,6 @@ TOPICS: Final = (
         producers=("commands", "shadow", "ota"),
         consumers=("downlink",),
         retention_ms=DAY,
-        stage="planned",
+        stage="live",
     ),
 )

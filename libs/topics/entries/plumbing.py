@@ -72,5 +72,5 @@ TOPICS: Final = (
     _dead_letters("shadow", "planned"),
     _dead_letters("commands", "planned"),
     _dead_letters("ota", "planned"),
-    _dead_letters("downlink", "planned"),
+    _dead_letters("downlink", "live"),
 )

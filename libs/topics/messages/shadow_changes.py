@@ -113,6 +113,9 @@ class ShadowChanged(DeviceEvent, frozen=True, tag="shadow_changed"):
     patch_id: str | None
     """Of the `PatchTagged` that it is due to."""
     at: Millis
+    pending_since: Millis | None = None
+    """When the oldest of the fields in which desired and reported differ after the change began to; None: they agree.
+    As `ShadowDocument` has it."""
 
 
 class ShadowChangeRefused(DeviceEvent, frozen=True, tag="shadow_change_refused"):

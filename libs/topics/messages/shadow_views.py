@@ -16,6 +16,12 @@ class NamedShadows(msgspec.Struct, frozen=True):
     shadows: dict[str, ShadowDocument]
 
 
+class StoredShadows(msgspec.Struct, frozen=True):
+    """All shadows that there are of a device, its own among them; also where it is not registered."""
+
+    documents: tuple[ShadowDocument, ...]
+
+
 class StatusView(msgspec.Struct, frozen=True):
     """The last status that a device reported."""
 

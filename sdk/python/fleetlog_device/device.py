@@ -6,7 +6,7 @@ import asyncio
 import time
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from . import topics as protocol
 from .backoff import Backoff
@@ -20,8 +20,7 @@ from .link import Address
 from .listener import Listener
 from .names import check, check_client_id, check_identity
 from .payload import to_bytes, to_json
-from .shadow import Shadow
-from .shadow_dialects import Aliyun, IotHub
+from .shadows import Shadows
 from .sqlite_store import SqliteStore, default_path
 from .uplinks import Receipt, Uplinks
 
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
 
     from .handlers import Handler
     from .payload import Payload
+    from .shadow import Shadow
+    from .shadows import Form
     from .store import Store
 
 HandlerT = TypeVar("HandlerT", bound="Handler")
@@ -75,7 +76,7 @@ class Device:
         backoff: Backoff | None = None,
         store: Store | str | Path | None = None,
         buffer: BufferLimits | None = None,
-        shadow: Literal["iothub", "aliyun"] = "iothub",
+        shadow: Form = "iothub",
         synchronise: bool = True,
         drain: float = 5.0,
     ) -> None:
@@ -86,7 +87,7 @@ class Device:
         previous_secret: tried when ``secret`` is refused, while a rotation is under way.
         refusals: how often in a row all secrets are refused before `CredentialsRefused` ends it; None: never.
         store: a `Store`, the path of a sqlite file, or None for one at `default_path`.
-        shadow: the dialect in which `shadow` speaks.
+        shadow: how the device's own shadow is spoken of: a new device's best form is ``native``.
         synchronise: ask for the hub's time and this device's tags at each connection.
 
         Raises `InvalidName`.
@@ -102,8 +103,7 @@ class Device:
         self._topics = protocol.Topics(product, device, self._client_id)
         self._clock = HubClock(_wall, _monotonic)
         self._commands = Commands(self._topics, self._store, self._uplinks, self._clock.now)
-        dialect = IotHub(self._topics) if shadow == "iothub" else Aliyun(self._topics)
-        self.shadow = Shadow(dialect, self._store, self._send_now)
+        self._shadows = Shadows(shadow, self._topics, self._store, self._send_now)
         self._listener = self._listen()
         self._tasks: set[asyncio.Task[None]] = set()
         self._connection: asyncio.Task[None] | None = None
@@ -114,7 +114,7 @@ class Device:
             store=self._store,
             uplinks=self._uplinks,
             commands=self._commands,
-            shadow=self.shadow,
+            shadows=self._shadows,
             clock=self._clock,
             tell=self._tell_upgrade,
             greet=self._greet,
@@ -129,13 +129,14 @@ class Device:
             connection = Connection(self._address, self._credentials(), self._backoff)
             self._uplinks.restore()
             self._listener.restore()
-            self.shadow.restore()
+            self._shadows.restore()
             self._commands.resume()
         except BaseException:
             self._store.close()
             raise
-        for work in (self._listener.calls.run(), self._listener.upgrades.run(), self.shadow.follow()):
+        for work in (self._listener.calls.run(), self._listener.upgrades.run()):
             self._spawn(work)
+        self._shadows.start(self._spawn)
         self._connection = self._spawn(connection.run(self._listener))
         return self
 
@@ -285,6 +286,15 @@ class Device:
     # --- what the hub knows
 
     @property
+    def shadow(self) -> Shadow:
+        """The device's own shadow."""
+        return self._shadows.own
+
+    def named_shadow(self, name: str) -> Shadow:
+        """A document beside the device's own; up to ten begin with their first report. Raises `InvalidName`."""
+        return self._shadows.named(check(name, "shadow"))
+
+    @property
     def tags(self) -> frozenset[str]:
         return self._listener.tags.names
 
@@ -337,8 +347,9 @@ class Device:
             self._spawn(self._ask("the time", self.sync_time()))
             document = to_json({"tags_version": self._listener.tags.version})
             self._spawn(self._ask("the tags", self._send_now(self._topics.request("$tags", _message_id()), document)))
-        if self.shadow.wanted:
-            self._spawn(self._ask("the shadow", self.shadow.get()))
+        for shadow in self._shadows:
+            if shadow.wanted:
+                self._spawn(self._ask("the shadow", shadow.get()))
 
     @staticmethod
     async def _ask(what: str, question: Coroutine[Any, Any, object]) -> None:

@@ -8,13 +8,13 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from . import ota, shadow_dialects, tags
+from . import ota, shadows, tags
 from .connection import first_of
 from .errors import DeviceError
 from .handlers import Calls, call, log, log_failure
 from .ota import UPGRADE, failure_of
 from .payload import BadPayload, to_object
-from .shadow_dialects import Aliyun, IotHub
+from .shadow_dialects import Aliyun
 from .tags import Tags
 from .topics import CommandTopic, MessageTopic, PeerTopic, ProbeTopic, ShadowTopic
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .handlers import Handler
     from .link import Link
     from .ota import Upgrade
-    from .shadow import Shadow
+    from .shadows import Shadows
     from .store import Store
     from .topics import Topics
     from .uplinks import Uplinks
@@ -64,14 +64,14 @@ class Listener:
         store: Store,
         uplinks: Uplinks,
         commands: Commands,
-        shadow: Shadow,
+        shadows: Shadows,
         clock: HubClock,
         tell: Callable[[bytes], Awaitable[object]],
         greet: Callable[[], None],
     ) -> None:
         """``tell`` takes the payload of an upgrade's report; ``greet`` is called when a connection is ready."""
         self._topics, self._store, self._uplinks, self._commands = topics, store, uplinks, commands
-        self._shadow, self._clock, self._tell, self._greet = shadow, clock, tell, greet
+        self._shadows, self._clock, self._tell, self._greet = shadows, clock, tell, greet
         self.hooks = Hooks()
         self.calls = Calls()
         self.upgrades = Calls()
@@ -134,8 +134,8 @@ class Listener:
                 await self.calls.put("on_message", self.hooks.message, topic.sender, payload)
             case PeerTopic(topic):
                 await self.calls.put("on_p2p", self.hooks.peer, topic, payload)
-            case ShadowTopic() if self._shadow.speaks(Aliyun):
-                self._shadow.receive(Aliyun.read(payload))
+            case ShadowTopic() if self._shadows.own.dialect is Aliyun:
+                self._shadows.own.receive(Aliyun.read(payload))
             case None:
                 log.info("nothing of the protocol: %s", message.topic.value)
 
@@ -148,9 +148,8 @@ class Listener:
             self._take_time(to_object(payload))
         elif topic.command == SET_TAGS:
             await self._take_tags(link, tags.read(to_object(payload)))
-        elif topic.command in (shadow_dialects.UPDATE, shadow_dialects.REPLY):
-            if self._shadow.speaks(IotHub):
-                self._shadow.receive(IotHub.read(topic.command, payload))
+        elif topic.command in shadows.COMMANDS:
+            self._shadows.receive(topic.command, payload)
         elif topic.command == UPGRADE:
             await self._take_upgrade(topic, payload)
         else:

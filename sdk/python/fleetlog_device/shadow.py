@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     Send = Callable[[str, bytes], Awaitable[None]]
 
 VERSION: Final = "shadow_version"
+REPORTED_VERSION: Final = "shadow_reported_version"
 ATTEMPTS: Final = 8
 """Of a report that others' changes overtake."""
 PATIENCE: Final = 10.0
@@ -35,8 +36,10 @@ class Shadow:
     ``document`` is the newest that is known: what the hub told, with what it has accepted since.
     """
 
-    def __init__(self, dialect: Dialect, store: Store, send: Send) -> None:
+    def __init__(self, dialect: Dialect, store: Store, send: Send, name: str | None = None) -> None:
+        """``name``: of a named shadow."""
         self._dialect, self._store, self._send = dialect, store, send
+        self._versions = tuple(key if name is None else f"{key}:{name}" for key in (VERSION, REPORTED_VERSION))
         self._talking = asyncio.Lock()
         self._answers: asyncio.Queue[Told] | None = None
         self._handler: Handler | None = None
@@ -46,12 +49,16 @@ class Shadow:
         """An answer may still come that nobody waits for."""
 
     def restore(self) -> None:
-        """Know the version that the process before knew."""
-        self._document = Document(version=int(self._store.get(VERSION) or 0))
+        """Know the versions that the process before knew."""
+        version, reported_version = map(self._store.get, self._versions)
+        self._document = Document(
+            version=int(version or 0), reported_version=None if reported_version is None else int(reported_version)
+        )
 
-    def speaks(self, dialect: type[Dialect]) -> bool:
-        """What the hub says in the other one is not for this device."""
-        return type(self._dialect) is dialect
+    @property
+    def dialect(self) -> type[Dialect]:
+        """What the hub says in another one is not for this device."""
+        return type(self._dialect)
 
     @property
     def document(self) -> Document:
@@ -60,7 +67,8 @@ class Shadow:
     def on_delta(self, handler: Handler) -> Handler:
         """Call ``handler(delta, document)`` when something else is desired than reported.
 
-        When it returns None, all that is desired is so, and is acknowledged; when it returns an object, that is
+        When it returns None, all that is desired is so, and is acknowledged: in the native form it is reported, and
+        stays desired; in the dialects it is reported, and is desired no more. When it returns an object, that is
         reported instead, and what is desired stays. When it raises, nothing is said; the next document tries again.
         """
         self._handler = handler
@@ -83,12 +91,12 @@ class Shadow:
         Raises `NoAnswer`, `NotConnected` and `ShadowRefused`.
         """
         change = dict(reported)
-        return await self._insist(change, lambda version: self._dialect.report(_id(), change, version), timeout)
+        return await self._insist(change, lambda known: self._dialect.report(_id(), change, known), timeout)
 
     async def delete(self, *names: str, timeout: float = PATIENCE) -> int:  # noqa: ASYNC109 - as above
         """Report these no more; the new version. Raises as `report` does."""
         change = dict.fromkeys(names)
-        return await self._insist(change, lambda version: self._dialect.delete(_id(), names, version), timeout)
+        return await self._insist(change, lambda known: self._dialect.delete(_id(), names, known), timeout)
 
     async def acknowledge(self, *, timeout: float = PATIENCE) -> int | None:  # noqa: ASYNC109 - as above
         """Say that all that is desired in `document` is so; the new version.
@@ -97,14 +105,18 @@ class Shadow:
         Raises `NoAnswer`, `NotConnected` and `ShadowRefused`.
         """
         async with self._conversation(timeout):
-            known = self._document
-            message = self._dialect.acknowledge(_id(), known.desired, known.version)
-            answer = await self._exchange(message, known.version)
-            if isinstance(answer, Accepted):
-                self._keep(shadow_documents.acknowledged(self._document, answer.version))
-                return answer.version
-            await self._refresh(answer)
-            return None
+            desired = self._document.desired
+            for _ in range(ATTEMPTS):
+                known = self._document
+                if not shadow_documents.same(known.desired, desired):
+                    return None
+                answer = await self._exchange(self._dialect.acknowledge(_id(), known), known)
+                if isinstance(answer, Accepted):
+                    cleared = self._dialect.acknowledges
+                    self._keep(shadow_documents.acknowledged(self._document, answer, cleared=cleared))
+                    return answer.version
+                await self._refresh(answer)
+        raise NoAnswer(f"the shadow changed {ATTEMPTS} times while it was acknowledged")
 
     def receive(self, told: Told) -> None:
         """Take what the hub says: as the answer to whoever talks, and as news."""
@@ -128,20 +140,22 @@ class Shadow:
                 log_failure("the handler of the shadow's delta", error)
 
     async def _settle(self, handler: Handler, document: Document) -> None:
+        if not document.delta and not self._dialect.acknowledges:
+            return
         result = await call(handler, document.delta, document) if document.delta else None
         if isinstance(result, Mapping):
             await self.report(result)
         elif shadow_documents.same(document.desired, self._document.desired):
             await self.acknowledge()
 
-    async def _insist(self, change: State, say: Callable[[int], tuple[str, bytes]], timeout: float) -> int:  # noqa: ASYNC109 - as above
-        """Say it for the newest version until the hub accepts it; the version that makes."""
+    async def _insist(self, change: State, say: Callable[[Document], tuple[str, bytes]], timeout: float) -> int:  # noqa: ASYNC109 - as above
+        """Say it for the newest document until the hub accepts it; the version that makes."""
         async with self._conversation(timeout):
             for _ in range(ATTEMPTS):
-                version = self._document.version
-                answer = await self._exchange(say(version), version)
+                known = self._document
+                answer = await self._exchange(say(known), known)
                 if isinstance(answer, Accepted):
-                    self._keep(shadow_documents.reported(self._document, change, answer.version))
+                    self._keep(shadow_documents.reported(self._document, change, answer))
                     return answer.version
                 await self._refresh(answer)
         raise NoAnswer(f"the shadow changed {ATTEMPTS} times while it was reported")
@@ -173,16 +187,16 @@ class Shadow:
                 self._take(answer)
                 return answer
 
-    async def _exchange(self, message: tuple[str, bytes], version: int) -> Told:
-        """The answer to a message that was made for this version of the document."""
+    async def _exchange(self, message: tuple[str, bytes], known: Document) -> Told:
+        """The answer to a message that was made for this document."""
         await self._send(*message)
         while True:
             answer = await self._next()
             if not isinstance(answer, Document):
                 return answer
             self._take(answer)
-            if answer.version != version and self._dialect.conflict is None:
-                return answer  # the hub would not send the document that we have
+            if self._dialect.refuses(answer, known):
+                return answer
 
     async def _refresh(self, answer: Told) -> None:
         """After a refusal: have the newest document. Raises `ShadowRefused` where that does not help."""
@@ -202,7 +216,10 @@ class Shadow:
 
     def _keep(self, document: Document) -> None:
         self._document = document
-        self._store.put(VERSION, str(document.version))
+        version, reported_version = self._versions
+        self._store.put(version, str(document.version))
+        if document.reported_version is not None:
+            self._store.put(reported_version, str(document.reported_version))
 
 
 def _id() -> str:

@@ -20,6 +20,8 @@ class Document:
     version: int = 0
     timestamp: int | None = None
     """Unix seconds."""
+    reported_version: int | None = None
+    """The version at which reported was changed last; None: the hub did not say, or says so in the native form only."""
 
     @property
     def delta(self) -> State:
@@ -32,6 +34,7 @@ class Accepted:
     """The hub took the message, and the document has this version now."""
 
     version: int
+    reported_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +47,26 @@ Told: TypeAlias = Document | Accepted | Refused
 
 
 class Dialect(Protocol):
-    """One way to speak of shadows. Its messages are pairs of topic and payload."""
+    """One way to speak of shadows. Its messages are pairs of topic and payload; ``known``: the newest document."""
 
     conflict: str | None
     """The code of a refusal that means "another version"; None: the hub sends the document instead."""
+    acknowledges: bool
+    """What is acknowledged becomes reported and is desired no more; else desired stays, and reported agrees with it."""
 
     def pull(self, message_id: str) -> tuple[str, bytes]: ...
 
-    def report(self, message_id: str, reported: State, version: int) -> tuple[str, bytes]:
-        """``reported`` is merged: null deletes a key. ``version``: the newest that is known."""
+    def report(self, message_id: str, reported: State, known: Document) -> tuple[str, bytes]:
+        """``reported`` is merged: null deletes a key."""
 
-    def delete(self, message_id: str, names: tuple[str, ...], version: int) -> tuple[str, bytes]:
+    def delete(self, message_id: str, names: tuple[str, ...], known: Document) -> tuple[str, bytes]:
         """Report these no more."""
 
-    def acknowledge(self, message_id: str, desired: State, version: int) -> tuple[str, bytes]:
-        """All that is desired is so: it becomes reported, and is desired no more."""
+    def acknowledge(self, message_id: str, known: Document) -> tuple[str, bytes]:
+        """All that is desired in it is so."""
+
+    def refuses(self, told: Document, known: Document) -> bool:
+        """Tell whether a document is sent in the place of an answer to a message made for the one that is known."""
 
 
 def same(one: Any, other: Any) -> bool:
@@ -99,14 +107,24 @@ def merge(state: State, change: State) -> State:
     return merged
 
 
-def reported(document: Document, change: State, version: int) -> Document:
+def reported(document: Document, change: State, answer: Accepted) -> Document:
     """The document after a report that the hub accepted."""
-    return replace(document, reported=merge(document.reported, change), version=version)
+    return _accepted(document, merge(document.reported, change), document.desired, answer)
 
 
-def acknowledged(document: Document, version: int) -> Document:
-    """The document after an acknowledgement that the hub accepted."""
-    return replace(document, reported=merge(document.reported, document.desired), desired={}, version=version)
+def acknowledged(document: Document, answer: Accepted, *, cleared: bool) -> Document:
+    """The document after an acknowledgement that the hub accepted. ``cleared``: nothing is desired any more."""
+    return _accepted(document, merge(document.reported, document.desired), {} if cleared else document.desired, answer)
+
+
+def _accepted(document: Document, reported: State, desired: State, answer: Accepted) -> Document:
+    return replace(
+        document,
+        reported=reported,
+        desired=desired,
+        version=answer.version,
+        reported_version=answer.reported_version,
+    )
 
 
 def section(state: object, name: str) -> State:
@@ -130,4 +148,11 @@ def document(content: dict[str, Any], outer: dict[str, Any]) -> Document:
         metadata=metadata if isinstance(metadata, dict) else {},
         version=integer(outer.get("version"), "version"),
         timestamp=None if timestamp is None else integer(timestamp, "timestamp"),
+        reported_version=optional(outer, "reported_version"),
     )
+
+
+def optional(told: dict[str, Any], name: str) -> int | None:
+    """A whole number where there is one. Raises `BadPayload`."""
+    value = told.get(name)
+    return None if value is None else integer(value, name)

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from libs.runtime.lane.answers import answer, refuse
-from libs.runtime.lane.model import At, Due, Everything, Folded, Output, Shared, Targets, Terms, send
+from libs.runtime.lane.model import At, Due, Everything, Folded, Output, Shared, Sweep, Targets, Terms, send
 from libs.runtime.lane.rows import Row
 from libs.runtime.lane.settings import LaneSettings, ReadsSettings
 from libs.runtime.settings import ServiceSettings
@@ -180,8 +180,11 @@ class Ledger:
                 cells = dict.fromkeys(map(str, range(tag)))
         return Folded(World(shared.state.broadcasts + 1, shared.state.total + event.value), targets, cells)
 
-    def swept(self, shared: Reference, event: Event, at: At, matched: int) -> Sequence[Output]:
-        value = msgspec.json.encode([at.id(), event.kind, matched, shared.state, sorted(shared.cells.items())])
+    def swept(self, shared: Reference, event: Event, at: At, sweep: Sweep) -> Sequence[Output]:
+        left = [None if row is None else (row.total, row.visits, row.expired) for row in sweep.visited]
+        sums = [len(left), left.count(None), *map(sum, zip(*filter(None, left), strict=True))]
+        fields = [at.id(), event.kind, sweep.matched, sums, shared.state, sorted(shared.cells.items())]
+        value = msgspec.json.encode(fields)
         return (send(self.topic, b"partition-%d" % at.partition, value),)
 
 

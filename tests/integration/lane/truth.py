@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from libs.runtime.lane.model import At, Due, Everything, Shared, Targets, Terms
+from libs.runtime.lane.model import At, Due, Everything, Shared, Sweep, Targets, Terms
 from libs.runtime.lane.rows import CELL, PREFIX, SHARED_KEY, Cell, Codec, cell_name, is_dead
 from libs.topics.codec import UnknownKind
 from libs.topics.identity import BROADCAST_KEY
@@ -77,7 +77,8 @@ class Truth:
         named = self._named(folded.targets, number)
         for key in named:
             self._step(key, event, self._at(record, key, swept=True))
-        self._said(self._ledger.swept(self._reference(number), event, at, len(named)))
+        sweep = Sweep(len(named), iter([self.rows.get(key) for key in named]))
+        self._said(self._ledger.swept(self._reference(number), event, at, sweep))
 
     def _said(self, outputs: Iterable[Output]) -> None:
         self.outputs |= {(key or b"", value or b"") for topic, key, value, _ in outputs if topic == self._ledger.topic}

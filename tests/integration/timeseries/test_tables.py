@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from libs.runtime.clickhouse import connect, migrate
-from libs.runtime.settings import ClickHouseSettings
 from libs.topics.topic import FOREVER
 from services.timeseries.tables import PRESENCE_TRANSITIONS, RAW_EVENTS, TABLES, TIME, Columns, Table
 from tests.support.names import unique
@@ -20,21 +17,12 @@ from tests.support.presence.observations import observed, renewed, tick
 from tests.support.presence.world import T0
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from clickhouse_connect.driver.client import Client
 
-    from devstack.stack import Stack
 
-MIGRATIONS = Path(__file__).parents[3] / "services/timeseries/migrations"
 NOW = datetime.now(UTC).replace(microsecond=0)
-
-
-@pytest.fixture(scope="module")
-def client(brokers: Stack) -> Iterator[Client]:
-    with connect(ClickHouseSettings(url=brokers.clickhouse_url, database=unique("db")), "tests") as client:
-        migrate(client, "timeseries", MIGRATIONS)
-        yield client
 
 
 def millis(moment: datetime) -> int:

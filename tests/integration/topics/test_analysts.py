@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from devstack.stack import Stack
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "analysts.md"
-FOLLOW, STATE = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+FOLLOW, STATE, REPLAY = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 
 
 def environment(stack: Stack) -> dict[str, str]:

@@ -7,6 +7,7 @@ say what the real one does not.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -271,7 +272,7 @@ async def isolation(everyone: AsyncClient, limited: AsyncClient, own: str, other
     for method, path in CALLS:
         told = []
         for product in (other, "no-such"):
-            at = path.replace("{product_id}", product).replace("{device_id}", "press-1")
+            at = re.sub(r"{\w+}", "any", path.replace("{product_id}", product).replace("{device_id}", "press-1"))
             body = {"for": "http"} if path.endswith(":issue-token") else None  # it asks who calls after the body
             told.append(problem(await limited.request(method, at, json=body), 404, "unknown_product"))
         shown = [{**one, "request_id": "", "detail": one["detail"].replace(other, "no-such")} for one in told]

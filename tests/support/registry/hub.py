@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from libs.runtime.lane.index import Index
-from libs.runtime.lane.model import At, Due, Folded, Keys, Output, Shared, Targets, Terms
+from libs.runtime.lane.model import At, Due, Folded, Keys, Output, Shared, Sweep, Targets, Terms
 from libs.runtime.lane.rows import Codec
 from libs.runtime.partitioner import partition_of
 from libs.topics import names
@@ -171,7 +171,7 @@ class Hub:
         outputs: list[Output] = []
         for key in found:
             outputs += self._visit(part, message, replace(at, key=key, swept=True))
-        return [*outputs, *acknowledge(part.shared, message, at, len(found))]
+        return [*outputs, *acknowledge(part.shared, message, at, Sweep(len(found), iter(())))]
 
     def _visit(self, part: Part, message: Any, at: At) -> list[Output]:
         row = part.rows.get(at.key)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.api import life
+from tests.support.api import life, shadow_life
 from tests.unit.api.registry import FakeRegistry
+from tests.unit.api.shadows import FakeShadows
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
 )
 async def test_life(world: World, tale: Callable[[AsyncClient, str], Awaitable[None]]) -> None:
     FakeRegistry(world)
+    async with world.client() as client:
+        await tale(client, "plant-7")
+
+
+@pytest.mark.parametrize("tale", shadow_life.TALES, ids=lambda tale: tale.__name__)
+async def test_life_of_shadows(world: World, tale: Callable[[AsyncClient, str], Awaitable[None]]) -> None:
+    FakeShadows(world)
     async with world.client() as client:
         await tale(client, "plant-7")
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.unit.api.world import World
 
 UNSAFE = ("post", "put", "patch", "delete")
-CHANGING = {"products", "devices", "tags"}
+CHANGING = {"products", "devices", "tags", "shadow"}
 """Groups in which every unsafe call changes something."""
 
 

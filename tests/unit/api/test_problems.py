@@ -147,14 +147,18 @@ INDIRECT = {"not_asked", "no_answer", "device_exists", "invalid_name"}
 OF_KEYS = {"key_exists", "unknown_key"}
 """What the registry says of API keys, about which it is asked by operators' tools."""
 
+OF_DEVICES = {"invalid_shadow_name"}
+"""What the shadow service says of names that the API lets nobody send."""
+
 
 def test_the_catalogue_of_codes_is_complete_and_holds_nothing_else() -> None:
     own = said_by("api", "Problem", "busy", "_settle") | set(FRAMEWORK.values()) | INDIRECT
     registry = said_by("registry", "Refused", "malformed", "refused") - OF_KEYS
-    assert (own | registry) - CODES.keys() == set()
+    shadow = said_by("shadow", "Refused", "malformed") - OF_DEVICES
+    assert (own | registry | shadow) - CODES.keys() == set()
     described = {code for path in ("services/api",) for code in _described(ROOT / path)}
     assert described - CODES.keys() == set()
-    assert CODES.keys() - own - registry - described == set()
+    assert CODES.keys() - own - registry - shadow - described == set()
 
 
 def _described(service: Path) -> set[str]:

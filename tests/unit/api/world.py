@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
@@ -13,15 +15,16 @@ from libs.runtime.owners.reads import Batch
 from libs.runtime.requests.client import NoAnswer, NotAsked, Refused
 from libs.runtime.settings import Secret
 from libs.topics.codec import encode
+from libs.topics.identity import BROADCAST_KEY
 from libs.topics.messages.hub import RequestAnswered, RequestRefused
 from libs.topics.messages.registry_events import ApiKeyDocument, ProductDocument
 from services.api.app import build
+from services.api.frames import Record
 from services.api.hub import Hub
 from services.api.settings import ApiSettings
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 
     from libs.runtime.requests.calls import Outcome
     from libs.topics.messages.base import Request
@@ -72,6 +75,20 @@ class FakeRequests:
                 )
             except (Refused, NoAnswer, NotAsked) as error:
                 silent = silent or isinstance(error, NoAnswer)
+                outcomes.append(error)
+        return outcomes
+
+    async def ask_partitions(
+        self,
+        inbox: str,
+        asked: Sequence[Request],
+        timeout: float = 10.0,  # noqa: ASYNC109 - as the real one
+    ) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for request in asked:
+            try:
+                outcomes.append(await self.ask(inbox, BROADCAST_KEY, request))
+            except (Refused, NoAnswer, NotAsked) as error:
                 outcomes.append(error)
         return outcomes
 
@@ -156,11 +173,14 @@ class FakeHistory:
 
 
 class FakeStreams:
-    """``chunks``: what every stream tells."""
+    """``chunks``: what every stream tells; ``heard``: what whoever listens to a device hears."""
 
     partitions = 4
 
     def __init__(self) -> None:
+        self.heard = asyncio.Queue[Record | None]()
+        self.listening: list[tuple[str, str, str]] = []
+        self.failure: Exception | None = None
         self.opened: list[tuple[str, frozenset[str], dict[Place, int]]] = []
         self.chunks: list[bytes] = [b"retry: 1000\n\n"]
 
@@ -177,6 +197,16 @@ class FakeStreams:
         self.opened.append((product_id, kinds, dict(position)))
         for chunk in self.chunks:
             yield chunk
+
+    @asynccontextmanager
+    async def hearing(
+        self, topic: str, product_id: str, device_id: str, *, stopping: asyncio.Event
+    ) -> AsyncIterator[asyncio.Queue[Record | None]]:
+        if self.failure is not None:
+            raise self.failure
+        self.listening.append((topic, product_id, device_id))
+        yield self.heard
+        self.listening.pop()
 
 
 class World:

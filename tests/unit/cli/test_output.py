@@ -40,6 +40,20 @@ REGISTERED = {
     "secret": "8sdfB-ItNfJt1yLwYoX4oO3W1o1mGz7vH2mT6jv0c5Q",
     "mqtt": {"host": "hub.example", "port": 1883, "username": "shop/freezer", "client_id": "shop/freezer"},
 }
+SHADOW = {
+    "product_id": "shop",
+    "device_id": "freezer",
+    "shadow": "night",
+    "state": {"desired": {"mode": "eco", "set_at": 7}, "reported": {"mode": "full"}},
+    "metadata": {"desired": {"mode": {"timestamp": AT}, "set_at": {"timestamp": AT}}},
+    "delta": {"mode": "eco", "set_at": 7},
+    "pending_since": AT,
+    "version": 3,
+    "desired_version": 3,
+    "reported_version": 2,
+    "created_at": AT,
+    "updated_at": AT,
+}
 LISTED = [
     {"device_id": "freezer", "enabled": True, "tags": ["cold"], "updated_at": AT},
     {"device_id": "scale-with-a-long-name", "enabled": False, "tags": [], "updated_at": AT},
@@ -57,6 +71,10 @@ SHOWN: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "tags": ("tags show shop/freezer", {"GET /products/shop/devices/freezer": DEVICE}),
     "deleted": ("devices delete shop/freezer --yes", {"DELETE /products/shop/devices/freezer": None}),
+    "shadow": (
+        "shadow get shop/freezer --name night",
+        {"GET /products/shop/devices/freezer/shadows/night": SHADOW},
+    ),
     "topic": ("topics show presence.transitions", {}),
 }
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 from msgspec.structs import replace
 
+from libs.runtime.lane.memory import ANSWERS
 from libs.runtime.lane.model import At, Due, Keys, Shared, Terms
+from libs.runtime.lane.verdicts import Misplaced, Unfit
 from libs.topics import names
 from libs.topics.codec import Decoder, InvalidMessage
 from libs.topics.examples import values
@@ -17,10 +19,9 @@ from libs.topics.messages.registry import Credential, ProductDefaults, ProductTa
 from libs.topics.messages.registry_events import ProductChanged, ProductClosing, ProductDeleted
 from services.registry.checks import LEVELS, TAGS
 from services.registry.decide import Asked
-from services.registry.memory import ANSWERS, forget, recalled, remember
+from services.registry.memory import forget, recalled, remember
 from services.registry.model import Device, Entry, Known
 from services.registry.reference import fold_reference
-from services.registry.replies import Misplaced, Unfit
 from services.registry.step import Message, step
 from services.registry.views import listing, show_credentials, show_device, tally, terms
 from tests.support.registry.asking import (

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from services.timeseries.blocks import Mark
-    from services.timeseries.rows import Rows
+    from services.timeseries.records import Rows
 
 TOPIC = "device.telemetry"
 Stored = dict[str, Counter[tuple[Any, ...]]]

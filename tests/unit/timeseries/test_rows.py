@@ -16,7 +16,8 @@ from libs.topics.messages.presence import PresenceChanged
 from libs.topics.messages.registry_events import DeviceDeleted
 from libs.topics.messages.telemetry import DeviceMessageSent
 from libs.topics.topic import FOREVER
-from services.timeseries.rows import MAKERS, OVERHEAD, PresenceRows, RegistryRows, Rows, TelemetryRows
+from services.timeseries.records import OVERHEAD, Rows
+from services.timeseries.rows import MAKERS, PresenceRows, RegistryRows, TelemetryRows
 from services.timeseries.tables import TABLES
 from tests.unit.timeseries.fakes import NOW, Fake, uploaded
 

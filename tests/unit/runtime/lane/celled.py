@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 from hypothesis import strategies as st
 
-from libs.runtime.lane.model import At, Folded, Output, Shared, send
+from libs.runtime.lane.model import At, Folded, Output, Shared, Sweep, send
 from tests.unit.runtime.lane import lab, test_replay
 from tests.unit.runtime.lane.lab import OUT, Event, Thing, World
 
@@ -45,10 +45,16 @@ def fold(shared: Notes, event: Event, at: At) -> Folded[World, Note]:
     return Folded(state, targets, cells)
 
 
-def swept(shared: Notes, event: Event, at: At, matched: int) -> Sequence[Output]:
+def swept(shared: Notes, event: Event, at: At, sweep: Sweep) -> Sequence[Output]:
     if event.kind == "tagged" and event.tag == "blue":
         raise ValueError("blue")
-    head = b"%s matched %d of %d" % (at.id().encode(), matched, shared.state.broadcasts)
+    left = sorted([-1 if row is None else row.count for row in sweep.visited])
+    head = b"%s matched %d of %d, left %s" % (
+        at.id().encode(),
+        sweep.matched,
+        shared.state.broadcasts,
+        msgspec.json.encode(left),
+    )
     return (send(OUT, at.key, head + known(shared)),)
 
 

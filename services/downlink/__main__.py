@@ -1,0 +1,6 @@
+from libs.runtime.main import run
+
+from .app import start
+from .settings import DownlinkSettings
+
+run("downlink", DownlinkSettings, start)

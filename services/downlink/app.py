@@ -1,0 +1,106 @@
+"""The wiring of the downlink."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import Producer
+
+from libs.runtime import logs
+from libs.runtime.kafka import KEYED, client_config
+from libs.runtime.main import EXIT_CONFIG
+from libs.runtime.mqtt.client import Client
+from libs.runtime.mqtt.options import options
+from libs.runtime.ops import Ops
+
+from .bridge import Bridge
+from .consumer import Reader
+from .credit import Credit
+from .publisher import Publisher
+from .window import Window
+
+if TYPE_CHECKING:
+    from libs.runtime.mqtt.options import Options
+
+    from .settings import DownlinkSettings
+
+log = logs.get(__name__)
+
+
+def name(settings: DownlinkSettings) -> str:
+    """Of this process, among all that publish: client id at the broker, transactions in Kafka."""
+    return f"fleetlog-downlink-{settings.instance_id or uuid.uuid4().hex[:12]}"
+
+
+def session(settings: DownlinkSettings, client_id: str) -> Options:
+    """A session that only publishes and leaves nothing behind. Raises OSError where a file for TLS is missing."""
+    return dataclasses.replace(options(settings.mqtt, client_id, (), receive_max=1), session_expiry=0)
+
+
+def consumer(settings: DownlinkSettings) -> dict[str, Any]:
+    """Configure the consumer."""
+    config = client_config(
+        settings.kafka,
+        **{
+            "group.id": settings.group,
+            "partition.assignment.strategy": "cooperative-sticky",
+            "session.timeout.ms": 10_000,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "earliest",
+            "fetch.queue.backoff.ms": 2,  # the default of a second would make itself felt after each full queue
+            "queued.max.messages.kbytes": 16 << 10,
+        },
+    )
+    return config | ({"group.instance.id": settings.instance_id} if settings.instance_id else {})
+
+
+def producer(settings: DownlinkSettings, transactional_id: str) -> Producer:
+    """Of dead letters."""
+    return Producer(
+        client_config(
+            settings.kafka,
+            **KEYED,
+            **{
+                "transactional.id": transactional_id,
+                # After a crash in the middle of one, nobody reads the offsets that it holds for so long.
+                "transaction.timeout.ms": 10_000,
+                "message.max.bytes": 2 << 20,
+            },
+        )
+    )
+
+
+def build(settings: DownlinkSettings) -> Bridge:
+    """Raises OSError where a file for TLS is missing or not PEM."""
+    own, credit = name(settings), Credit(settings.window, settings.window_bytes)
+    reader = Reader(consumer(settings), lambda: producer(settings, own), credit)
+    publisher = Publisher(Window(), settled=reader.settled, forgotten=credit.give_back, limit=settings.window)
+    return Bridge(
+        reader,
+        publisher,
+        Client(session(settings, own), publisher),
+        stop=settings.stop,
+        patience=settings.patience,
+    )
+
+
+async def serve(bridge: Bridge, settings: DownlinkSettings) -> int:
+    ops = Ops(settings.ops, bridge.live, bridge.ready)
+    ops.start()
+    try:
+        return await bridge.run()
+    finally:
+        ops.stop()
+
+
+def start(settings: DownlinkSettings) -> int:
+    try:
+        bridge = build(settings)
+    except OSError as error:
+        log.critical("tls_files", error=str(error))
+        return EXIT_CONFIG
+    return asyncio.run(serve(bridge, settings))

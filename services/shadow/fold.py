@@ -1,0 +1,56 @@
+"""A row after an event of ``shadow.events``. Pure: replaying the public log through it rebuilds shadows and status."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import TYPE_CHECKING, TypeAlias
+
+from libs.shadow import document
+from libs.topics.messages.shadow_changes import ShadowChanged, ShadowChangeRefused, StatusChanged
+
+from .model import Entry, Status
+
+if TYPE_CHECKING:
+    from libs.shadow.document import Document
+
+Event: TypeAlias = ShadowChanged | ShadowChangeRefused | StatusChanged
+
+
+def fold(entry: Entry, event: Event) -> Entry:
+    """Fold one event. One that is met again changes nothing, nor does a refusal.
+
+    Raises `libs.shadow.document.Unfounded`.
+    """
+    match event:
+        case ShadowChanged():
+            before = entry.document(event.shadow)
+            if before is None and event.version <= entry.floor:
+                return entry
+            after = document.fold(before, event)
+            return entry if after is before else settle(entry, event, after)
+        case StatusChanged():
+            return report(entry, Status(event.status, event.message_id, event.at))
+        case ShadowChangeRefused():
+            return entry
+
+
+def settle(entry: Entry, event: ShadowChanged, after: Document | None) -> Entry:
+    """Put in the place of a shadow what an event made of it."""
+    row = copy(entry)
+    shadow = event.shadow
+    if shadow is None:
+        row.classic = after
+    elif after is None:
+        row.named = {name: one for name, one in entry.named.items() if name != shadow}
+    else:
+        row.named = {**entry.named, shadow: after}
+    if after is None:
+        row.floor = max(entry.floor, event.version)
+    return row
+
+
+def report(entry: Entry, status: Status) -> Entry:
+    """Put in the place of a status the newest one."""
+    row = copy(entry)
+    row.status = status
+    return row
