@@ -97,8 +97,8 @@ def change(
 def _pending(before: Document, desired: Tree, delta: Tree, at: Millis) -> dict[str, FieldPending]:
     found: dict[str, FieldPending] = {}
     kept, known_before = desired is before.desired, before.pending
-    for path, value in trees.fields(delta):
-        unchanged = kept or trees.same(trees.find(before.desired, path), value)
+    for path, value, wanted in trees.beside(delta, before.desired):
+        unchanged = kept or trees.same(wanted, value)
         known = known_before.get(path)
         found[path] = known if unchanged and known is not None else FieldPending(at, drifted=unchanged)
     return found

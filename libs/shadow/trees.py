@@ -93,12 +93,28 @@ def agrees(wanted: Any, actual: Any) -> bool:
 def fields(tree: Tree, path: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the JSON Pointer (RFC 6901) and the value of each field."""
     for key, value in tree.items():
-        plain = "~" not in key and "/" not in key
-        pointer = f"{path}/{key if plain else key.replace('~', '~0').replace('/', '~1')}"
+        pointer = f"{path}/{_token(key)}"
         if value.__class__ is dict and value:
             yield from fields(value, pointer)
         else:
             yield pointer, value
+
+
+def beside(tree: Tree, other: Any, path: str = "") -> list[tuple[str, Any, Any]]:
+    """List the JSON Pointer and the value of each field, and what another value has there, as `find` does."""
+    found: list[tuple[str, Any, Any]] = []
+    nested = other.__class__ is dict
+    for key, value in tree.items():
+        pointer, there = f"{path}/{_token(key)}", other.get(key, ABSENT) if nested else ABSENT
+        if value.__class__ is dict and value:
+            found += beside(value, there, pointer)
+        else:
+            found.append((pointer, value, there))
+    return found
+
+
+def _token(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1") if "~" in key or "/" in key else key
 
 
 def find(tree: Tree, pointer: str) -> Any:

@@ -156,6 +156,8 @@ def _swept(row: Entry | None, message: Message, at: At) -> Outcome:
     if isinstance(message, TimePassed):
         return lives.pass_time(row, message.at), (), "done"
     assert isinstance(message, PatchTagged)
+    if row.patched is not None and row.patched.patch_id == message.patch_id:
+        return copy(row), (), "again"  # it was asked for again: the visit is recorded, and counts as the first one did
     made = decide.tagged(row, message, at)
     if type(made) is Denied:
         after, outputs, outcome = copy(row), made.outputs, made.why.code
