@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import mqtt5
 import pytest
@@ -197,6 +198,51 @@ async def test_only_some_goodbyes_of_the_broker_are_final(
     error = await asyncio.wait_for(broker.link.ended, 1)
     assert type(error) is kind
     assert getattr(error, "misconfigured", None) is misconfigured
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (D.MALFORMED_PACKET, Lost),
+        (D.PROTOCOL_ERROR, Lost),
+        (D.NOT_AUTHORIZED, Lost),
+        (D.SESSION_TAKEN_OVER, Refused),
+        (D.ADMINISTRATIVE_ACTION, Refused),
+    ],
+)
+async def test_one_message_of_ours_may_be_why_a_broker_says_goodbye(
+    code: mqtt5.DisconnectReasonCode, kind: type[Exception]
+) -> None:
+    broker, _ = await linked()
+    broker.link.acknowledged = lambda _: None
+    broker.feed(disconnect(code))
+    assert type(await asyncio.wait_for(broker.link.ended, 1)) is kind
+
+
+async def test_acknowledgements_are_handed_over_read_by_read_to_who_publishes() -> None:
+    broker, taker = await linked()
+    found: list[list[int]] = []
+    broker.link.acknowledged = lambda acks: found.append([ack.packet_id for ack in acks])
+    acks = [mqtt5.PubAckPacket(packet_id).write() for packet_id in (1, 2, 3)]
+    broker.feed(acks[0] + acks[1] + acks[2][:2])
+    broker.feed(acks[2][2:] + publish("a/b", b"", 1))
+    assert found == [[1, 2], [3]]
+    assert len(taker.packets) == 1
+
+
+async def test_an_acknowledgement_of_nothing_ends_the_connection() -> None:
+    broker, _ = await linked()
+    broker.feed(mqtt5.PubAckPacket(1).write())
+    assert "unexpected PubAckPacket" in str(await asyncio.wait_for(broker.link.ended, 1))
+
+
+@pytest.mark.parametrize(("session_expiry", "clean"), [(0, True), (60, False)])
+async def test_a_session_that_ends_with_its_connection_begins_with_it(session_expiry: int, clean: bool) -> None:
+    broker = Broker()
+    await broker.connect(replace(OPTIONS, session_expiry=session_expiry), Taker())
+    connect = broker.heard[0]
+    assert isinstance(connect, mqtt5.ConnectPacket)
+    assert (connect.clean_start, connect.session_expiry_interval) == (clean, session_expiry)
 
 
 async def test_a_pong_answers_the_oldest_ping_and_a_lost_connection_cancels_the_rest() -> None:
