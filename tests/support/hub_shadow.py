@@ -35,6 +35,8 @@ class HubShadow:
         self.publish: Callable[[str, bytes], None] = lambda _topic, _payload: None
         self.before: Callable[[], None] | None = None
         """Called once, when a message is on its way: what others do meanwhile."""
+        self.behind: Callable[[], None] | None = None
+        """Called once, when a message was answered: what others do before the answer arrives."""
 
     async def send(self, topic: str, payload: bytes) -> None:
         """Hear what the device publishes."""
@@ -46,6 +48,9 @@ class HubShadow:
             before()
         self.heard.append(json.loads(payload))
         self._write(heard(topic, payload))
+        if (behind := self.behind) is not None:
+            self.behind = None
+            behind()
 
     def desire(self, change: dict[str, Any]) -> None:
         self._write(patch(change, self._name, device=self._device_id, product=self._product_id))

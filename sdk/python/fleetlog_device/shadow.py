@@ -109,6 +109,8 @@ class Shadow:
                 known = self._document
                 if not shadow_documents.same(known.desired, desired):
                     return None
+                if not known.delta and not self._dialect.acknowledges:
+                    return known.version
                 answer = await self._exchange(self._dialect.acknowledge(_id(), known), known)
                 if isinstance(answer, Accepted):
                     self._keep(self._acknowledged(known, answer))
@@ -177,9 +179,15 @@ class Shadow:
                     yield
                     self._doubtful = False
                 finally:
-                    self._answers = None
+                    self._end()
         except TimeoutError as error:
             raise NoAnswer(f"the hub said nothing of the shadow within {timeout:g} s") from error
+
+    def _end(self) -> None:
+        """Let others talk. What came behind the last answer is news."""
+        left, self._answers = self._answers, None
+        while left is not None and not left.empty():
+            self.receive(left.get_nowait())
 
     async def _fetch(self) -> Document:
         await self._send(*self._dialect.pull(_id()))

@@ -339,6 +339,27 @@ async def test_what_changes_while_it_is_acknowledged_is_done_too(form: str) -> N
 
 
 @every_form
+async def test_what_comes_together_with_an_answer_is_not_lost(form: str) -> None:
+    hub = hub_of(form)
+    seen: list[dict[str, Any]] = []
+    async with talking(hub, form) as shadow:
+        shadow.on_delta(lambda delta, _document: seen.append(delta))
+        hub.behind = lambda: hub.desire({"colour": "green"})
+        await shadow.report({"level": 1})
+        await settled(hub, form)
+    assert seen == [{"colour": "green"}]
+
+
+@pytest.mark.parametrize("form", ["native", "named"])
+async def test_in_the_native_form_nothing_is_said_where_all_is_as_desired(form: str) -> None:
+    hub = hub_of(form)
+    async with talking(hub, form) as shadow:
+        await shadow.report({"a": 1})
+        assert await shadow.acknowledge() == 1
+    assert len(hub.heard) == 1
+
+
+@every_form
 async def test_a_handler_that_did_something_else_reports_that(form: str) -> None:
     hub = hub_of(form)
 
