@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .truth import Device
 
-DEAD_LETTERS = tuple(names.dead_letters(service) for service in ("ingest", "presence", "timeseries"))
+DEAD_LETTERS = tuple(names.dead_letters(service) for service in ("ingest", "presence", "shadow", "timeseries"))
 
 
 class Arrival(msgspec.Struct, frozen=True, gc=False):
