@@ -62,7 +62,7 @@ def _event(record: Record, name: str | None) -> ShadowChanged | None:
 
 
 async def _now(hub: Hub, asked: ChangeDesired) -> Shadow | None:
-    """Read the shadow; None: it cannot be read now, or is no more. That the change was made must be told all the same."""
+    """Read the shadow; None: it cannot be read now, or is no more. That it was changed must be told all the same."""
     try:
         return await shadow.current(hub, ShadowId(asked.product_id, asked.device_id, asked.shadow))
     except (Problem, Unavailable):
