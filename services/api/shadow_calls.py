@@ -31,8 +31,13 @@ CHANGING: Final = ("unknown_product", "unknown_device", "version_conflict", "inv
 TOO_MUCH: Final = ("document_too_deep", "document_too_large", "shadows_too_large")
 """Codes of calls that make a shadow larger."""
 
+MOST_VERSIONS: Final = (1 << 53) - 1
+"""More than any shadow will have, and what every JSON parser can hold."""
 Version: TypeAlias = Annotated[
-    int | None, QueryParameter(ge=0, description="That version, and not the present one.", examples=[Example(value=3)])
+    int | None,
+    QueryParameter(
+        ge=0, le=MOST_VERSIONS, description="That version, and not the present one.", examples=[Example(value=3)]
+    ),
 ]
 At: TypeAlias = Annotated[
     str | None,

@@ -6,11 +6,10 @@ missing for a moment is never taken for something that never was.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from libs.shadow import trees
 from libs.shadow.document import Unfounded, empty, fold, public
 from libs.topics.messages.base import Millis
 from libs.topics.messages.shadow_changes import ShadowChanged
@@ -20,13 +19,12 @@ from .devices import read
 from .presence import next_place
 from .problems import Problem, busy
 from .shadow import glance
-from .shadow_documents import FieldChange, Shadow, ShadowChange, ShadowDiff, ShadowRefusal
+from .shadow_documents import Shadow, ShadowChange, ShadowRefusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from libs.shadow.document import Document
-    from libs.shadow.trees import Tree
 
     from .hub import Hub
     from .queries import About, Place, Question
@@ -148,25 +146,3 @@ async def page(
     rows = await hub.history.ask(queries.history(about, name, before, limit + 1))
     items = [msgspec.json.decode(event, type=ShadowChange | ShadowRefusal) for event, *_ in rows[:limit]]
     return items, next_place(rows, limit, 1)
-
-
-def difference(old: Shadow, new: Shadow) -> ShadowDiff:
-    """Compare two versions, field by field, in the order of their paths."""
-    return ShadowDiff(
-        old.version,
-        new.version,
-        list(_changes(old.state.desired, new.state.desired)),
-        list(_changes(old.state.reported, new.state.reported)),
-    )
-
-
-def _changes(old: Tree, new: Tree) -> Iterator[FieldChange]:
-    before, after = dict(trees.fields(old)), dict(trees.fields(new))
-    for path in sorted(before.keys() | after.keys()):
-        was, is_now = before.get(path, trees.ABSENT), after.get(path, trees.ABSENT)
-        if was is trees.ABSENT or is_now is trees.ABSENT or not trees.same(was, is_now):
-            yield FieldChange(path, _shown(was), _shown(is_now))
-
-
-def _shown(value: Any) -> Any:
-    return msgspec.UNSET if value is trees.ABSENT else value

@@ -32,7 +32,8 @@ CHANGED: Final = "shadow_changed"
 async def change(asker: Asker, asked: ChangeDesired, patch: Tree, seconds: float) -> tuple[Shadow, bool]:
     """Change a shadow, and wait until what ``patch`` set is reported, ``seconds`` at most.
 
-    Returns the document as it is then, and whether it has converged. Raises as `shadow.change` and `Streams.hearing`.
+    Returns the document as it is then, or as the change made it where that cannot be told, and whether it is known to
+    have converged. Raises as `shadow.change` and `Streams.hearing`.
     The device is listened to before the change is asked for, so that nothing is missed in between.
     """
     hub = asker.hub
@@ -41,14 +42,15 @@ async def change(asker: Asker, asked: ChangeDesired, patch: Tree, seconds: float
         made = await shadow.change(asker, asked)
         convergence = Convergence(patch, made)
         if asker.idempotency is not None:  # this may be the answer to the first attempt, and long ago
-            convergence.begin(await _now(hub, asked, made))
+            convergence.begin(await _now(hub, asked) or made)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while convergence.verdict() == "pending" and (record := await heard.get()) is not None:
                     event = _event(record, asked.shadow)
                     if event is not None and not convergence.take(event):
-                        convergence.begin(await _now(hub, asked, made))
-    return await _now(hub, asked, made), convergence.verdict() == "converged"
+                        convergence.begin(await _now(hub, asked) or made)
+    now = await _now(hub, asked)
+    return (made, False) if now is None else (now, convergence.verdict() == "converged")
 
 
 def _event(record: Record, name: str | None) -> ShadowChanged | None:
@@ -59,9 +61,9 @@ def _event(record: Record, name: str | None) -> ShadowChanged | None:
     return event if event.shadow == name else None
 
 
-async def _now(hub: Hub, asked: ChangeDesired, made: Shadow) -> Shadow:
-    """Read the shadow. Where it cannot be read, or is no more, the change was made nevertheless: tell what it made."""
+async def _now(hub: Hub, asked: ChangeDesired) -> Shadow | None:
+    """Read the shadow; None: it cannot be read now, or is no more. That it was changed must be told all the same."""
     try:
         return await shadow.current(hub, ShadowId(asked.product_id, asked.device_id, asked.shadow))
     except (Problem, Unavailable):
-        return made
+        return None

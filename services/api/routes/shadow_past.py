@@ -21,9 +21,11 @@ from services.api.params import Begin, Cursor, DeviceId, End, Limit, ProductId, 
 from services.api.presence import place_of, written
 from services.api.products import find
 from services.api.queries import About
+from services.api.shadow_calls import MOST_VERSIONS
+from services.api.shadow_diff import difference
 from services.api.shadow_documents import ShadowChange, ShadowDiff, ShadowRefusal
 from services.api.shadow_id import ShadowId
-from services.api.shadow_past import Past, difference
+from services.api.shadow_past import Past
 
 if TYPE_CHECKING:
     from libs.topics.messages.base import Millis
@@ -38,10 +40,16 @@ COMPARED: Final = described(
     answer=examples.SHADOW_DIFF,
 )
 Older: TypeAlias = Annotated[
-    int, QueryParameter(name="from", ge=0, description="The version to begin with.", examples=[Example(value=3)])
+    int,
+    QueryParameter(
+        name="from", ge=0, le=MOST_VERSIONS, description="The version to begin with.", examples=[Example(value=3)]
+    ),
 ]
 Newer: TypeAlias = Annotated[
-    int, QueryParameter(name="to", ge=0, description="The version to compare it with.", examples=[Example(value=4)])
+    int,
+    QueryParameter(
+        name="to", ge=0, le=MOST_VERSIONS, description="The version to compare it with.", examples=[Example(value=4)]
+    ),
 ]
 Item: TypeAlias = ShadowChange | ShadowRefusal
 
