@@ -53,7 +53,7 @@ unit *args:
 
 # tests on the real Kafka, mosquitto and ClickHouse engine
 integration *args: programs
-    @.venv/bin/pytest -n 2 --dist loadfile tests/e2e tests/integration "$@"
+    @.venv/bin/pytest -n 2 --dist loadfile tests/integration tests/e2e "$@"
 
 # write schemas, AsyncAPI document and topic pages from the catalog; settings, metrics and CLI pages from the code
 generate:

@@ -44,10 +44,11 @@ Run the whole hub on this machine and prove that it loses nothing.
 Starts real Kafka, mosquitto and the ClickHouse engine with every service, lets a simulated fleet play on real MQTT
 connections (some devices flap, some are cut off, one is taken over), waits until the hub has caught up and compares:
 published = acknowledged = in Kafka = in ClickHouse, and presence = the fleet's own truth. The fleet is registered
-through the API before; afterwards the demo tries who gets in, and who may say what.
+through the API before; afterwards the demo tries who gets in, and who may say what, switches a lamp by its shadow, and
+verifies all shadows.
 """
 EPILOG = (
-    "exit status: 0 the books balance and access is as it should be; 1 not so, and the report says where; "
+    "exit status: 0 the books balance, access and shadow are as they should be; 1 not so, and the report says where; "
     "2 there was no run"
 )
 

@@ -45,6 +45,7 @@ def sections(
     answers: Sequence[Answer],
     *,
     checks: Sequence[Check],
+    shadow: Sequence[Check],
     times: Times,
 ) -> list[Section]:
     """Everything that a reader wants to know, the verdict last."""
@@ -54,8 +55,18 @@ def sections(
         Section("Latency from a device's publish to a row that a query finds", _latency(latency)),
         Section("Three questions to ClickHouse", _answers(answers)),
         Section("Access: who gets in, and who may say what", [_check(check) for check in checks]),
+        Section("Shadow: what a lamp should be, and when it was so", [_check(check) for check in shadow]),
         Section("Dead letters", [_letters(verdict.letters)]),
-        Section("Verdict", [*_verdict(truth, verdict), *_access(checks), "", _times(times, len(truth.connections))]),
+        Section(
+            "Verdict",
+            [
+                *_verdict(truth, verdict),
+                *_failed("Access is", checks),
+                *_failed("The shadow is", shadow),
+                "",
+                _times(times, len(truth.connections)),
+            ],
+        ),
     ]
 
 
@@ -98,9 +109,9 @@ def _check(check: Check) -> str:
     return f"{'✓' if check.held else '✗'} {check.told}"
 
 
-def _access(checks: Sequence[Check]) -> list[str]:
+def _failed(what: str, checks: Sequence[Check]) -> list[str]:
     failed = sum(not check.held for check in checks)
-    return [f"Access is not as it should be: {failed} of {len(checks)} trials failed."] if failed else []
+    return [f"{what} not as it should be: {failed} of {len(checks)} trials failed."] if failed else []
 
 
 def _letters(count: int | None) -> str:

@@ -26,6 +26,7 @@ from libs.runtime.settings import ClickHouseSettings, KafkaSettings
 
 from . import questions, report, watch
 from .access import Gate
+from .lamp import Room
 from .progress import Snapshot, display, waiting
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Stage:
 
 
 async def run(hub: Places, terms: Terms, console: Console, started: float) -> tuple[list[Section], bool]:
-    """Register, play, compare, try who gets in, report; the report, and whether all is as it should be.
+    """Register, play, compare, try who gets in, switch a lamp, report; the report, and whether all is as it should be.
 
     ``started``: seconds that the start took. Raises `NotRegistered`.
     """
@@ -145,8 +146,11 @@ async def run(hub: Places, terms: Terms, console: Console, started: float) -> tu
             settled = time.monotonic()
             latency = instruments.poller.sightings.latency(fleet.truth)
             answers = instruments.answers()
-            with waiting(console, "trying who gets in"):
-                checks = await Gate(hub_api, endpoint, instruments.kafka, name).tried(prefix)
+            with waiting(console, "trying who gets in, and switching a lamp"):
+                checks, shadow = await asyncio.gather(
+                    Gate(hub_api, endpoint, instruments.kafka, name).tried(prefix),
+                    Room(hub_api, endpoint, hub.state).tried(prefix),
+                )
             times = report.Times(started, registered - begun, played - registered, settled - played)
-            parts = report.sections(fleet.truth, verdict, latency, answers, checks=checks, times=times)
-    return parts, verdict.balanced and all(check.held for check in checks)
+            parts = report.sections(fleet.truth, verdict, latency, answers, checks=checks, shadow=shadow, times=times)
+    return parts, verdict.balanced and all(check.held for check in (*checks, *shadow))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from devstack.certificates import Certificates
 
 SERVICES = ("registry", "ingest", "presence", "shadow", "downlink", "timeseries", "guard", "api")
-OPEN = ("ingest", "presence", "timeseries")
+OPEN = ("ingest", "presence", "shadow", "downlink", "timeseries")
 """A hub that lets everybody in."""
 BROKERS = ("kafka", "mosquitto", "clickhouse")
 PARTITIONS = 4

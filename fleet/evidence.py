@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from .truth import Device
 
-DEAD_LETTERS = tuple(names.dead_letters(service) for service in ("ingest", "presence", "downlink", "timeseries"))
+DEAD_LETTERS = tuple(
+    names.dead_letters(service) for service in ("ingest", "presence", "shadow", "downlink", "timeseries")
+)
 
 
 class Arrival(msgspec.Struct, frozen=True, gc=False):

@@ -17,6 +17,8 @@ import msgspec
 from bench.support.process import busy_seconds, cpu_seconds, rss_mb
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bench.support.kafka import Cluster
 
 CHECKOUT = Path(__file__).parents[2]
@@ -41,8 +43,10 @@ class Drain(msgspec.Struct, frozen=True):
 class App:
     """One of `bench.lane_apps` as a process, under a name of its own."""
 
-    def __init__(self, cluster: Cluster, program: str, inbox: str) -> None:
+    def __init__(self, cluster: Cluster, program: str, inbox: str, variables: Mapping[str, str] | None = None) -> None:
+        """``variables``: of the environment, besides names and Kafka."""
         self.cluster, self.program = cluster, program
+        self.variables = dict(variables or {})
         self.name = f"{program.replace('_', '-')}-{uuid.uuid4().hex[:8]}"
         self._inbox = inbox
         self._process: subprocess.Popen[bytes] | None = None
@@ -55,6 +59,7 @@ class App:
             "FLEETLOG_INBOX": self._inbox,
             "FLEETLOG_KAFKA_BOOTSTRAP": self.cluster.settings.bootstrap,
             "FLEETLOG_KAFKA_PARTITIONS": str(self.cluster.settings.partitions),
+            **self.variables,
         }
         own = {name: value for name, value in os.environ.items() if not name.startswith("FLEETLOG_")}
         with self._log.open("wb") as log:

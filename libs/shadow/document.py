@@ -79,38 +79,39 @@ def change(
     delta = trees.difference(wanted, actual)
     pending = _pending(before, wanted, delta, at) if delta else {}
     after = Document(
-        version=version,
-        desired_version=desired_version,
-        reported_version=reported_version,
-        created_at=before.created_at,
-        updated_at=at,
-        desired=wanted,
-        reported=actual,
-        desired_at=wanted_at,
-        reported_at=actual_at,
-        delta=delta,
-        pending=pending,
+        version,
+        desired_version,
+        reported_version,
+        before.created_at,
+        at,
+        wanted,
+        actual,
+        wanted_at,
+        actual_at,
+        delta,
+        pending,
     )
     return after, _converged(before, after) if before.pending else ()
 
 
 def _pending(before: Document, desired: Tree, delta: Tree, at: Millis) -> dict[str, FieldPending]:
     found: dict[str, FieldPending] = {}
-    for path, value in trees.fields(delta):
-        unchanged = desired is before.desired or trees.same(trees.find(before.desired, path), value)
-        known = before.pending.get(path)
+    kept, known_before = desired is before.desired, before.pending
+    for path, value, wanted in trees.beside(delta, before.desired):
+        unchanged = kept or trees.same(wanted, value)
+        known = known_before.get(path)
         found[path] = known if unchanged and known is not None else FieldPending(at, drifted=unchanged)
     return found
 
 
 def _converged(before: Document, after: Document) -> tuple[FieldConverged, ...]:
     """A field that is desired no more, or otherwise, has not converged, unless it is reported as it was desired."""
+    wanted, actual, pending = before.desired, after.reported, after.pending
     return tuple(
         [
             FieldConverged(path, known.since, known.drifted)
             for path, known in before.pending.items()
-            if path not in after.pending
-            and trees.agrees(trees.find(before.desired, path), trees.find(after.reported, path))
+            if path not in pending and trees.agrees(trees.find(wanted, path), trees.find(actual, path))
         ]
     )
 
@@ -173,24 +174,24 @@ def restored(known: ShadowCheckpoint, event: ShadowChanged) -> Document:
 def public(product_id: str, device_id: str, shadow: str | None, document: Document) -> ShadowDocument:
     """Show a document as everybody sees it."""
     return ShadowDocument(
-        product_id=product_id,
-        device_id=device_id,
-        shadow=shadow,
-        state=ShadowSections(document.desired, document.reported),
-        metadata=ShadowSections(_stamped(document.desired_at), _stamped(document.reported_at)),
-        delta=document.delta,
-        pending_since=pending_since(document),
-        version=document.version,
-        desired_version=document.desired_version,
-        reported_version=document.reported_version,
-        created_at=document.created_at,
-        updated_at=document.updated_at,
+        product_id,
+        device_id,
+        shadow,
+        ShadowSections(document.desired, document.reported),
+        ShadowSections(_stamped(document.desired_at), _stamped(document.reported_at)),
+        document.delta,
+        pending_since(document),
+        document.version,
+        document.desired_version,
+        document.reported_version,
+        document.created_at,
+        document.updated_at,
     )
 
 
 def pending_since(document: Document) -> Millis | None:
     """Return when the oldest of the fields that are not reported as desired began to differ; None: they all are."""
-    return min([known.since for known in document.pending.values()], default=None)
+    return min([known.since for known in document.pending.values()]) if document.pending else None
 
 
 def _stamped(times: Times) -> dict[str, Any]:

@@ -54,7 +54,11 @@ def present(tombstones: Tree, state: Tree) -> Tree:
 
 def same(one: Any, other: Any) -> bool:
     """Tell whether two JSON values are equal. Unlike Python's, true is not 1."""
+    if one is other:
+        return True
     kind = one.__class__
+    if kind is str:
+        return bool(one == other)
     if kind is dict:
         return other.__class__ is dict and one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
     if kind is list:
@@ -69,6 +73,8 @@ def difference(desired: Tree, reported: Tree) -> Tree:
     found: Tree = {}
     for key, wanted in desired.items():
         actual = reported.get(key, ABSENT)
+        if wanted is actual:
+            continue
         if wanted.__class__ is dict and actual.__class__ is dict:
             if inner := difference(wanted, actual):
                 found[key] = inner
@@ -79,33 +85,57 @@ def difference(desired: Tree, reported: Tree) -> Tree:
 
 def agrees(wanted: Any, actual: Any) -> bool:
     """Tell whether a field is as desired: nothing of it is in the `difference`."""
-    return not difference({"": wanted}, {} if actual is ABSENT else {"": actual})
+    if wanted.__class__ is dict and actual.__class__ is dict:
+        return not difference(wanted, actual)
+    return actual is not ABSENT and same(wanted, actual)
 
 
 def fields(tree: Tree, path: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the JSON Pointer (RFC 6901) and the value of each field."""
     for key, value in tree.items():
-        pointer = f"{path}/{key.replace('~', '~0').replace('/', '~1')}"
+        pointer = f"{path}/{_token(key)}"
         if value.__class__ is dict and value:
             yield from fields(value, pointer)
         else:
             yield pointer, value
 
 
+def beside(tree: Tree, other: Any, path: str = "") -> list[tuple[str, Any, Any]]:
+    """List the JSON Pointer and the value of each field, and what another value has there, as `find` does."""
+    found: list[tuple[str, Any, Any]] = []
+    nested = other.__class__ is dict
+    for key, value in tree.items():
+        pointer, there = f"{path}/{_token(key)}", other.get(key, ABSENT) if nested else ABSENT
+        if value.__class__ is dict and value:
+            found += beside(value, there, pointer)
+        else:
+            found.append((pointer, value, there))
+    return found
+
+
+def _token(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1") if "~" in key or "/" in key else key
+
+
 def find(tree: Tree, pointer: str) -> Any:
     """Return what a JSON Pointer names, or `ABSENT`."""
     found: Any = tree
+    plain = "~" not in pointer
     for token in pointer.split("/")[1:]:
         if found.__class__ is not dict:
             return ABSENT
-        found = found.get(token.replace("~1", "/").replace("~0", "~"), ABSENT)
+        found = found.get(token if plain else token.replace("~1", "/").replace("~0", "~"), ABSENT)
     return found
 
 
 def depth(value: Any) -> int:
     """Count the levels of nesting: 0 for a scalar, 1 for an object or array of scalars."""
     if value.__class__ is dict:
-        return 1 + max([depth(inner) for inner in value.values()], default=0)
-    if value.__class__ is list:
-        return 1 + max([depth(inner) for inner in value], default=0)
-    return 0
+        value = value.values()
+    elif value.__class__ is not list:
+        return 0
+    deepest = 0
+    for inner in value:
+        if (inner.__class__ is dict or inner.__class__ is list) and (found := depth(inner)) > deepest:
+            deepest = found
+    return 1 + deepest

@@ -54,6 +54,8 @@ def publish(name: str, key: bytes, message: Message) -> tuple[Output, ...]:
     if addresses is None:
         raise _misfit(name, "hold keyed" if type(message) in get(name).announced else "hold", message)
     value = codec.encode(message)
+    if len(addresses) == 1:
+        return ((addresses[0], key, value, -1),)
     return tuple([(address, key, value, -1) for address in addresses])
 
 

@@ -51,7 +51,6 @@ class Convergence:
         self._reported = _folded(self._reported, event.reported, cleared=gone or "reported" in event.cleared)
         return True
 
-    @property
     def verdict(self) -> Verdict:
         open_fields = [(path, value) for path, value in self._wanted if not _agrees(value, self._reported, path)]
         if not open_fields:

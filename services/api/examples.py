@@ -163,6 +163,7 @@ SHADOW_CHANGE: Final = sd.ShadowChange(
     version_before=3,
     version=4,
     delta={"interval_s": 5},
+    pending_since=AT,
     converged=(FieldConverged("/lamp/on", AT - 5000, drifted=False),),
     created_at=AT - 9000,
     patch_id=None,

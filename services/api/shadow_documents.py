@@ -74,6 +74,9 @@ class ShadowChange(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", 
     version: int
     delta: Annotated[dict[str, Any] | None, Meta(description="After it; null where desired and reported agree.")]
     converged: Annotated[tuple[FieldConverged, ...], Meta(description="Fields that became as they were desired.")]
+    pending_since: Annotated[
+        Millis | None, Meta(description="When the oldest of the fields in `delta` began to differ.")
+    ] = None
     created_at: Annotated[Millis, Meta(description="Of the document; one that begins anew has another.")]
     patch_id: Annotated[str | None, Meta(description="Of the patch by tag that it is due to.")]
     at: Millis

@@ -44,11 +44,11 @@ async def change(asker: Asker, asked: ChangeDesired, patch: Tree, seconds: float
             convergence.begin(await _now(hub, asked, made))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while convergence.verdict == "pending" and (record := await heard.get()) is not None:
+                while convergence.verdict() == "pending" and (record := await heard.get()) is not None:
                     event = _event(record, asked.shadow)
                     if event is not None and not convergence.take(event):
                         convergence.begin(await _now(hub, asked, made))
-    return await _now(hub, asked, made), convergence.verdict == "converged"
+    return await _now(hub, asked, made), convergence.verdict() == "converged"
 
 
 def _event(record: Record, name: str | None) -> ShadowChanged | None:

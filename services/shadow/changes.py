@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, final
 
 import msgspec
 
@@ -42,6 +42,7 @@ class Wish(msgspec.Struct, frozen=True, gc=False):
     patch_id: str | None = None
 
 
+@final
 class Changed(msgspec.Struct, frozen=True, gc=False):
     """An accepted change."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, final
 
 import msgspec
 
@@ -45,6 +45,7 @@ DEVICE: Final = "device"
 """Who changes what a device says."""
 
 
+@final
 class Denied(msgspec.Struct, frozen=True, gc=False):
     """Nothing changes."""
 
@@ -119,7 +120,6 @@ def meant(entry: Entry, intent: Report | Acknowledge, at: At) -> Changed | Denie
             reported = trees.present(reported, current(entry, shadow, at.timestamp).reported)
         wish = Wish(shadow, intent.cause, intent.via, DEVICE, None, reported, intent.cleared)
     else:
-        assert isinstance(intent, Acknowledge)
         condition, wanted = Exact(intent.version), current(entry, None, at.timestamp).desired
         wish = Wish(None, "acknowledged", "iothub", DEVICE, None, wanted, ("desired",))
     if condition is None:
@@ -157,7 +157,7 @@ def unknown_shadow(shadow: str | None) -> Refused:
 def apply(entry: Entry, wish: Wish, at: At, given_version: int | None = None) -> Changed | Denied:
     """Make a change that is not conditional, or whose condition is met."""
     made = make(entry, wish, at)
-    return judged(entry, wish, made, at, given_version) if isinstance(made, Refused) else made
+    return made if type(made) is Changed else judged(entry, wish, made, at, given_version)
 
 
 def _unmet(entry: Entry, wish: Wish, condition: Exact | Newer | ReportedExact, at: At) -> Denied | None:

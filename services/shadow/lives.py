@@ -41,7 +41,7 @@ def register(entry: Entry, event: DeviceRegistered, at: At, shared: Reference) -
     made = None if product is None else template.begin(row, product.template, at)
     if made is None:
         return row, ()
-    if not isinstance(made, Changed):
+    if type(made) is not Changed:
         return row, made.outputs
     row = settle(row, made.event, made.after)
     return row, made.outputs + told(row, None, at, 1)

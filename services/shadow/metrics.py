@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 MESSAGES = metrics.counter(
     "shadow_messages",
-    "Messages by what came of them: changed, unchanged (it was so already), again (a repetition), shown, told (of a "
-    "device), late (of a device that was deleted, and dropped), or the code of the refusal.",
+    "Messages by what came of them: changed, unchanged (it was so already), again (a repetition), folded, shown, "
+    "late (of a device that was deleted, and dropped), or the code of the refusal.",
     ("kind", "outcome"),
 )
 ROWS = metrics.gauge("shadow_rows", "Devices whose shadows are served here.")

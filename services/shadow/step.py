@@ -7,7 +7,7 @@ identical, since nothing here depends on anything but the row, the message, the 
 from __future__ import annotations
 
 from copy import copy
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
 
 import msgspec
 
@@ -40,7 +40,7 @@ from .model import Entry, Patched
 from .speech import Said, hear
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from libs.runtime.lane.model import At, Output
 
@@ -50,8 +50,12 @@ if TYPE_CHECKING:
 
 Life: TypeAlias = DeviceRegistered | DeviceDeleted | TagsChanged | PresenceChanged
 OfNoInterest: TypeAlias = DeviceEnabled | DeviceDisabled | SecretRotated | OldSecretExpired | AttributesChanged
+OF_NO_INTEREST: Final = frozenset(get_args(OfNoInterest))
 Broadcast: TypeAlias = PatchTagged | TimePassed | ProductChanged | ProductDeleted
 Message: TypeAlias = ChangeDesired | Said | StatusReported | Life | OfNoInterest | Broadcast
+
+LATE: Final = "late"
+FOLDED: Final = "folded"
 
 
 def ignore(_kind: str, _outcome: str) -> None:
@@ -72,61 +76,56 @@ def step(
     kind = type(message)
     if at.swept:
         after, outputs, outcome = _swept(row, message, at)
-    elif kind is ChangeDesired:
-        assert isinstance(message, ChangeDesired)
-        _belongs(message, at)
-        after, outputs, outcome = _asked(row, message, at)
-    elif isinstance(message, OfNoInterest):
+    elif kind in RULES:
+        if at.key != f"{message.product_id}/{message.device_id}".encode():  # type: ignore[union-attr] # of one device
+            raise Misplaced(f"{kind.__name__} of another device under the key {at.key!r}")
+        after, outputs, outcome = RULES[kind](row, message, at, shared)
+    elif kind in OF_NO_INTEREST:
         return row, ()
-    elif isinstance(message, Broadcast):
-        raise Misplaced("what concerns every partition is a broadcast")
     else:
-        assert not isinstance(message, ChangeDesired)
-        _belongs(message, at)
-        after, outputs, outcome = _happened(row or _unknown(message, at), message, at, shared)
-        if row is None and after is not None and not lives.known(after):
-            after = None
+        raise Misplaced("what concerns every partition is a broadcast")
     tell(str(kind.__struct_config__.tag), outcome)
     return after, outputs
 
 
-def _belongs(message: ChangeDesired | Said | StatusReported | Life, at: At) -> None:
-    if at.key != f"{message.product_id}/{message.device_id}".encode():
-        raise Misplaced(f"a message of {message.product_id}/{message.device_id} under the key {at.key!r}")
+def _spoken(row: Entry | None, message: Said, at: At, _: Reference) -> Outcome:
+    entry = row or _stranger(message, at)
+    return (entry, (), LATE) if entry.gone_at is not None else hear(entry, message, at)
 
 
-def _unknown(message: Said | StatusReported | Life, at: At) -> Entry:
+def _status(row: Entry | None, message: StatusReported, at: At, _: Reference) -> Outcome:
+    entry = row or _stranger(message, at)
+    return (entry, (), LATE) if entry.gone_at is not None else status.take(entry, message, at)
+
+
+def _registered(row: Entry | None, message: DeviceRegistered, at: At, shared: Reference) -> Outcome:
+    return *lives.register(row or _stranger(message, at), message, at, shared), FOLDED
+
+
+def _deleted(row: Entry | None, message: DeviceDeleted, at: At, _: Reference) -> Outcome:
+    return *lives.end(row or _stranger(message, at), message, at), FOLDED
+
+
+def _tagged(row: Entry | None, message: TagsChanged, at: At, _: Reference) -> Outcome:
+    return lives.retag(row or _stranger(message, at), message), (), FOLDED
+
+
+def _connected(row: Entry | None, message: PresenceChanged, at: At, _: Reference) -> Outcome:
+    return *lives.connect(row or _stranger(message, at), message, at), FOLDED
+
+
+def _stranger(message: Said | StatusReported | Life, at: At) -> Entry:
+    """Return the row of a device that is heard of first."""
     return Entry(product_id=message.product_id, since=at.timestamp)
 
 
-def _happened(entry: Entry, message: Said | StatusReported | Life, at: At, shared: Reference) -> Outcome:
-    """Fold what a device, the registry or presence says."""
-    if isinstance(message, Life):
-        return *_lived(entry, message, at, shared), "done"
-    if entry.gone_at is not None:
-        return entry, (), "late"
-    return status.take(entry, message, at) if isinstance(message, StatusReported) else hear(entry, message, at)
-
-
-def _lived(entry: Entry, message: Life, at: At, shared: Reference) -> tuple[Entry | None, Sequence[Output]]:
-    match message:
-        case DeviceRegistered():
-            return lives.register(entry, message, at, shared)
-        case DeviceDeleted():
-            return lives.end(entry, message, at)
-        case TagsChanged():
-            return lives.retag(entry, message), ()
-        case PresenceChanged():
-            return lives.connect(entry, message, at)
-
-
-def _asked(row: Entry | None, message: ChangeDesired, at: At) -> Outcome:
+def _asked(row: Entry | None, message: ChangeDesired, at: At, _: Reference) -> Outcome:
     """Carry out an application's request, and answer."""
     address(message)
     decision = decide.asked(row, message, at)
     if type(decision) is Denied:
         return row, (*decision.outputs, *refusal(message, at, decision.why)), decision.why.code
-    assert row is not None
+    assert row is not None  # it is registered
     after, outcome = row, "unchanged"
     outputs: tuple[Output, ...] = ()
     status = GONE if message.operation == "delete" else DONE
@@ -157,11 +156,25 @@ def _swept(row: Entry | None, message: Message, at: At) -> Outcome:
     if isinstance(message, TimePassed):
         return lives.pass_time(row, message.at), (), "done"
     assert isinstance(message, PatchTagged)
+    if row.patched is not None and row.patched.patch_id == message.patch_id:
+        return copy(row), (), "again"  # it was asked for again: the visit is recorded, and counts as the first one did
     made = decide.tagged(row, message, at)
-    if isinstance(made, Denied):
+    if type(made) is Denied:
         after, outputs, outcome = copy(row), made.outputs, made.why.code
         after.patched = Patched(message.patch_id, "refused")
         return after, outputs, outcome
     after = settle(row, made.event, made.after)
     after.patched = Patched(message.patch_id, "changed")
     return after, made.outputs + lives.told(after, message.shadow, at, 1), "changed"
+
+
+RULES: Final[Mapping[type[Any], Callable[[Entry | None, Any, At, Reference], Outcome]]] = {
+    ChangeDesired: _asked,
+    StatusReported: _status,
+    PresenceChanged: _connected,
+    DeviceRegistered: _registered,
+    DeviceDeleted: _deleted,
+    TagsChanged: _tagged,
+    **dict.fromkeys(get_args(Said), _spoken),
+}
+"""A table, since an `isinstance` of a struct costs as much as decoding one."""

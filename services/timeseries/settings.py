@@ -31,8 +31,8 @@ class TimeseriesSettings(ServiceSettings, frozen=True, kw_only=True):
             gt=0,
             le=60,
             description="Age that closes a block, once the one before it is stored: the delay of rows while there are "
-            "few. Each partition makes a block of its own and each block a part in each table that it has rows for, so more partitions want a "
-            "higher value.",
+            "few. Each partition makes a block of its own and each block a part in each table that it has rows for, so "
+            "more partitions want a higher value.",
         ),
     ] = 0.5
     buffer_bytes: Annotated[

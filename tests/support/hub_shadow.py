@@ -1,120 +1,84 @@
-"""A hub's side of the shadow, in memory: the rules of both dialects, written anew, for a device to talk to."""
+"""The hub's side of a device's shadows, in memory: the shadow service's own rules, without Kafka and broker."""
 
 from __future__ import annotations
 
 import json
-from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from fleetlog_device.shadow_dialects import REPLY, UPDATE
+from msgspec.structs import replace
+
+from tests.support.shadow.asking import delete_device, patch, presence, register
+from tests.support.shadow.heard import heard
+from tests.support.shadow.hub import Hub, published
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-NOW = 1_469_564_576
+    from libs.shadow.document import Document
+    from libs.topics.messages.shadow_changes import ChangeDesired
+    from services.shadow.step import Message
 
 
-def merged(state: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in {**state, **change}.items() if value is not None}
-    inner = {key: merged(state.get(key, {}), value) for key, value in change.items() if isinstance(value, dict)}
-    return {**kept, **inner}
+class HubShadow:
+    """``publish`` takes topics and payloads for the device, which is online. ``name``: of a named shadow."""
 
-
-class HubShadow(ABC):
-    """``publish`` takes topics and payloads for the device ``p/d``."""
-
-    def __init__(self) -> None:
-        self.reported: dict[str, Any] = {}
-        self.desired: dict[str, Any] = {}
-        self.version = 0
+    def __init__(self, name: str | None = None, device: str = "p1/d1") -> None:
+        self._hub, self._name = Hub(registered=False), name
+        self._product_id, _, self._device_id = device.partition("/")
+        self._life = 0
+        self.begin_anew()
+        online = replace(presence("online"), product_id=self._product_id, device_id=self._device_id)
+        self._hub.write(online)
         self.lost = 0
         """How many of the next messages never arrive."""
         self.heard: list[dict[str, Any]] = []
         self.publish: Callable[[str, bytes], None] = lambda _topic, _payload: None
-        self._sent = 0
         self.before: Callable[[], None] | None = None
         """Called once, when a message is on its way: what others do meanwhile."""
 
-    def state(self) -> dict[str, Any]:
-        sections = {"reported": self.reported, "desired": self.desired}
-        return {name: section for name, section in sections.items() if section}
-
     async def send(self, topic: str, payload: bytes) -> None:
-        """Hear what a device publishes."""
+        """Hear what the device publishes."""
         if self.lost:
             self.lost -= 1
             return
         if (before := self.before) is not None:
             self.before = None
             before()
-        message = json.loads(payload)
-        self.heard.append(message)
-        self.hear(topic, message)
-
-    @abstractmethod
-    def hear(self, topic: str, message: dict[str, Any]) -> None: ...
+        self.heard.append(json.loads(payload))
+        self._write(heard(topic, payload))
 
     def desire(self, change: dict[str, Any]) -> None:
-        self.desired = merged(self.desired, change)
-        self.version += 1
-        self.tell_desired()
+        self._write(patch(change, self._name, device=self._device_id, product=self._product_id))
 
-    @abstractmethod
-    def tell_desired(self) -> None: ...
+    def begin_anew(self) -> None:
+        """The device is deleted, and another one is registered under its name."""
+        if self._life:
+            gone = delete_device(self._device_id, version=2 * self._life)
+            self._hub.write(replace(gone, product_id=self._product_id))
+        self._life += 1
+        self._hub.write(register(self._device_id, version=2 * self._life - 1, product=self._product_id))
 
-    def accept(self, reported: dict[str, Any]) -> None:
-        self.reported = merged(self.reported, reported)
-        self.version += 1
+    def _write(self, message: Message | ChangeDesired) -> None:
+        for told in published(self._hub.write(message)):
+            self.publish(told.topic, bytes(told.payload))
 
+    @property
+    def document(self) -> Document | None:
+        row = self._hub.rows[f"{self._product_id}/{self._device_id}".encode()]
+        return row.document(self._name)
 
-class IotHubSide(HubShadow):
-    def command(self, name: str, document: dict[str, Any]) -> None:
-        self._sent += 1
-        self.publish(f"cmd/p/d/{name}/plain/shadow-{self._sent}", json.dumps(document).encode())
+    @property
+    def version(self) -> int:
+        return self.document.version if self.document else 0
 
-    def hear(self, topic: str, message: dict[str, Any]) -> None:
-        if topic.startswith("get/p/d/$shadow/") or message["version"] != self.version:
-            self.tell_desired()
-        else:
-            if topic.startswith("upload_data/p/d/$shadow_updated/"):
-                assert message["state"] == {"desired": None}
-                self.accept(self.desired)
-                self.desired = {}
-            else:
-                assert topic.startswith("upload_data/p/d/$shadow_reported/")
-                self.accept(message["state"]["reported"])
-            answer = {"status": "success", "timestamp": NOW, "version": self.version}
-            self.command(REPLY, answer)
+    @property
+    def reported(self) -> dict[str, Any]:
+        return self.document.reported if self.document else {}
 
-    def tell_desired(self) -> None:
-        document = {"state": self.state(), "metadata": {}, "version": self.version, "timestamp": NOW}
-        self.command(UPDATE, document)
+    @property
+    def desired(self) -> dict[str, Any]:
+        return self.document.desired if self.document else {}
 
-
-class AliyunSide(HubShadow):
-    def hear(self, topic: str, message: dict[str, Any]) -> None:
-        assert topic == "/shadow/p/d/update"
-        if message["method"] == "get":
-            payload = {"status": "success", "state": self.state(), "metadata": {}}
-            self.answer("reply", payload, version=self.version)
-        elif message["version"] <= self.version:
-            content = {"errorcode": "409", "errormessage": "version conflict"}
-            self.answer("reply", {"status": "error", "content": content})
-        elif message["method"] == "delete":
-            self.accept({name: None for name, gone in message["state"]["reported"].items() if gone == "null"})
-            self.answer("reply", {"status": "success", "version": self.version})
-        elif len(message["state"]["reported"]) > 128:
-            content = {"errorcode": "408", "errormessage": "more than 128 attributes"}
-            self.answer("reply", {"status": "error", "content": content})
-        else:
-            if message["state"].get("desired") == "null":
-                self.desired = {}
-            self.accept(message["state"]["reported"])
-            self.answer("reply", {"status": "success", "version": self.version})
-
-    def tell_desired(self) -> None:
-        self.answer("control", {"state": self.state(), "metadata": {}}, version=self.version)
-
-    def answer(self, method: str, payload: dict[str, Any], **more: Any) -> None:
-        message = {"method": method, "payload": payload, **more, "timestamp": NOW}
-        self.publish("/shadow/p/d/get", json.dumps(message).encode())
+    @property
+    def delta(self) -> dict[str, Any]:
+        return self.document.delta if self.document else {}

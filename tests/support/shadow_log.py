@@ -35,8 +35,8 @@ class ShadowLog:
     def clear(self, at: int, *cleared: Section) -> ShadowChanged:
         return self._change(at, "desired_cleared", cleared=cleared, via="api", by="ops")
 
-    def delete(self, at: int) -> ShadowChanged:
-        return self._change(at, "deleted", cleared=("desired", "reported"), via="api", by="ops")
+    def delete(self, at: int, *, via: str = "api") -> ShadowChanged:
+        return self._change(at, "deleted", cleared=("desired", "reported"), via=via, by="ops")
 
     def _change(
         self,

@@ -9,6 +9,7 @@ from tests.support.shadow_log import ShadowLog
 
 if TYPE_CHECKING:
     from libs.topics.messages.base import Message
+    from libs.topics.messages.shadow_changes import Via
 
 PRODUCT, OTHER = "weather-v2", "lock-a1"
 PATCH = "01JT8W6Z0009"
@@ -53,7 +54,7 @@ def refusals(base: int) -> list[ShadowChangeRefused]:
     """Two of a device's own, and one of the patch."""
 
     def refused(number: int, device: str, code: str, at: int, patch_id: str | None) -> ShadowChangeRefused:
-        via = "tag" if patch_id else "native"
+        via: Via = "tag" if patch_id else "native"
         return ShadowChangeRefused(
             f"shadow.inbox-9-{number}-0", PRODUCT, device, None, via, "ops", code, "because", None, 2, patch_id, at
         )

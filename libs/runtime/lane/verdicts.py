@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 import msgspec
 
@@ -28,6 +28,7 @@ class Unfit(InvalidMessage):
     """A request that is none, and for whose answer nobody waits."""
 
 
+@final
 class Refused(msgspec.Struct, frozen=True):
     """Nothing changes."""
 
@@ -43,6 +44,7 @@ class Refused(msgspec.Struct, frozen=True):
     """The API lets no such request through: where nobody waits for the answer, it becomes a dead letter."""
 
 
+@final
 class Again(msgspec.Struct, frozen=True):
     """The request was carried out before, under the same idempotency key."""
 

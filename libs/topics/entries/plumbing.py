@@ -69,7 +69,7 @@ TOPICS: Final = (
     _dead_letters("presence", "live"),
     _dead_letters("timeseries", "live"),
     _dead_letters("registry", "live"),
-    _dead_letters("shadow", "planned"),
+    _dead_letters("shadow", "live"),
     _dead_letters("commands", "planned"),
     _dead_letters("ota", "planned"),
     _dead_letters("downlink", "live"),

@@ -48,7 +48,7 @@ TOPICS: Final = (
         consumers=("shadow",),
         broadcasts=True,
         retention_ms=MONTH,
-        stage="planned",
+        stage="live",
     ),
     Topic(
         name=names.SHADOW_EVENTS,
@@ -59,7 +59,7 @@ TOPICS: Final = (
         producers=("shadow",),
         consumers=("timeseries", "applications"),
         retention_ms=FOREVER,
-        stage="planned",
+        stage="live",
     ),
     Topic(
         name=names.SHADOW_DOCUMENTS,
@@ -70,8 +70,8 @@ TOPICS: Final = (
         consumers=("api", "applications"),
         cleanup="compact",
         retention_ms=FOREVER,
-        stage="planned",
+        stage="live",
         config=STATE,
     ),
-    changelog("shadow", "documents", stage="planned"),
+    changelog("shadow", "documents", stage="live"),
 )

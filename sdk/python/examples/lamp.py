@@ -17,7 +17,7 @@ async def main() -> None:
     parser.add_argument("--device", default="lamp-1")
     parser.add_argument("--secret", required=True)
     parser.add_argument("--store", help="path of a file; without it, one below the user's state directory")
-    parser.add_argument("--dialect", choices=("iothub", "aliyun"), default="iothub")
+    parser.add_argument("--dialect", choices=("native", "iothub", "aliyun"), default="native")
     given = parser.parse_args()
 
     lamp: dict[str, Any] = {"on": False, "colour": "white"}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from .errors import ConnectionLost, CredentialsRefused
 from .handlers import log
-from .link import connected
+from .link import connected, heed_cancellation
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -74,6 +74,7 @@ class Connection:
                 await session.lost(error)
                 if asyncio.get_running_loop().time() - since >= self._backoff.steady:
                     failures = 0
+            heed_cancellation()
             failures += 1
             await asyncio.sleep(self._backoff.wait(failures, CHANCE.random()))
 

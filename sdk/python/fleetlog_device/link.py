@@ -171,6 +171,7 @@ class Link:
             granted = await self._client.subscribe([(each, SubscribeOptions(qos=1)) for each in wanted])
         except aiomqtt.MqttError as error:
             raise ConnectionLost(_because(error)) from error
+        heed_cancellation()
         codes = [code if isinstance(code, int) else code.value for code in granted]
         return tuple(each for each, code in zip(wanted, codes, strict=True) if code >= 0x80)
 
@@ -180,6 +181,7 @@ class Link:
             await self._client.unsubscribe(list(filters))
         except aiomqtt.MqttError as error:
             raise ConnectionLost(_because(error)) from error
+        heed_cancellation()
 
     def close(self) -> None:
         """Tell everybody who waits for a PUBACK that none will come."""
@@ -243,6 +245,17 @@ async def _enter(client: Client) -> None:
     except aiomqtt.MqttError as error:
         client.hang_up()
         raise ConnectionLost(_because(error)) from error
+
+
+def heed_cancellation() -> None:
+    """Raise the `asyncio.CancelledError` that `asyncio.wait_for` swallowed.
+
+    Up to Python 3.11 it does, where what it waits for and the cancellation come at once (CPython issue 86296); aiomqtt
+    waits for answers with it. Whoever ends the task would wait for it for ever.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _because(error: aiomqtt.MqttError) -> str:

@@ -134,7 +134,7 @@ class Listener:
                 await self.calls.put("on_message", self.hooks.message, topic.sender, payload)
             case PeerTopic(topic):
                 await self.calls.put("on_p2p", self.hooks.peer, topic, payload)
-            case ShadowTopic() if self._shadows.own.dialect is Aliyun:
+            case ShadowTopic() if self._shadows.own.speaks(Aliyun):
                 self._shadows.own.receive(Aliyun.read(payload))
             case None:
                 log.info("nothing of the protocol: %s", message.topic.value)

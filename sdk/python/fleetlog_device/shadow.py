@@ -55,10 +55,9 @@ class Shadow:
             version=int(version or 0), reported_version=None if reported_version is None else int(reported_version)
         )
 
-    @property
-    def dialect(self) -> type[Dialect]:
+    def speaks(self, dialect: type[Dialect]) -> bool:
         """What the hub says in another one is not for this device."""
-        return type(self._dialect)
+        return type(self._dialect) is dialect
 
     @property
     def document(self) -> Document:
@@ -112,11 +111,16 @@ class Shadow:
                     return None
                 answer = await self._exchange(self._dialect.acknowledge(_id(), known), known)
                 if isinstance(answer, Accepted):
-                    cleared = self._dialect.acknowledges
-                    self._keep(shadow_documents.acknowledged(self._document, answer, cleared=cleared))
+                    self._keep(self._acknowledged(known, answer))
                     return answer.version
                 await self._refresh(answer)
         raise NoAnswer(f"the shadow changed {ATTEMPTS} times while it was acknowledged")
+
+    def _acknowledged(self, known: Document, answer: Accepted) -> Document:
+        """The newest document, with what was said of the one that was known then: it may have changed since."""
+        if self._dialect.acknowledges:
+            return shadow_documents.acknowledged(self._document, answer)
+        return shadow_documents.reported(self._document, known.delta, answer)
 
     def receive(self, told: Told) -> None:
         """Take what the hub says: as the answer to whoever talks, and as news."""

@@ -112,9 +112,9 @@ def reported(document: Document, change: State, answer: Accepted) -> Document:
     return _accepted(document, merge(document.reported, change), document.desired, answer)
 
 
-def acknowledged(document: Document, answer: Accepted, *, cleared: bool) -> Document:
-    """The document after an acknowledgement that the hub accepted. ``cleared``: nothing is desired any more."""
-    return _accepted(document, merge(document.reported, document.desired), {} if cleared else document.desired, answer)
+def acknowledged(document: Document, answer: Accepted) -> Document:
+    """The document after an acknowledgement that the hub accepted: nothing is desired any more."""
+    return _accepted(document, merge(document.reported, document.desired), {}, answer)
 
 
 def _accepted(document: Document, reported: State, desired: State, answer: Accepted) -> Document:

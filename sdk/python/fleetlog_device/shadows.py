@@ -65,7 +65,7 @@ class Shadows:
                 known.receive(Native.read(command, payload))
             else:
                 log.info("nobody here wants to know of the shadow %s", name)
-        elif self.own.dialect is Native:
+        elif self.own.speaks(Native):
             self.own.receive(Native.read(command, payload))
-        elif self.own.dialect is IotHub:
+        elif self.own.speaks(IotHub):
             self.own.receive(IotHub.read(command, payload))

@@ -29,8 +29,9 @@ Types = Annotated[
     QueryParameter(
         name="types",
         max_length=1024,
-        description="Kinds of events, separated by commas; without it, all but what devices send (`data_uploaded`, "
-        "`device_message_sent`).",
+        description="Kinds of events, separated by commas; without it, who is connected and what is registered: "
+        "what devices send (`data_uploaded`, `device_message_sent`) and what becomes of their shadows "
+        "(`shadow_changed`, `shadow_change_refused`, `status_changed`) is told to those who ask for it.",
         examples=[Example(value="presence_changed,device_registered")],
     ),
 ]

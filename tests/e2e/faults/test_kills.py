@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from devstack.places import OPEN
 from tests.e2e.faults.scene import PATIENCE, Scene, published
 from tests.support.polling import eventually
 
@@ -22,7 +21,7 @@ COUNT = 100_000
 """So many that the load outlasts the five restarts."""
 
 
-@pytest.mark.parametrize("service", OPEN)
+@pytest.mark.parametrize("service", SERVICES)
 async def test_killed_five_times_nothing_is_lost_or_doubled_and_every_state_is_exact(
     stack: Stack, audit: Audit, service: str
 ) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Kafka, a guarded mosquitto, and what the API answers with."""
     with Stack(
-        tmp_path_factory.mktemp("api"), services=("registry", "presence", "timeseries", "guard", "api")
+        tmp_path_factory.mktemp("api"), services=("registry", "presence", "shadow", "timeseries", "guard", "api")
     ) as running:
         ready(running)
         yield running

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.integration.api.calling import client, issue
-from tests.support.api import life
+from tests.support.api import life, shadow_life
 from tests.support.names import unique
 
 if TYPE_CHECKING:
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize(
     "tale",
-    [life.product_life, life.device_life, life.tags_life, life.names, life.repetitions, life.bulk, life.listing],
+    [
+        *(life.product_life, life.device_life, life.tags_life, life.names, life.repetitions, life.bulk, life.listing),
+        *shadow_life.TALES,
+    ],
     ids=lambda tale: tale.__name__,
 )
 async def test_life(stack: Stack, tale: Callable[[AsyncClient, str], Awaitable[None]]) -> None:

@@ -18,7 +18,7 @@ import pytest
 from devstack.ports import HOST
 from tests.support.artifacts import CONTENT, SHA256, served
 from tests.support.device_hub import SECRETS, GuardedBroker, Hub
-from tests.support.hub_shadow import AliyunSide
+from tests.support.hub_shadow import HubShadow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,20 +61,24 @@ async def test_the_thermometer(broker: GuardedBroker, hub: Hub, tmp_path: Path) 
     assert all(15 < json.loads(payload)["celsius"] < 28 for _, payload in readings)
 
 
-async def test_the_lamp(broker: GuardedBroker, hub: Hub, tmp_path: Path) -> None:
-    side = AliyunSide()
+@pytest.mark.parametrize("form", ["native", "aliyun"])
+async def test_the_lamp(broker: GuardedBroker, hub: Hub, tmp_path: Path, form: str) -> None:
+    side = HubShadow(device="p/d")
     said: list[tuple[str, bytes]] = []
     side.publish = lambda topic, payload: said.append((topic, payload))
     side.desire({"colour": "red"})
-    said.clear()
-    with running(tmp_path, SDK / "examples" / "lamp.py", *options(broker), "--dialect", "aliyun"):
-        for number in (1, 2):  # asks for its shadow, then acknowledges it
-            topic, payload = (await hub.hears("/shadow/p/d/update", count=number))[-1]
+    native = ("get/p/d/$shadow/", "upload_data/p/d/$shadow_reported/")
+    ours = ("/shadow/p/d/update",) if form == "aliyun" else native
+    with running(tmp_path, SDK / "examples" / "lamp.py", *options(broker), "--dialect", form):
+        for number in (1, 2):  # asks for its shadow, then says that it is so
+            topic, payload = (await hub.hears(*ours, count=number))[-1]
+            said.clear()
             await side.send(topic, payload)
-            await hub.say(*said.pop(0))
+            for answer in said:
+                await hub.say(*answer)
         await hub.say("m2m/p/d/e/m1", "on")
-        _, reported = (await hub.hears("/shadow/p/d/update", count=3))[-1]
-    assert (side.desired, side.reported) == ({}, {"colour": "red"})
+        _, reported = (await hub.hears(*ours, count=3))[-1]
+    assert (side.delta, side.reported) == ({}, {"colour": "red"})
     assert json.loads(reported)["state"] == {"reported": {"on": True, "colour": "red"}}
 
 

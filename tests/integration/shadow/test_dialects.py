@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,10 +14,14 @@ from libs.topics import names
 from libs.topics.codec import encode
 from tests.support import devices
 from tests.support.names import unique
+from tests.support.polling import eventually
+from tests.support.records import read_all
 from tests.support.shadow import vectors
 from tests.support.shadow.vectors import CASES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from paho.mqtt.client import Client
 
     from devstack.stack import Stack
@@ -30,17 +35,8 @@ SUBSCRIBED = ("cmd/{}/+/+/+/#", "/shadow/{}/get", "/shadow/get/{}")
 DEVICE = "d1"
 
 
-@pytest.fixture(scope="module")
-def inbox(services: Stack) -> Producer:
-    settings = {"bootstrap.servers": services.kafka, "partitioner": "murmur2_random", "linger.ms": 0}
-    return Producer({**settings, "enable.idempotence": True})
-
-
 class Device:
-    """Plays the device's part of a case, and what comes from elsewhere.
-
-    It has no user name, so that presence does not know it: whether it is online is what the case says.
-    """
+    """Plays the device's part of a case, and what comes from elsewhere."""
 
     def __init__(self, client: Client, heard: Inbox, product: str, inbox: Producer) -> None:
         self.product, self.name = product, f"{product}/{DEVICE}"
@@ -86,14 +82,33 @@ class Device:
         return bool(b"invalid_shadow_name" in self._heard.next(PATIENCE).payload)
 
 
+@pytest.fixture(scope="module")
+def fleet(services: Stack) -> Iterator[dict[str, Device]]:
+    """A device for each case, which presence knows to be online: from then on it is what the case says."""
+    services.wait_ready()
+    settings = {"bootstrap.servers": services.kafka, "partitioner": "murmur2_random", "enable.idempotence": True}
+    inbox, made = Producer({**settings, "linger.ms": 0}), dict[str, Device]()
+    with ExitStack() as connections:
+        for case in CASES:
+            product = unique("shadow")
+            filters = [pattern.format(f"{product}/{DEVICE}") for pattern in SUBSCRIBED]
+            talking = devices.talking(services.mqtt_port, filters, f"{product}/{DEVICE}")
+            client, heard = connections.enter_context(talking)
+            made[case["name"]] = Device(client, heard, product, inbox)
+        keys = {device.name.encode() for device in made.values()}
+        eventually(
+            lambda: keys <= {record.key for record in read_all(services.kafka, names.PRESENCE_TRANSITIONS)},
+            PATIENCE,
+            describe="every device online",
+        )
+        yield made
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
-def test_vector(stack: Stack, inbox: Producer, case: dict[str, Any]) -> None:
-    product = unique("shadow")
-    filters = [pattern.format(f"{product}/{DEVICE}") for pattern in SUBSCRIBED]
-    with devices.talking(stack.mqtt_port, filters) as (client, heard):
-        device = Device(client, heard, product, inbox)
-        device.write(vectors.registered(product, DEVICE, time.time_ns() // 1_000_000))
-        wrong = {number: found for number, step in enumerate(case["steps"], 1) if (found := device.take(step))}
-        assert wrong == {}
-        assert device.hears_no_more()
-        assert len(set(device.request_ids)) == len(device.request_ids)
+def test_vector(fleet: dict[str, Device], case: dict[str, Any]) -> None:
+    device = fleet[case["name"]]
+    device.write(vectors.registered(device.product, DEVICE, time.time_ns() // 1_000_000))
+    wrong = {number: found for number, step in enumerate(case["steps"], 1) if (found := device.take(step))}
+    assert wrong == {}
+    assert device.hears_no_more()
+    assert len(set(device.request_ids)) == len(device.request_ids)

@@ -66,7 +66,8 @@ def test_rows_that_count_as_expired_are_those_that_the_table_drops(client: Clien
     product, kept_for = unique("p"), timedelta(milliseconds=table.retention_ms)
     ages = (timedelta(0), kept_for - timedelta(hours=1), kept_for + timedelta(hours=1), 2 * kept_for)
     others = {name: millis(NOW) for name, kind in table.columns if kind == TIME}
-    rows = [others | {"product_id": product, "offset": n, table.time: millis(NOW - age)} for n, age in enumerate(ages)]
+    keys = [{"product_id": product, "offset": n, "patch_id": f"patch-{n}"} for n in range(len(ages))]
+    rows = [others | key | {table.time: millis(NOW - age)} for key, age in zip(keys, ages, strict=True)]
     insert(client, table, rows)
     columns: Columns = [[row.get(name) for row in rows] for name, _ in table.columns]
     client.command(f"OPTIMIZE TABLE {table.name} FINAL")

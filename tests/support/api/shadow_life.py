@@ -99,12 +99,15 @@ async def tagged_life(client: AsyncClient, product: str) -> None:
     for device in devices:  # from now on the shadow service knows of all of them
         assert (await client.get(f"{device}/shadow")).status_code == 200
     path = f"/v1/products/{product}/tags/red/shadow"
-    answer = await client.post(path, json={"on": True}, headers=MERGE)
+    headers = {**MERGE, "Idempotency-Key": f"all-{product}"}
+    answer, again = [await client.post(path, json={"on": True}, headers=headers) for _ in range(2)]
     assert answer.status_code == 200, answer.text
     told = answer.json()
+    assert again.json() == told
     assert (told["matched"], told["changed"], told["refused"], told["missing_partitions"]) == (3, 3, 0, [])
     for device in devices:
-        assert (await client.get(f"{device}/shadow")).json()["state"] == {"desired": {"on": True}}
+        shown = (await client.get(f"{device}/shadow")).json()
+        assert (shown["version"], shown["state"]) == (1, {"desired": {"on": True}})
     other = await client.post(f"/v1/products/{product}/tags/blue/shadow", json={"on": False})
     assert other.json() == {**told, "patch_id": other.json()["patch_id"], "matched": 0, "changed": 0}
     assert other.json()["patch_id"] != told["patch_id"]

@@ -14,6 +14,7 @@ from libs.topics.codec import encode
 from libs.topics.messages.presence import PresenceChanged
 from libs.topics.messages.registry_events import DeviceRegistered
 from libs.topics.messages.shadow_changes import ChangeDesired
+from tests.support.names import unique
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,9 +68,9 @@ def from_elsewhere(step: dict[str, Any], product: str, device: str, at: int) -> 
             product_id=product,
             device_id=device,
         )
-    online = step["presence"] == "online"
+    online, own = step["presence"] == "online", unique("transition")
     return PresenceChanged(
-        id=f"presence.inbox-0-{at}-0",
+        id=own,
         product_id=product,
         device_id=device,
         old="offline" if online else "online",
@@ -77,7 +78,7 @@ def from_elsewhere(step: dict[str, Any], product: str, device: str, at: int) -> 
         cause="connected" if online else "connection_lost",
         reason=None,
         client_id=f"{product}/{device}",
-        channel_id=f"channel-{at}" if online else None,
+        channel_id=own if online else None,
         previous_channel_id=None,
         source="tester",
         at=at,

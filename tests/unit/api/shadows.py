@@ -17,6 +17,7 @@ from tests.unit.api.world import NOW, answered, refused
 if TYPE_CHECKING:
     from libs.shadow.document import Document
     from libs.topics.messages.hub import RequestAnswered
+    from libs.topics.messages.shadow_changes import Section
     from tests.unit.api.world import World
 
 
@@ -39,6 +40,7 @@ class FakeShadows:
         self._world = world
         self._documents: dict[tuple[str, str | None], Document] = {}
         self._floors: dict[str, int] = {}
+        self._patched = set[tuple[str, str]]()
         self._remembered: dict[str, tuple[str, RequestAnswered]] = {}
         world.requests.answer = self.decide
         for view in (OWN, NAMED, SUMMARY):
@@ -48,12 +50,14 @@ class FakeShadows:
         return key in self._world.reads.documents[REGISTERED]
 
     def show(self, view: tuple[str, str, str], key: str) -> Any:
+        product_id, device_id = key.split("/")
         own = self._now(key, None)
         named = {name: one for (whose, name), one in self._documents.items() if whose == key and name is not None}
         if view == OWN:
-            return document.public(*key.split("/"), None, own)
+            return document.public(product_id, device_id, None, own)
         if view == NAMED:
-            return NamedShadows({name: document.public(*key.split("/"), name, one) for name, one in named.items()})
+            shown = {name: document.public(product_id, device_id, name, one) for name, one in named.items()}
+            return NamedShadows(shown)
         return DeviceShadows(None, _versions(own), {name: _versions(one) for name, one in named.items()})
 
     def decide(self, request: Any) -> RequestAnswered:
@@ -91,7 +95,7 @@ class FakeShadows:
             return answered(None, 204)
         if asked.operation == "merge" and not asked.desired:
             return answered(shown, 200, now.version)
-        cleared = () if asked.operation == "merge" else ("desired",)
+        cleared: tuple[Section, ...] = () if asked.operation == "merge" else ("desired",)
         after, _ = document.change(now, NOW, desired=asked.desired, reported=None, cleared=cleared)
         self._documents[key, asked.shadow] = after
         return answered(document.public(asked.product_id, asked.device_id, asked.shadow, after), 200, after.version)
@@ -100,14 +104,14 @@ class FakeShadows:
         """Partition 0 has all devices."""
         members = self._world.reads.listed.get(f"tag:{patch.product_id}/{patch.tag}", ()) if not patch.partition else ()
         for key in members:
+            if (patch.patch_id, key) in self._patched:
+                continue
+            self._patched.add((patch.patch_id, key))
             now = self._now(key, patch.shadow)
             self._documents[key, patch.shadow] = document.change(now, NOW, desired=patch.desired, reported=None)[0]
         counts = (len(members), len(members), 0)
-        return answered(
-            TaggedPatchApplied(
-                "i", patch.patch_id, patch.partition, patch.product_id, patch.tag, None, *counts, "x", NOW
-            )
-        )
+        what = (patch.patch_id, patch.partition, patch.product_id, patch.tag, patch.shadow)
+        return answered(TaggedPatchApplied("i", *what, *counts, "x", NOW))
 
     def _now(self, key: str, name: str | None) -> Document:
         floor = self._floors.get(key, 0)

@@ -142,8 +142,8 @@ def said_by(service: str, *functions: str) -> set[str]:
     return found
 
 
-INDIRECT = {"not_asked", "no_answer", "device_exists", "invalid_name"}
-"""Said of an exception's class, or by another service alone."""
+INDIRECT = {"not_asked", "no_answer", "device_exists", "invalid_name", "idempotency_key_reused"}
+"""Said of an exception's class, by another service alone, or by what all lanes share."""
 OF_KEYS = {"key_exists", "unknown_key"}
 """What the registry says of API keys, about which it is asked by operators' tools."""
 

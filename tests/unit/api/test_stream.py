@@ -29,10 +29,15 @@ async def test_a_stream_tells_what_the_hub_tells_and_ends_with_it(world: World) 
 
 async def test_kinds_of_events_can_be_chosen(world: World) -> None:
     async with world.client() as client:
-        await client.get(STREAM, params={"types": "data_uploaded,device_deleted"})
-        strange = await client.get(STREAM, params={"types": "device_deleted,api_key_issued"})
-    assert [kinds for _, kinds, _ in world.streams.opened] == [{"data_uploaded", "device_deleted"}]
-    assert (strange.status_code, strange.json()["errors"][0]["field"]) == (422, "types")
+        for types in ("data_uploaded,device_deleted", "shadow_changed,shadow_change_refused,status_changed"):
+            assert (await client.get(STREAM, params={"types": types})).status_code == 200
+        for types in ("device_deleted,api_key_issued", "tagged_patch_applied"):
+            strange = await client.get(STREAM, params={"types": types})
+            assert (strange.status_code, strange.json()["errors"][0]["field"]) == (422, "types")
+    assert [kinds for _, kinds, _ in world.streams.opened] == [
+        {"data_uploaded", "device_deleted"},
+        {"shadow_changed", "shadow_change_refused", "status_changed"},
+    ]
 
 
 @pytest.mark.parametrize("position", ["17", "~p1.2.3", "~x1.2.3.4", "~p1.2.3.4~p1.2.3.4"])

@@ -255,3 +255,23 @@ def test_line_breaks_in_a_devices_payload_begin_no_field_of_their_own(pieces: li
 def test_topics_follow_from_what_is_asked_for() -> None:
     assert topics_of(frames.DEFAULT) == TOPICS
     assert topics_of({"data_uploaded"}) == (names.DEVICE_TELEMETRY,)
+
+
+def test_whoever_listens_to_a_device_hears_all_of_it_and_of_no_other_until_he_leaves_off() -> None:
+    fan = Fan(PARTITIONS)
+    fan.begin(names.SHADOW_EVENTS, [0] * PARTITIONS)
+    heard: list[int] = []
+
+    def listener(record: Record) -> None:
+        heard.append(record.offset)
+
+    def tell(offset: int, key: bytes) -> None:
+        fan.take(frames.record((names.SHADOW_EVENTS, 0), offset, key, b'{"type":"shadow_changed"}'))
+
+    fan.listen("p", "d", listener)
+    fan.listen("p", "d", lambda _: None)
+    for offset, key in enumerate([b"p/d", b"p/e", b"q/d", b"p", b"p/d"]):
+        tell(offset, key)
+    fan.leave_off("p", "d", listener)
+    tell(5, b"p/d")
+    assert heard == [0, 4]

@@ -24,6 +24,7 @@ GOLDEN = Path(__file__).parent / "golden"
 LATENCY = Latency(1234, 0.0812, 0.4021, 1.5, 0.0509)
 TIMES = Times(11.04, 0.84, 20.51, 2.2)
 CHECKS = [Check(True, "a disabled device is cut off 84 ms after the call"), Check(True, "the old secret is refused")]
+SHADOW = [Check(True, "what is desired of a lamp that is on is reported 31 ms after the call")]
 ANSWERS = [
     questions.answer(questions.QUESTIONS[0], ["place", "station", "celsius"], [["garden", "station-000", 35.62]]),
     questions.answer(
@@ -57,8 +58,15 @@ def verdict(world: Truth, kafka: list[Arrival], clickhouse: list[Arrival], more:
     )
 
 
-def rendered(world: Truth, judged: Verdict, latency: Latency | None = LATENCY, checks: list[Check] = CHECKS) -> str:
-    return "\n".join(report.render(report.sections(world, judged, latency, ANSWERS, checks=checks, times=TIMES)))
+def rendered(
+    world: Truth,
+    judged: Verdict,
+    latency: Latency | None = LATENCY,
+    checks: list[Check] = CHECKS,
+    shadow: list[Check] = SHADOW,
+) -> str:
+    parts = report.sections(world, judged, latency, ANSWERS, checks=checks, shadow=shadow, times=TIMES)
+    return "\n".join(report.render(parts))
 
 
 def test_the_report_of_a_run_that_balances_reads_as_agreed() -> None:
@@ -87,6 +95,9 @@ def test_a_trial_that_failed_is_marked_and_told_in_the_verdict() -> None:
     told = rendered(world, judged, checks=[CHECKS[0], Check(False, "it gets in again")])
     assert "  ✓ a disabled device is cut off 84 ms after the call\n  ✗ it gets in again\n" in told
     assert "  Access is not as it should be: 1 of 2 trials failed.\n" in told
+    told = rendered(world, judged, shadow=[Check(False, "a lamp that is on was not so")])
+    assert "  ✗ a lamp that is on was not so\n" in told
+    assert "  The shadow is not as it should be: 1 of 1 trials failed.\n" in told
 
 
 def test_a_latency_that_was_not_measured_is_not_shown_as_a_figure() -> None:

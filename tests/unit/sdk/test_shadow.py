@@ -1,4 +1,4 @@
-"""The shadow: rules as laws, both dialects as vectors, and conversations with a hub that others use too."""
+"""The shadow: rules as laws, all forms as vectors, and conversations with the shadow service's own rules."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from hypothesis import strategies as st
 
 from fleetlog_device.errors import NoAnswer, ShadowRefused
 from fleetlog_device.payload import BadPayload
-from fleetlog_device.shadow import Shadow
-from fleetlog_device.shadow_dialects import REPLY, UPDATE, Aliyun, IotHub
+from fleetlog_device.shadow_dialects import NAMED_REPLY, NAMED_UPDATE, REPLY, UPDATE, Aliyun, IotHub, Native
 from fleetlog_device.shadow_documents import Accepted, Document, Refused, delta, merge, same
+from fleetlog_device.shadows import Form, Shadows
 from fleetlog_device.store import MemoryStore
 from fleetlog_device.topics import CommandTopic, Topics
-from tests.support.hub_shadow import NOW, AliyunSide, HubShadow, IotHubSide
+from tests.support.hub_shadow import HubShadow
 from tests.support.polling import eventually_async
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-TOPICS = Topics("p", "d", "p/d")
+    from fleetlog_device.shadow import Shadow
+
+TOPICS = Topics("p1", "d1", "p1/d1")
 SCALARS = st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from(["", "a"])
 VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("ab"), inner), max_leaves=6
@@ -64,13 +66,13 @@ def test_the_delta_is_nested_and_knows_json_s_types() -> None:
 
 def test_the_vectors_of_the_aliyun_form() -> None:
     dialect = Aliyun(TOPICS)
-    assert dialect.pull("m") == ("/shadow/p/d/update", b'{"method":"get"}')
+    assert dialect.pull("m") == ("/shadow/p1/d1/update", b'{"method":"get"}')
     report = b'{"method":"update","state":{"reported":{"color":"red"}},"version":1}'
-    assert dialect.report("m", {"color": "red"}, 0) == ("/shadow/p/d/update", report)
+    assert dialect.report("m", {"color": "red"}, Document()) == ("/shadow/p1/d1/update", report)
     gone = b'{"method":"delete","state":{"reported":{"color":"null"}},"version":5}'
-    assert dialect.delete("m", ("color",), 4) == ("/shadow/p/d/update", gone)
+    assert dialect.delete("m", ("color",), Document(version=4)) == ("/shadow/p1/d1/update", gone)
     both = b'{"method":"update","state":{"reported":{"color":"green"},"desired":"null"},"version":4}'
-    assert dialect.acknowledge("m", {"color": "green"}, 3) == ("/shadow/p/d/update", both)
+    assert dialect.acknowledge("m", Document(desired={"color": "green"}, version=3)) == ("/shadow/p1/d1/update", both)
 
     success = b'{"method":"reply","payload":{"status":"success","version":1},"timestamp":1469564576}'
     assert dialect.read(success) == Accepted(1)
@@ -92,11 +94,17 @@ def test_the_vectors_of_the_aliyun_form() -> None:
 
 def test_the_vectors_of_the_iothub_form() -> None:
     dialect = IotHub(TOPICS)
-    assert dialect.pull("m")[0] == "get/p/d/$shadow/m"
+    assert dialect.pull("m")[0] == "get/p1/d1/$shadow/m"
     report = b'{"state":{"reported":{"lights":"off"}},"version":1}'
-    assert dialect.report("m", {"lights": "off"}, 1) == ("upload_data/p/d/$shadow_reported/m", report)
+    assert dialect.report("m", {"lights": "off"}, Document(version=1)) == (
+        "upload_data/p1/d1/$shadow_reported/m",
+        report,
+    )
     acknowledgement = b'{"state":{"desired":null},"version":1}'
-    assert dialect.acknowledge("m", {"lights": "off"}, 1) == ("upload_data/p/d/$shadow_updated/m", acknowledgement)
+    assert dialect.acknowledge("m", Document(desired={"lights": "off"}, version=1)) == (
+        "upload_data/p1/d1/$shadow_updated/m",
+        acknowledgement,
+    )
 
     update = (
         b'{"state":{"reported":{"lights":"on"},"desired":{"lights":"off"}},"metadata":{"reported":{"lights":'
@@ -106,6 +114,34 @@ def test_the_vectors_of_the_iothub_form() -> None:
     assert dialect.read(UPDATE, update) == Document({"lights": "on"}, {"lights": "off"}, metadata, 1, 123456789)
     assert dialect.read(UPDATE, b'{"state":{},"metadata":{},"version":0}') == Document()
     assert dialect.read(REPLY, b'{"status":"success","timestamp":123456789,"version":2}') == Accepted(2)
+
+
+def test_the_vectors_of_the_native_form() -> None:
+    dialect, night = Native(TOPICS), Native(TOPICS, "night")
+    assert dialect.pull("m") == ("get/p1/d1/$shadow/m", b'{"shadow":null}')
+    assert night.pull("m") == ("get/p1/d1/$shadow/m", b'{"shadow":"night"}')
+    topic = "upload_data/p1/d1/$shadow_reported/m"
+    first = b'{"state":{"reported":{"lights":"off"}}}'
+    assert dialect.report("m", {"lights": "off"}, Document(version=9)) == (topic, first)
+    known = Document({"lights": "on"}, {"lights": "off", "on": True}, {}, 9, None, 3)
+    second = b'{"state":{"reported":{"lights":"off","on":true}},"reported_version":3,"shadow":"night"}'
+    assert night.acknowledge("m", known) == (topic, second)
+    gone = b'{"state":{"reported":{"lights":null}},"reported_version":3}'
+    assert dialect.delete("m", ("lights",), known) == (topic, gone)
+
+    told = {"state": {"desired": {"a": 1}}, "metadata": {}, "version": 4, "timestamp": 5, "reported_version": 3}
+    assert dialect.read(UPDATE, json.dumps({**told, "delta": {"a": 1}}).encode()) == Document({}, {"a": 1}, {}, 4, 5, 3)
+    assert dialect.read(NAMED_UPDATE, json.dumps({**told, "shadow": "night"}).encode()) == Document(
+        {}, {"a": 1}, {}, 4, 5, 3
+    )
+    reply = b'{"status":"success","timestamp":5,"version":6,"reported_version":6,"shadow":"night"}'
+    assert dialect.read(NAMED_REPLY, reply) == Accepted(6, 6)
+    unknown = b'{"status":"unknown_shadow","timestamp":5,"version":0,"reported_version":0,"shadow":"night"}'
+    assert dialect.read(NAMED_REPLY, unknown) == Document(reported_version=0)
+    assert dialect.read(REPLY, b'{"status":"document_too_large","timestamp":5,"version":2}') == Refused(
+        "document_too_large", ""
+    )
+    assert [Native.name(payload) for payload in (reply, b"{}")] == ["night", None]
 
 
 @pytest.mark.parametrize(
@@ -125,95 +161,150 @@ def test_what_is_not_of_the_dialect_is_refused(payload: bytes) -> None:
         IotHub.read(UPDATE, payload)
     with pytest.raises(BadPayload):
         Aliyun.read(payload)
+    with pytest.raises(BadPayload):
+        Native.read(UPDATE, payload)
 
 
 @asynccontextmanager
-async def talking(hub: HubShadow, store: MemoryStore | None = None) -> AsyncIterator[Shadow]:
-    dialect = IotHub(TOPICS) if isinstance(hub, IotHubSide) else Aliyun(TOPICS)
-    shadow = Shadow(dialect, store or MemoryStore(), hub.send)
-    shadow.restore()
+async def talking(hub: HubShadow, form: str, store: MemoryStore | None = None) -> AsyncIterator[Shadow]:
+    own: Form = "iothub" if form == "named" else FORMS[form]
+    shadows = Shadows(own, TOPICS, store or MemoryStore(), hub.send)
+    shadow = shadows.named("night") if form == "named" else shadows.own
 
     def publish(topic: str, payload: bytes) -> None:
         read = TOPICS.read(topic)
-        shadow.receive(IotHub.read(read.command, payload) if isinstance(read, CommandTopic) else Aliyun.read(payload))
+        if isinstance(read, CommandTopic):
+            shadows.receive(read.command, payload)
+        elif form == "aliyun":
+            shadow.receive(Aliyun.read(payload))
 
     hub.publish = publish
-    following = asyncio.create_task(shadow.follow())
+    tasks: list[asyncio.Task[None]] = []
+    shadows.restore()
+    shadows.start(lambda work: tasks.append(asyncio.create_task(work)))
     try:
         yield shadow
     finally:
-        following.cancel()
-        await asyncio.wait({following})
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
-both_dialects = pytest.mark.parametrize("side", [IotHubSide, AliyunSide])
+FORMS: dict[str, Form] = {"native": "native", "iothub": "iothub", "aliyun": "aliyun"}
+every_form = pytest.mark.parametrize("form", [*FORMS, "named"])
 
 
-@both_dialects
-async def test_a_report_is_merged_and_its_version_is_the_hub_s(side: type[HubShadow]) -> None:
-    hub = side()
-    async with talking(hub) as shadow:
+def hub_of(form: str) -> HubShadow:
+    return HubShadow("night" if form == "named" else None)
+
+
+def done(hub: HubShadow, form: str) -> bool:
+    """What is desired is reported; where the dialect has a word for it, it is desired no more."""
+    return hub.delta == {} and (hub.desired == {} or form in {"native", "named"})
+
+
+async def settled(hub: HubShadow, form: str) -> None:
+    async def there() -> bool:
+        return done(hub, form)
+
+    await eventually_async(there, 5)
+
+
+@every_form
+async def test_a_report_is_merged_and_its_version_is_the_hub_s(form: str) -> None:
+    hub = hub_of(form)
+    async with talking(hub, form) as shadow:
         assert await shadow.report({"a": {"b": 1, "c": 2}}) == 1
         assert await shadow.report({"a": {"b": None}}) == 2
         assert hub.reported == shadow.document.reported == {"a": {"c": 2}}
-        assert await shadow.get() == Document({"a": {"c": 2}}, {}, {}, 2, NOW)
+        document = await shadow.get()
+        assert (document.reported, document.desired, document.version) == ({"a": {"c": 2}}, {}, 2)
 
 
-@both_dialects
-async def test_what_is_deleted_is_reported_no_more(side: type[HubShadow]) -> None:
-    hub = side()
-    async with talking(hub) as shadow:
+@every_form
+async def test_a_shadow_of_which_nothing_was_said_is_empty(form: str) -> None:
+    async with talking(hub_of(form), form) as shadow:
+        document = await shadow.get()
+        assert (document.reported, document.desired, document.version) == ({}, {}, 0)
+
+
+@every_form
+async def test_what_is_deleted_is_reported_no_more(form: str) -> None:
+    hub = hub_of(form)
+    async with talking(hub, form) as shadow:
         await shadow.report({"a": 1, "b": 2})
         assert await shadow.delete("a") == 2
         assert hub.reported == shadow.document.reported == {"b": 2}
 
 
-@both_dialects
-async def test_a_report_that_was_overtaken_is_made_anew(side: type[HubShadow]) -> None:
-    hub = side()
-    async with talking(hub) as shadow:
+@every_form
+async def test_a_report_that_was_overtaken_is_made_anew(form: str) -> None:
+    hub = hub_of(form)
+    async with talking(hub, form) as shadow:
         hub.before = lambda: hub.desire({"wanted": 1})
         assert await shadow.report({"a": 1}) == 2
-        hub.version = 17
-        assert await shadow.report({"a": 2}) == 18
-        hub.version = 3  # the device was deleted and registered again
-        assert await shadow.report({"a": 3}) == 4
+        for number in range(7):
+            hub.desire({"wanted": number})
+        assert await shadow.report({"a": 2}) == 10
+        hub.begin_anew()
+        assert await shadow.report({"a": 3}) == 1
         assert hub.reported == {"a": 3}
 
 
-@both_dialects
-async def test_the_next_process_knows_the_version(side: type[HubShadow]) -> None:
-    hub, store = side(), MemoryStore()
-    async with talking(hub, store) as shadow:
+@pytest.mark.parametrize("form", ["native", "named"])
+async def test_in_the_native_form_a_report_is_not_refused_because_something_else_is_desired(form: str) -> None:
+    hub = hub_of(form)
+    async with talking(hub, form) as shadow:
+        for number in range(5):
+            hub.before = lambda: hub.desire({"wanted": len(hub.heard)})
+            await shadow.report({"a": number})
+    assert len(hub.heard) == 5, "each report was said once"
+    assert hub.reported == {"a": 4}
+
+
+@every_form
+async def test_the_next_process_knows_the_version(form: str) -> None:
+    hub, store = hub_of(form), MemoryStore()
+    async with talking(hub, form, store) as shadow:
         await shadow.report({"a": 1})
-    async with talking(hub, store) as shadow:
+    async with talking(hub, form, store) as shadow:
         await shadow.report({"a": 2})
     assert len(hub.heard) == 2, "nothing had to be asked for"
 
 
-@both_dialects
-async def test_what_is_desired_is_done_and_acknowledged(side: type[HubShadow]) -> None:
-    hub = side()
+@every_form
+async def test_two_processes_do_not_overwrite_what_they_do_not_know(form: str) -> None:
+    hub = hub_of(form)
+    async with talking(hub, form) as shadow:
+        await shadow.report({"a": 1, "b": 1})
+        other = MemoryStore()
+        async with talking(hub, form, other) as second:
+            await second.report({"b": 2})
+    async with talking(hub, form) as shadow:
+        await shadow.report({"a": 3})
+    assert hub.reported == {"a": 3, "b": 2}
+
+
+@every_form
+async def test_what_is_desired_is_done_and_acknowledged(form: str) -> None:
+    hub = hub_of(form)
     seen: list[dict[str, Any]] = []
-
-    async def done() -> bool:
-        return hub.desired == {}
-
-    async with talking(hub) as shadow:
+    async with talking(hub, form) as shadow:
         shadow.on_delta(lambda delta, _document: seen.append(delta))
         await shadow.report({"colour": "red", "on": True})
         hub.desire({"colour": "green", "on": True})
-        await eventually_async(done, 5)
+        await settled(hub, form)
         assert seen == [{"colour": "green"}]
         assert hub.reported == shadow.document.reported == {"colour": "green", "on": True}
         hub.desire({"colour": "green"})
-        await eventually_async(done, 5)
-        assert len(seen) == 1, "it is so already: acknowledged without a call"
+        await shadow.get()
+        await settled(hub, form)
+        assert len(seen) == 1, "it is so already"
 
 
-@both_dialects
-async def test_what_changes_while_it_is_done_is_done_too(side: type[HubShadow]) -> None:
-    hub = side()
+@every_form
+async def test_what_changes_while_it_is_done_is_done_too(form: str) -> None:
+    hub = hub_of(form)
     seen: list[dict[str, Any]] = []
 
     def handler(delta: dict[str, Any], document: Document) -> None:
@@ -221,34 +312,49 @@ async def test_what_changes_while_it_is_done_is_done_too(side: type[HubShadow]) 
         if len(seen) == 1:
             hub.desire({"colour": "blue"})
 
-    async def done() -> bool:
-        return hub.desired == {}
-
-    async with talking(hub) as shadow:
+    async with talking(hub, form) as shadow:
         shadow.on_delta(handler)
         hub.desire({"colour": "green"})
-        await eventually_async(done, 5)
+        await settled(hub, form)
     assert seen == [{"colour": "green"}, {"colour": "blue"}]
     assert hub.reported == {"colour": "blue"}
 
 
-@both_dialects
-async def test_a_handler_that_did_something_else_reports_that(side: type[HubShadow]) -> None:
-    hub = side()
+@every_form
+async def test_what_changes_while_it_is_acknowledged_is_done_too(form: str) -> None:
+    hub = hub_of(form)
+    seen: list[dict[str, Any]] = []
 
-    async def done() -> bool:
+    def handler(delta: dict[str, Any], document: Document) -> None:
+        seen.append(delta)
+        if len(seen) == 1:
+            hub.before = lambda: hub.desire({"colour": "blue"})  # the acknowledgement is on its way
+
+    async with talking(hub, form) as shadow:
+        shadow.on_delta(handler)
+        hub.desire({"colour": "green"})
+        await settled(hub, form)
+    assert seen == [{"colour": "green"}, {"colour": "blue"}]
+    assert hub.reported == {"colour": "blue"}
+
+
+@every_form
+async def test_a_handler_that_did_something_else_reports_that(form: str) -> None:
+    hub = hub_of(form)
+
+    async def reported() -> bool:
         return hub.reported == {"level": 100}
 
-    async with talking(hub) as shadow:
+    async with talking(hub, form) as shadow:
         shadow.on_delta(lambda _delta, _document: {"level": 100})
         hub.desire({"level": 1000})
-        await eventually_async(done, 5)
+        await eventually_async(reported, 5)
     assert hub.desired == {"level": 1000}
 
 
-@both_dialects
-async def test_a_handler_that_fails_says_nothing_and_is_asked_again(side: type[HubShadow]) -> None:
-    hub = side()
+@every_form
+async def test_a_handler_that_fails_says_nothing_and_is_asked_again(form: str) -> None:
+    hub = hub_of(form)
     calls = 0
 
     def handler(delta: dict[str, Any], document: Document) -> None:
@@ -260,22 +366,19 @@ async def test_a_handler_that_fails_says_nothing_and_is_asked_again(side: type[H
     async def called() -> bool:
         return calls == 1
 
-    async def done() -> bool:
-        return hub.desired == {}
-
-    async with talking(hub) as shadow:
+    async with talking(hub, form) as shadow:
         shadow.on_delta(handler)
         hub.desire({"a": 1})
         await eventually_async(called, 5)
         assert (hub.heard, hub.desired) == ([], {"a": 1})
         await shadow.get()  # as each new connection does
-        await eventually_async(done, 5)
+        await settled(hub, form)
 
 
-@both_dialects
-async def test_a_late_answer_answers_nobody_else(side: type[HubShadow]) -> None:
-    hub = side()
-    async with talking(hub) as shadow:
+@every_form
+async def test_a_late_answer_answers_nobody_else(form: str) -> None:
+    hub = hub_of(form)
+    async with talking(hub, form) as shadow:
         hub.lost = 1
         with pytest.raises(NoAnswer):
             await shadow.report({"a": 1}, timeout=0.01)
@@ -284,10 +387,28 @@ async def test_a_late_answer_answers_nobody_else(side: type[HubShadow]) -> None:
         assert hub.reported == {"a": 2}
 
 
-async def test_a_refusal_has_the_hub_s_code() -> None:
-    hub = AliyunSide()
-    async with talking(hub) as shadow:
-        with pytest.raises(ShadowRefused, match="128") as refused:
-            await shadow.report({f"k{n}": n for n in range(129)})
-        assert refused.value.code == "408"
+@pytest.mark.parametrize(
+    ("form", "code"),
+    [(form, "408" if form == "aliyun" else "document_too_large") for form in (*FORMS, "named")],
+)
+async def test_a_refusal_has_the_hub_s_code(form: str, code: str) -> None:
+    hub = hub_of(form)
+    async with talking(hub, form) as shadow:
+        with pytest.raises(ShadowRefused) as refused:
+            await shadow.report({"a": "x" * 40_000})
+        assert refused.value.code == code
         assert await shadow.report({"a": 1}) == 1
+
+
+async def test_shadows_of_a_device_do_not_meet() -> None:
+    hub = HubShadow()
+    shadows = Shadows("native", TOPICS, MemoryStore(), hub.send)
+    night = shadows.named("night")
+    assert shadows.named("night") is night
+    for shadow, name in ((shadows.own, None), (night, "night")):
+        shadow.receive(Document({"name": name}, version=1))
+    shadows.receive(NAMED_UPDATE, b'{"state":{},"metadata":{},"version":2,"reported_version":0,"shadow":"night"}')
+    shadows.receive(NAMED_UPDATE, b'{"state":{},"metadata":{},"version":2,"reported_version":0,"shadow":"other"}')
+    assert (shadows.own.document.version, night.document.version) == (1, 2)
+    with pytest.raises(BadPayload):
+        shadows.receive(NAMED_UPDATE, b'{"shadow":1}')

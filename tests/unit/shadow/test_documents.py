@@ -43,6 +43,7 @@ def test_the_log_makes_the_document_again(changes: list[Any]) -> None:
     for event in hub.events():
         folded = document.fold(folded, event)
         assert document.fold(folded, event) is folded or folded is None, "met again it changes nothing"
+        assert event.pending_since == (None if folded is None else document.pending_since(folded))
     assert folded == hub.row.classic
 
 

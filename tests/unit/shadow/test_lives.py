@@ -141,13 +141,13 @@ def test_what_else_the_registry_tells_of_a_device_is_nothing_to_its_shadow() -> 
 def test_tags_are_what_a_device_is_found_by() -> None:
     hub = Hub(registered=False)
     hub.write(register(tags=("a", "b")))
-    assert terms(hub.row) == [("tag", "p1/a"), ("tag", "p1/b")]
+    assert terms(hub.row) == (("tag", "p1/a"), ("tag", "p1/b"))
     hub.write(retag("c", version=3))
     hub.write(retag("b", version=2))
-    assert terms(hub.row) == [("tag", "p1/c")]
+    assert terms(hub.row) == (("tag", "p1/c"),)
     assert listing(hub.row) == (("product", "p1"),)
     hub.write(delete_device(version=4))
-    assert (terms(hub.row), listing(hub.row)) == ([], ())
+    assert (terms(hub.row), listing(hub.row)) == ((), ())
 
 
 def test_a_device_that_is_offline_is_told_all_at_once_when_it_is_back() -> None:

@@ -159,7 +159,6 @@ def test_a_report_that_the_broker_delivers_again_is_answered_and_changes_nothing
 
 def test_the_dialect_spoken_last_about_the_own_shadow_is_remembered() -> None:
     hub = Hub()
-    assert hub.row.speech is None
     hub.write(aliyun({"method": "get"}, "verb_first"))
     assert hub.row.speech == Speech("aliyun", "verb_first")
     hub.write(report({"a": 1}, shadow="night"))

@@ -240,3 +240,8 @@ def test_retention_is_what_the_migrations_say(table: Any) -> None:
         assert "TTL" not in definition
     else:
         assert f"INTERVAL {table.retention_ms // (24 * 60 * 60 * 1000)} DAY" in definition
+
+
+def test_rows_are_made_of_every_topic_that_the_catalog_gives_to_the_sink() -> None:
+    given = {topic.name: topic.stage for topic in catalog.TOPICS if "timeseries" in topic.consumers}
+    assert {name for name, stage in given.items() if stage == "live"} <= MAKERS.keys() <= given.keys()
