@@ -32,6 +32,7 @@ def ensure() -> None:
     if _fit(directory):
         return
     print("fleetlog: keeping Kafka's classes for quicker starts (ten seconds, once)", flush=True)
+    server.classes(directory).unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix="kafka-classes-") as scratch:
         fresh = Path(scratch) / "classes.jsa"
         _rehearse(Path(scratch), fresh)
