@@ -154,7 +154,7 @@ def _swept(row: Entry | None, message: Message, at: At) -> Outcome:
     if row is None:
         return None, (), "gone"
     if isinstance(message, TimePassed):
-        return lives.pass_time(row, message.at), (), "done"
+        return lives.pass_time(row, message.at), (), FOLDED
     if isinstance(message, ProductChanged):
         return *lives.begin(row, message.defaults.shadow_template, at), FOLDED
     assert isinstance(message, PatchTagged)
