@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 
 NOW = datetime.now(UTC).replace(microsecond=0)
+ANEW = [table for table in TABLES if table.name.startswith(("shadow_", "status_"))]
+"""Tables whose topic Kafka keeps for ever."""
 
 
 def millis(moment: datetime) -> int:
@@ -56,6 +58,18 @@ def test_rows_under_a_known_token_are_not_taken_again(client: Client, table: Tab
         insert(client, table, [{"product_id": product, **time}], token=product)
     found = client.query(f"SELECT count() FROM {table.name} WHERE product_id = '{product}'").result_rows
     assert found == [(1,)]
+
+
+@pytest.mark.parametrize("table", ANEW, ids=lambda table: table.name)
+def test_rows_under_a_known_token_are_taken_once_more_after_the_table_was_emptied(client: Client, table: Table) -> None:
+    """So that an operator can have it made again from Kafka: blocks may begin and end where they did before."""
+    time = {name: millis(NOW) for name, kind in table.columns if kind.startswith("DateTime64")}
+    product = unique("p")
+    insert(client, table, [{"product_id": product, **time}], token=product)
+    client.command(f"TRUNCATE TABLE {table.name}")
+    for _ in range(2):
+        insert(client, table, [{"product_id": product, **time}], token=product)
+    assert client.query(f"SELECT product_id FROM {table.name}").result_rows == [(product,)]
 
 
 AGEING = [table for table in TABLES if table.retention_ms != FOREVER]
