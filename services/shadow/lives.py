@@ -16,6 +16,7 @@ from .model import Entry, Head
 
 if TYPE_CHECKING:
     from libs.runtime.lane.model import At, Output
+    from libs.shadow.trees import Tree
     from libs.topics.messages.base import Millis
     from libs.topics.messages.presence import PresenceChanged
     from libs.topics.messages.registry_events import DeviceDeleted, DeviceRegistered, TagsChanged
@@ -38,7 +39,17 @@ def register(entry: Entry, event: DeviceRegistered, at: At, shared: Reference) -
         row.since = at.timestamp
     row.registered, row.registry_version, row.tags = True, event.version, event.tags
     product = shared.cells.get(event.product_id)
-    made = None if product is None else template.begin(row, product.template, at)
+    if product is None:  # several workers write into this inbox, and the registry's order is none between them
+        row.untemplated = True
+        return row, ()
+    return begin(row, product.template, at)
+
+
+def begin(entry: Entry, known: Tree | None, at: At) -> tuple[Entry, tuple[Output, ...]]:
+    """Fill a registered device's shadow up with its product's template."""
+    row = copy(entry)
+    row.untemplated = False
+    made = template.begin(row, known, at)
     if made is None:
         return row, ()
     if type(made) is not Changed:

@@ -64,6 +64,8 @@ class Head(Row, kw_only=True):
     gone_at: Millis | None = None
     """When it was deleted: the row is a remnant, and drops what comes late."""
     tags: tuple[str, ...] = ()
+    untemplated: bool = False
+    """It was registered before this partition knew its product, whose template is still to come."""
 
 
 class Entry(Head, kw_only=True):

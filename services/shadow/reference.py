@@ -15,7 +15,7 @@ from libs.topics.messages.shadow_changes import PatchTagged, TaggedPatchApplied
 from . import limits
 from .decide import DONE
 from .model import Patched, Product
-from .views import tag_term
+from .views import tag_term, untemplated_term
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,8 @@ def fold_reference(shared: Reference, event: Any, at: At) -> Folded[Millis, Prod
             if isinstance(event, ProductDeleted):
                 return Folded(shared.state, cells={event.product_id: None})
             product = Product(event.version, event.defaults.shadow_template)
-            return Folded(shared.state, cells={event.product_id: product})
+            early = None if known is not None else Terms((untemplated_term(event.product_id),))
+            return Folded(shared.state, early, {event.product_id: product})
         case _:
             raise Misplaced(f"{at.key!r} is the key of broadcasts")
 

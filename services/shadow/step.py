@@ -155,6 +155,8 @@ def _swept(row: Entry | None, message: Message, at: At) -> Outcome:
         return None, (), "gone"
     if isinstance(message, TimePassed):
         return lives.pass_time(row, message.at), (), "done"
+    if isinstance(message, ProductChanged):
+        return *lives.begin(row, message.defaults.shadow_template, at), FOLDED
     assert isinstance(message, PatchTagged)
     if row.patched is not None and row.patched.patch_id == message.patch_id:
         return copy(row), (), "again"  # it was asked for again: the visit is recorded, and counts as the first one did

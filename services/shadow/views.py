@@ -67,13 +67,18 @@ def _versions(document: Document) -> ShadowVersions:
     )
 
 
+def untemplated_term(product_id: str) -> Term:
+    return ("untemplated", product_id)
+
+
 def tag_term(product_id: str, tag: str) -> Term:
     return ("tag", f"{product_id}/{tag}")
 
 
 def terms(row: Head) -> tuple[Term, ...]:
-    """Name what a patch by tag finds the row by."""
-    return _terms(row.product_id, row.tags) if row.tags else ()
+    """Name what a patch by tag finds the row by, and a product that becomes known."""
+    found = _terms(row.product_id, row.tags) if row.tags else ()
+    return (*found, untemplated_term(row.product_id)) if row.untemplated else found
 
 
 @lru_cache(10_000)  # devices share their tags: half the time, and a tenth of the memory

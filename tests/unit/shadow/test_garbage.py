@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -14,6 +14,9 @@ from tests.support.shadow.asking import patch
 from tests.support.shadow.heard import LARGEST, heard
 from tests.support.shadow.hub import Hub, published
 from tests.support.shadow.payloads import payloads
+
+if TYPE_CHECKING:
+    from libs.shadow.document import Document
 
 PULLED, REPORTED, UPDATED = (
     "get/p1/d1/$shadow/m{}",
@@ -31,14 +34,19 @@ def answer(hub: Hub, topic: str, payload: bytes) -> tuple[str, Any]:
     return told.topic, msgspec.json.decode(told.payload)
 
 
+def shadows(hub: Hub) -> dict[str | None, Document | None]:
+    known: dict[str | None, Document | None] = {None: hub.row.classic}
+    return known | hub.row.named
+
+
 @given(st.lists(st.tuples(st.sampled_from(TOPICS), payloads(("get", "update", "delete"))), max_size=8))
 def test_every_message_has_one_answer_and_a_refusal_changes_nothing(messages: list[tuple[str, bytes]]) -> None:
     hub = Hub()
     hub.write(patch({"a": 1, "color": {"b": [1]}}))
     for number, (topic, payload) in enumerate(messages):
-        before = {None: hub.row.classic, **hub.row.named}
+        before = shadows(hub)
         where, told = answer(hub, topic.format(number), payload)
-        after = {None: hub.row.classic, **hub.row.named}
+        after = shadows(hub)
         if topic in ANSWERED_ON:
             assert where == ANSWERED_ON[topic]
             accepted = told["payload"]["status"] == "success" and "version" in told["payload"]

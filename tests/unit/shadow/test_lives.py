@@ -76,6 +76,19 @@ def test_a_template_that_no_shadow_could_hold_is_refused_and_the_device_is_there
     assert [event.code for event in hub.events()] == ["document_too_deep"]
 
 
+def test_a_device_that_is_registered_before_its_product_is_known_gets_the_template_with_it() -> None:
+    hub = Hub(registered=False)
+    hub.write(register())
+    hub.write(patch({"interval": 20}))
+    hub.write(register("d2", product="p2"))
+    hub.write(product(TEMPLATE))
+    assert hub.classic.desired == {"interval": 20, "motor": {"rpm": 5}}
+    assert [event.cause for event in hub.events()] == ["desired_changed", "created"]
+    assert hub.rows[b"p2/d2"].classic is None
+    hub.write(product({"desired": {"x": 1}}, version=2))
+    assert len(hub.events()) == 2, "later templates are for later devices"
+
+
 def test_only_newer_news_of_a_product_counts() -> None:
     hub = Hub(registered=False)
     hub.write(product(TEMPLATE, version=5))
@@ -140,6 +153,7 @@ def test_what_else_the_registry_tells_of_a_device_is_nothing_to_its_shadow() -> 
 
 def test_tags_are_what_a_device_is_found_by() -> None:
     hub = Hub(registered=False)
+    hub.write(product(None))
     hub.write(register(tags=("a", "b")))
     assert terms(hub.row) == (("tag", "p1/a"), ("tag", "p1/b"))
     hub.write(retag("c", version=3))
