@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
@@ -26,7 +27,7 @@ from .uplinks import Receipt, Uplinks
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
     from types import TracebackType
 
     from .handlers import Handler
@@ -344,18 +345,19 @@ class Device:
 
     def _greet(self) -> None:
         if self._synchronise:
-            self._spawn(self._ask("the time", self.sync_time()))
+            self._spawn(self._ask("the time", self.sync_time))
             document = to_json({"tags_version": self._listener.tags.version})
-            self._spawn(self._ask("the tags", self._send_now(self._topics.request("$tags", _message_id()), document)))
+            question = self._topics.request("$tags", _message_id())
+            self._spawn(self._ask("the tags", partial(self._send_now, question, document)))
         for shadow in self._shadows:
             if shadow.wanted:
-                self._spawn(self._ask("the shadow", shadow.get()))
+                self._spawn(self._ask("the shadow", shadow.get))
 
     @staticmethod
-    async def _ask(what: str, question: Coroutine[Any, Any, object]) -> None:
-        """What nobody waits for: the next connection asks again."""
+    async def _ask(what: str, question: Callable[[], Awaitable[object]]) -> None:
+        """What nobody waits for: the next connection asks again. Asked not at all where the device leaves at once."""
         try:
-            await question
+            await question()
         except DeviceError as error:
             log.info("did not learn %s: %s", what, error)
 

@@ -1,4 +1,4 @@
-"""A connection's own rules."""
+"""Leaving in the moment in which a connection comes to be."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any, cast
 
 import pytest
 
+from devstack.ports import HOST, free_port
+from fleetlog_device import Device, MemoryStore
 from fleetlog_device.link import Link
 
 
@@ -25,3 +27,16 @@ async def test_a_cancellation_that_comes_with_the_answer_is_heeded(asking: str) 
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+async def test_a_device_that_leaves_as_it_would_ask_asks_nothing() -> None:
+    """A question that nobody will await would warn, and warnings are errors here."""
+    async with Device("p", "d", "secret", host=HOST, port=free_port(), store=MemoryStore(), drain=0) as device:
+        device.shadow.on_delta(lambda _delta, _document: None)
+        before = set(device._tasks)
+        device._greet()
+        questions = device._tasks - before
+        for question in questions:
+            question.cancel()
+    assert len(questions) == 3
+    assert all(question.cancelled() for question in questions)
