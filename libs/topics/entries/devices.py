@@ -40,7 +40,7 @@ TOPICS: Final = (
         producers=("applications", "api"),
         consumers=("downlink",),
         retention_ms=DAY,
-        stage="planned",
+        stage="live",
     ),
     Topic(
         name=names.DOWNLINK_MESSAGES,

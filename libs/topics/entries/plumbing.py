@@ -70,7 +70,7 @@ TOPICS: Final = (
     _dead_letters("timeseries", "live"),
     _dead_letters("registry", "live"),
     _dead_letters("shadow", "live"),
-    _dead_letters("commands", "planned"),
+    _dead_letters("commands", "live"),
     _dead_letters("ota", "planned"),
     _dead_letters("downlink", "live"),
 )

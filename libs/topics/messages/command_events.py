@@ -1,7 +1,8 @@
 """``commands.events``: every step of every command.
 
 accepted, then queued (offline) or sent, delivered where the broker tells, and one end: replied or `CommandEnded`.
-An end never changes; a reply that comes after it is recorded as late.
+An end never changes; a reply that comes after it is recorded as late. A reply may come before the hub hears that the
+command was sent: then no `CommandSent` follows. Commands of a fan-out have its id as their request id.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class CommandQueued(DeviceEvent, frozen=True, tag="command_queued"):
 
 
 class CommandSent(DeviceEvent, frozen=True, tag="command_sent"):
-    """The command was handed to the broker."""
+    """The broker acknowledged the command, and holds it for the device's connection."""
 
     request_id: str
     attempt: int
@@ -67,7 +68,10 @@ class CommandEnded(DeviceEvent, frozen=True, tag="command_ended"):
     """The command came to an end without a reply."""
 
     request_id: str
-    outcome: Literal["failed", "expired", "cancelled", "timed_out"]
+    outcome: Literal["failed", "rejected", "expired", "cancelled", "timed_out"]
+    """``failed``: the broker did not take it. ``rejected``: an rpc whose device was offline. ``expired``: a command
+    without a reply until its time was over. ``timed_out``: an rpc without one. ``cancelled``: by an application, or
+    since the device was deleted."""
     reason: str
     """A sentence for people."""
     at: Millis
@@ -98,20 +102,24 @@ class ProbeConcluded(DeviceEvent, frozen=True, tag="probe_concluded"):
     at: Millis
 
 
-class FanOutCounted(Message, frozen=True, tag="fan_out_counted"):
-    """One partition's counters of a fan-out, cumulative: the newest of each partition, added up, is the fan-out."""
+class FanOutStarted(Message, frozen=True, tag="fan_out_started"):
+    """One partition has visited all its members of a fan-out, which are frozen by that.
+
+    The sum over all partitions is the whole; what became of the members' commands since, their events tell.
+    """
 
     id: str
     fanout_id: str
     product_id: str
+    tag: str
     partition: int
     members: int
-    """Frozen when the fan-out reached the partition."""
+    """Devices that carried the tag when the fan-out reached the partition; each is counted below, too."""
+    accepted: int
+    """On their way to the broker."""
     queued: int
-    sent: int
-    replied: int
-    failed: int
-    expired: int
-    cancelled: int
-    late: int
+    refused: int
+    """They had as many commands open as they may, and got no other."""
+    rejected: int
+    """Of an rpc: they were offline."""
     at: Millis

@@ -1,4 +1,8 @@
-"""``commands.inbox`` as far as the hub and applications write it."""
+"""``commands.inbox`` as far as the hub and applications write it.
+
+A command of a fan-out has the fan-out's id as its request id, on every device: so one publish on the tag's topic can
+carry it, and what becomes of the fan-out is the sum over one request id.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +14,20 @@ from .base import DeviceRequest, Encoding, Message, Millis, Request
 
 
 class SendCommand(DeviceRequest, frozen=True, tag="send_command"):
-    """Send a command, now or when the device comes online; ``rpc``: only now, and somebody waits for the reply."""
+    """Send a command, now or when the device comes online; ``rpc``: only now, and the answer is what became of it."""
 
     request_id: str
     mode: Literal["cmd", "rpc"]
     command: str
     encoding: Encoding
     payload: msgspec.Raw
-    expires_at: Millis
-    """Never sent after this moment."""
-    idempotency_key: str | None
-    """The same key again is answered with the first request's id."""
+    ttl: int | None
+    """ms from its acceptance, after which it is never sent and, unanswered, over; None: as the product says, else the
+    hub. For an rpc the time that the device has to reply."""
 
 
 class CancelCommand(DeviceRequest, frozen=True, tag="cancel_command"):
-    """Do not send a command that still waits."""
+    """End a command that is not over: it is not sent again. A device that has it already may still carry it out."""
 
     request_id: str
 
@@ -43,15 +46,18 @@ class SendToTag(Request, frozen=True, tag="send_to_tag"):
     fanout_id: str
     product_id: str
     tag: str
+    mode: Literal["cmd", "rpc"]
+    """``rpc``: members that are offline are not waited for."""
     command: str
     encoding: Encoding
     payload: msgspec.Raw
-    expires_at: Millis
+    ttl: int | None
+    """As in `SendCommand`."""
     partition: int
 
 
 class CancelFanOut(Request, frozen=True, tag="cancel_fan_out"):
-    """Do not send a fan-out's commands that still wait. A broadcast."""
+    """As `CancelCommand`, for all members. A broadcast."""
 
     fanout_id: str
     product_id: str
@@ -68,3 +74,15 @@ class DeliveryObserved(Message, frozen=True, tag="delivery_observed"):
     """When it happened, by the broker's clock."""
     source: str
     ingested_at: Millis
+
+
+class MessagePublished(Message, frozen=True, tag="message_published"):
+    """The downlink is done with a message that carries a command."""
+
+    product_id: str
+    device_id: str
+    request_id: str
+    refused: str | None
+    """Why the broker, or MQTT itself, did not take it, as its dead letter says; None: the broker acknowledged it."""
+    at: Millis
+    """By the downlink's clock."""

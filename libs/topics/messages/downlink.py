@@ -38,6 +38,8 @@ class PublishMessage(Message, frozen=True, tag="publish_message"):
     content_type: str | None
     """MQTT 5 content type, such as ``application/json``."""
     request_id: str | None
-    """Of the command that it carries, also the MQTT 5 correlation data; None: it belongs to none that anybody waits
-    for."""
+    """Of the command that it carries, also the MQTT 5 correlation data: what became of it is told to
+    ``commands.inbox`` (`MessagePublished`). None: it belongs to none that anybody waits for."""
     at: Millis
+    stamp: str | None = None
+    """Field of the JSON object in ``payload`` that gets the moment of sending, in ms: for the device's clock."""
