@@ -236,7 +236,10 @@ async def test_a_body_in_pieces_is_read_whole_and_a_caller_who_leaves_is_left_to
 
         return receive
 
-    halves: list[dict[str, Any]] = [{"type": "http.request", "body": b'{"a', "more_body": True}, {"type": "http.request", "body": b'":1}'}]
+    halves: list[dict[str, Any]] = [
+        {"type": "http.request", "body": b'{"a', "more_body": True},
+        {"type": "http.request", "body": b'":1}'},
+    ]
     assert await direct.answer(scope, found, "r1", pieces(*halves), send) is None
     assert ([request.desired for request in owner.asked], sent[0]["status"]) == ([{"a": 1}], 200)
     gone: dict[str, Any] = {"type": "http.disconnect"}
