@@ -49,7 +49,9 @@ def hear(entry: Entry, message: Any, at: At) -> tuple[Entry, Outputs, str]:
     if (known := entry.heard) is not None and (known.message_id, known.payload) == (message.message_id, digest):
         document = entry.document(shadow)
         if known.shadow == shadow and document is not None and document.reported_version == known.version:
-            then = replace(document, version=known.version)
+            then = document
+            if document.version != known.version:  # what differs since then was told with a version of its own
+                then = replace(document, version=known.version, delta={})
             return entry, mouth.accepted(at, via, entry.speech, shadow, then, n=0), AGAIN
     after, outputs, outcome = _heard(entry, intent, at)
     if outcome == CHANGED and (document := after.document(shadow)) is not None:
