@@ -202,6 +202,30 @@ def test_a_device_of_which_nothing_is_known_is_told_nothing_and_one_in_doubt_is(
     assert topics(other, patch({"a": None})) == [], "nothing differs any more"
 
 
+@pytest.mark.parametrize(
+    ("word", "answer", "missed"),
+    [
+        (report({"b": 1}), "$shadow_reply", ["$update_shadow", "$update_named_shadow"]),
+        (report({"b": 1}, version=0), "$update_shadow", ["$update_shadow", "$update_named_shadow"]),
+        (report(7), "$shadow_reply", ["$update_shadow", "$update_named_shadow"]),
+        (pull(), "$update_shadow", ["$update_named_shadow"]),
+        (pull("night"), "$update_named_shadow", ["$update_shadow"]),
+        (aliyun({"method": "get"}), "get", ["$update_named_shadow"]),
+        (aliyun({"method": "update", "state": {"reported": {"b": 1}}}), "get", ["get", "$update_named_shadow"]),
+    ],
+)
+def test_who_speaks_first_and_is_unknown_to_presence_is_told_what_it_missed(
+    word: Any, answer: str, missed: list[str]
+) -> None:
+    hub = Hub()
+    for shadow in (None, "night"):
+        assert topics(hub, patch({"a": 1}, shadow)) == []
+    told = published(hub.write(word))
+    assert [one.topic.partition("/plain/")[0].rpartition("/")[2] for one in told] == [answer, *missed]
+    assert len({one.id for one in told}) == len(told)
+    assert len(published(hub.write(word))) == 1, "it has spoken"
+
+
 def test_strangers_that_come_and_go_leave_nothing() -> None:
     hub = Hub(registered=False)
     hub.write(presence("online", 1))
