@@ -6,6 +6,7 @@ again, or one that was under way.
 
 from __future__ import annotations
 
+import re
 from copy import copy
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 REMNANT: Final = 60_000
 """Milliseconds for which a deleted device's row drops what comes late."""
+_CAUSE: Final = re.compile(r"(?P<inbox>.+?-[0-9]+)-(?P<offset>[0-9]+)-")
+"""What the id of an event says of its cause (`At.id`): its partition and the place in that."""
 REGISTRY: Final = "registry"
 
 
@@ -97,7 +100,7 @@ def pass_time(entry: Entry, now: Millis) -> Entry | None:
 
 def connect(entry: Entry, event: PresenceChanged, at: At) -> tuple[Entry | None, tuple[Output, ...]]:
     """Note whether a device is online; one that is, on a channel that is new, is told what it missed."""
-    if event.id == entry.presence_id:
+    if _met(event.id, entry.presence_id):
         return entry, ()
     row = copy(entry)
     row.session, row.presence_id = event.new, event.id
@@ -107,6 +110,14 @@ def connect(entry: Entry, event: PresenceChanged, at: At) -> tuple[Entry | None,
     for shadow in (None, *row.named):
         outputs += told(row, shadow, at, len(outputs))
     return row, outputs
+
+
+def _met(event_id: str, newest: str) -> bool:
+    """Tell whether a transition was met before: after a crash presence repeats some, from one before the newest on."""
+    one, other = _CAUSE.match(event_id), _CAUSE.match(newest)
+    if one is None or other is None or one["inbox"] != other["inbox"]:
+        return event_id == newest
+    return int(one["offset"]) <= int(other["offset"])
 
 
 def known(entry: Entry) -> bool:

@@ -177,6 +177,25 @@ def test_a_device_that_is_offline_is_told_all_at_once_when_it_is_back() -> None:
     assert topics(hub, presence("online", 4, "ch2", "ch2")) == [], "in doubt for a while, and the same connection"
 
 
+def test_transitions_that_presence_repeats_change_nothing() -> None:
+    """After a crash several come again, from one before the newest on: online, offline, online by another channel."""
+    hub = Hub()
+    hub.write(pull())
+    hub.write(patch({"a": 1}))
+    transitions = [
+        presence("online", 8),
+        presence("offline", 9, None, "ch1"),
+        presence("online", 10, "ch2"),
+        presence("offline", 11, None, "ch2"),
+    ]
+    assert [len(topics(hub, message)) for message in transitions] == [1, 0, 1, 0]
+    row = hub.row
+    assert [topics(hub, message) for message in transitions] == [[]] * 4
+    assert hub.row == row
+    other = msgspec.structs.replace(presence("online", 3), id="presence.inbox-1-3-p1/d1-0")
+    assert topics(hub, other) == ["cmd/p1/d1/$update_shadow"], "of another partition, as after they were divided anew"
+
+
 def test_who_comes_online_is_told_of_each_shadow_that_differs() -> None:
     hub = Hub()
     hub.write(patch({"a": 1}))
