@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from libs.shadow import document
 from libs.topics.messages.shadow_changes import ShadowChanged, ShadowChangeRefused, StatusChanged
@@ -12,6 +12,9 @@ from .model import Entry, Status
 
 if TYPE_CHECKING:
     from libs.shadow.document import Document
+
+REGISTRY: Final = "registry"
+"""The way by which a deletion of the whole device is asked for."""
 
 Event: TypeAlias = ShadowChanged | ShadowChangeRefused | StatusChanged
 
@@ -45,7 +48,7 @@ def settle(entry: Entry, event: ShadowChanged, after: Document | None) -> Entry:
     else:
         row.named = {**entry.named, shadow: after}
     if after is None:
-        row.floor = max(entry.floor, event.version)
+        row.floor = 0 if event.via == REGISTRY else max(entry.floor, event.version)  # the next life begins at 1
     return row
 
 

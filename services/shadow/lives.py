@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from . import mouth, template
 from .changes import Changed, delete
-from .fold import settle
+from .fold import REGISTRY, settle
 from .model import Entry, Head
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ REMNANT: Final = 60_000
 """Milliseconds for which a deleted device's row drops what comes late."""
 _CAUSE: Final = re.compile(r"(?P<inbox>.+?-[0-9]+)-(?P<offset>[0-9]+)-")
 """What the id of an event says of its cause (`At.id`): its partition and the place in that."""
-REGISTRY: Final = "registry"
 
 
 def register(entry: Entry, event: DeviceRegistered, at: At, shared: Reference) -> tuple[Entry, tuple[Output, ...]]:
