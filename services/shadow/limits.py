@@ -35,6 +35,8 @@ EVENT: Final = 1000 * 1000
 CHECKPOINT: Final = 480 * 1000
 """Bytes of a document as events carry it. One in which all its fields converge, each with its pointer, is then within
 `EVENT` too; otherwise the document could not pass the version whose event has to carry it, be it to be deleted."""
+STATUS: Final = 192 * 1024
+"""Bytes of a device's status in its row, beside `STORED` of shadows: no status stands in the way of a change."""
 SMALL: Final = 8 * 1024
 """A document of so many bytes as JSON cannot have `STORED` in a row, whatever its keys are: each is in the JSON three
 times, but in the row once for each of its pending fields."""
@@ -73,6 +75,13 @@ def too_deep(patch: Tree | None) -> Refused | None:
         return None
     detail = f"a section would have more than {LEVELS} levels"
     return Refused(413, "document_too_deep", detail, f"Put at most {LEVELS} objects and arrays within each other.")
+
+
+def too_large_status(status: Tree, payload: int) -> str:
+    """Say what is wrong with a status that leaves no room for shadows. ``payload``: its bytes as JSON."""
+    if payload <= STATUS // 3 or len(_row(status)) <= STATUS:  # no JSON is three times as long in a row
+        return ""
+    return f"the status would take more than {STATUS} bytes of the device's row"
 
 
 def too_large(entry: Entry, shadow: str | None, after: Document, event: bytes, document: bytes) -> Refused | None:
