@@ -98,12 +98,15 @@ def pass_time(entry: Entry, now: Millis) -> Entry | None:
 
 
 def connect(entry: Entry, event: PresenceChanged, at: At) -> tuple[Entry | None, tuple[Output, ...]]:
-    """Note whether a device is online; one that is, on a channel that is new, is told what it missed."""
+    """Note whether a device is online; after silence, or on a channel that is new, it is told what it missed.
+
+    Also in doubt: it may connect while nobody watches its broker, and later be known to be online on that channel.
+    """
     if _met(event.id, entry.presence_id):
         return entry, ()
     row = copy(entry)
     row.session, row.presence_id = event.new, event.id
-    if event.new != "online" or event.channel_id == event.previous_channel_id:
+    if event.new == "offline" or (hears(entry) and event.channel_id == event.previous_channel_id):
         return (row if known(row) else None), ()
     outputs: tuple[Output, ...] = ()
     for shadow in (None, *row.named):
@@ -132,11 +135,14 @@ def known(entry: Entry) -> bool:
     )
 
 
+def hears(entry: Entry) -> bool:
+    """Tell whether a device may hear what is said: where presence never told, once it has spoken."""
+    return entry.session != "offline" and (entry.session is not None or entry.speech is not None)
+
+
 def told(entry: Entry, shadow: str | None, at: At, n: int) -> tuple[Output, ...]:
     """Tell a device what is desired and not reported, if it can hear. ``n``: of the first output, for `At.id`."""
     document = entry.document(shadow)
-    if document is None or not document.delta or entry.session == "offline":
-        return ()
-    if entry.session is None and entry.speech is None:
+    if document is None or not document.delta or not hears(entry):
         return ()
     return mouth.changed(at, entry.speech, shadow, document, n=n)

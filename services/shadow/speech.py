@@ -16,7 +16,7 @@ from .changes import Changed, Wish, current
 from .decide import DEVICE, judged, meant, unknown_shadow
 from .fold import settle
 from .intents import Acknowledge, Fetch, Report, Unreadable
-from .lives import told
+from .lives import hears, told
 from .model import Entry, Heard, Speech
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def hear(entry: Entry, message: Any, at: At) -> tuple[Entry, Outputs, str]:
     Where presence does not tell, the first word makes it online: it is told what it missed.
     """
     after, outputs, outcome = _answer(entry, message, at)
-    if entry.session is None and entry.speech is None:
+    if not hears(entry) and hears(after):
         for shadow in (None, *after.named):
             if outcome != SHOWN or shadow != _asked_for(message):
                 outputs += told(after, shadow, at, len(outputs) + 1)

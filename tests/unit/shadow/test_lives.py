@@ -196,6 +196,27 @@ def test_transitions_that_presence_repeats_change_nothing() -> None:
     assert topics(hub, other) == ["cmd/p1/d1/$update_shadow"], "of another partition, as after they were divided anew"
 
 
+def test_who_connects_while_nobody_watches_its_broker_is_told_once() -> None:
+    hub = Hub()
+    hub.write(pull())
+    hub.write(presence("offline", 1))
+    hub.write(patch({"a": 1}))
+    assert len(topics(hub, presence("unknown", 2, "ch2"))) == 1, "in doubt is not offline"
+    assert topics(hub, presence("online", 3, "ch2", "ch2")) == []
+    assert topics(hub, presence("unknown", 4, "ch2", "ch2")) == []
+    assert len(topics(hub, presence("unknown", 5, "ch3", "ch2"))) == 1, "another connection"
+    assert topics(hub, presence("online", 6, "ch3", "ch3")) == []
+
+
+@pytest.mark.parametrize("first", ["unknown", "online"])
+def test_who_was_connected_before_presence_told_of_it_is_told(first: Any) -> None:
+    """The first word here is of a lapse, or of the end of one."""
+    hub = Hub()
+    assert topics(hub, patch({"a": 1})) == []
+    assert len(topics(hub, presence(first, 1, "ch1", "ch1"))) == 3, "in all dialects"
+    assert topics(hub, presence("online", 2, "ch1", "ch1")) == []
+
+
 def test_who_comes_online_is_told_of_each_shadow_that_differs() -> None:
     hub = Hub()
     hub.write(patch({"a": 1}))
