@@ -22,15 +22,19 @@ Event: TypeAlias = ShadowChanged | ShadowChangeRefused | StatusChanged
 def fold(entry: Entry, event: Event) -> Entry:
     """Fold one event. One that is met again changes nothing, nor does a refusal.
 
+    Of events from before a deletion `libs.shadow.document.fold` says what is to be skipped.
     Raises `libs.shadow.document.Unfounded`.
     """
     match event:
         case ShadowChanged():
             before = entry.document(event.shadow)
-            if before is None and event.version <= entry.floor:
-                return entry
             after = document.fold(before, event)
-            return entry if after is before else settle(entry, event, after)
+            if after is before:
+                return entry
+            row = settle(entry, event, after)
+            if before is None:  # it says what it builds on, also where a life ended without a shadow, and so unsaid
+                row.floor = event.version_before
+            return row
         case StatusChanged():
             return report(entry, Status(event.status, event.message_id, event.at))
         case ShadowChangeRefused():
