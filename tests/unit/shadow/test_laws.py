@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 LAW = settings(max_examples=80, deadline=None)
 
 SHADOWS = st.sampled_from([None, None, "night"])
+SESSIONS = st.sampled_from(["online", "offline", "unknown"])
 IDS = st.uuids().map(lambda name: name.hex)
 VERSIONS = st.one_of(st.none(), st.integers(0, 9))
 REQUESTS: st.SearchStrategy[Any] = st.one_of(
@@ -73,7 +74,7 @@ SAID: st.SearchStrategy[Any] = st.one_of(
     st.just(report(7)),
 )
 NEWS: st.SearchStrategy[Any] = st.one_of(
-    st.builds(presence, st.sampled_from(["online", "offline"]), st.integers(1, 9)),
+    st.builds(presence, SESSIONS, st.integers(1, 9)),
     st.builds(lambda version: delete_device(version=version), st.integers(2, 9)),
     st.builds(lambda version: register(version=version, tags=("line-3",)), st.integers(2, 9)),
     st.builds(lambda version: retag("line-3", version=version), st.integers(2, 9)),
@@ -143,7 +144,7 @@ def accepted(hub: Hub) -> list[Any]:
     sources=st.tuples(
         st.lists(st.builds(patch, PATCHES), max_size=5),
         st.lists(st.one_of(st.builds(report, PATCHES, IDS), st.builds(lambda n: status({"n": n}), IDS)), max_size=5),
-        st.lists(st.builds(presence, st.sampled_from(["online", "offline"]), st.integers(1, 99)), max_size=3),
+        st.lists(st.builds(presence, SESSIONS, st.integers(1, 99)), max_size=3),
         st.lists(st.builds(lambda n: retag("line-3", f"t{n}", version=n), st.integers(2, 9)), max_size=3),
     ),
     order=st.randoms(use_true_random=False),
