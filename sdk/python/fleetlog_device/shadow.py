@@ -103,8 +103,11 @@ class Shadow:
         None where something else is desired meanwhile, which then comes as a delta of its own.
         Raises `NoAnswer`, `NotConnected` and `ShadowRefused`.
         """
+        return await self._acknowledge(self._document.desired, timeout)
+
+    async def _acknowledge(self, desired: State, timeout: float) -> int | None:  # noqa: ASYNC109 - as above
+        """As `acknowledge`, of what was desired before others let us talk: nobody heard of what is desired since."""
         async with self._conversation(timeout):
-            desired = self._document.desired
             for _ in range(ATTEMPTS):
                 known = self._document
                 if not shadow_documents.same(known.desired, desired):
@@ -151,8 +154,8 @@ class Shadow:
         result = await call(handler, document.delta, document) if document.delta else None
         if isinstance(result, Mapping):
             await self.report(result)
-        elif shadow_documents.same(document.desired, self._document.desired):
-            await self.acknowledge()
+        else:
+            await self._acknowledge(document.desired, PATIENCE)
 
     async def _insist(self, change: State, say: Callable[[Document], tuple[str, bytes]], timeout: float) -> int:  # noqa: ASYNC109 - as above
         """Say it for the newest document until the hub accepts it; the version that makes."""
