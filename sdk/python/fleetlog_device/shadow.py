@@ -112,7 +112,7 @@ class Shadow:
                 known = self._document
                 if not shadow_documents.same(known.desired, desired):
                     return None
-                if not known.delta and not self._dialect.acknowledges:
+                if not known.desired or not (known.delta or self._dialect.acknowledges):
                     return known.version
                 answer = await self._exchange(self._dialect.acknowledge(_id(), known), known)
                 if isinstance(answer, Accepted):

@@ -282,6 +282,15 @@ async def test_what_comes_together_with_an_answer_is_not_lost(form: str) -> None
     assert seen == [{"colour": "green"}]
 
 
+@every_form
+async def test_where_nothing_is_desired_nothing_is_acknowledged(form: str) -> None:
+    hub = hub_of(form)
+    async with talking(hub, form) as shadow:
+        await shadow.report({"a": 1})
+        assert await shadow.acknowledge() == 1
+    assert (len(hub.heard), hub.version) == (1, 1)
+
+
 @pytest.mark.parametrize("form", ["native", "named"])
 async def test_in_the_native_form_nothing_is_said_where_all_is_as_desired(form: str) -> None:
     hub = hub_of(form)
