@@ -68,7 +68,8 @@ class Shadow:
 
         When it returns None, all that is desired is so, and is acknowledged: in the native form it is reported, and
         stays desired; in the dialects it is reported, and is desired no more. When it returns an object, that is
-        reported instead, and what is desired stays. When it raises, nothing is said; the next document tries again.
+        reported instead (nothing, where it is empty), and what is desired stays. When it raises, nothing is said; the
+        next document tries again.
         """
         self._handler = handler
         return handler
@@ -153,7 +154,8 @@ class Shadow:
             return
         result = await call(handler, document.delta, document) if document.delta else None
         if isinstance(result, Mapping):
-            await self.report(result)
+            if result:
+                await self.report(result)
         else:
             await self._acknowledge(document.desired, PATIENCE)
 

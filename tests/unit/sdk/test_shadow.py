@@ -315,6 +315,22 @@ async def test_a_handler_that_did_something_else_reports_that(form: str) -> None
 
 
 @every_form
+async def test_a_handler_that_did_nothing_reports_nothing(form: str) -> None:
+    hub, asked = hub_of(form), asyncio.Event()
+
+    def handler(_delta: dict[str, Any], _document: Document) -> dict[str, Any]:
+        asked.set()
+        return {}
+
+    async with talking(hub, form) as shadow:
+        shadow.on_delta(handler)
+        hub.desire({"level": 1000})
+        await asked.wait()
+        await shadow.get()
+    assert ([message for message in hub.heard if "state" in message], hub.version) == ([], 1)
+
+
+@every_form
 async def test_a_handler_that_fails_says_nothing_and_is_asked_again(form: str) -> None:
     hub = hub_of(form)
     calls = 0
