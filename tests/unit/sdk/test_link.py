@@ -45,12 +45,12 @@ async def test_a_device_that_leaves_as_it_would_ask_asks_nothing() -> None:
 
 
 async def test_a_device_that_leaves_while_it_connects_says_nothing_of_the_failure() -> None:
-    entered = asyncio.Event()
+    entered, refused = asyncio.Event(), asyncio.Event()
 
     class Unreachable:
         async def __aenter__(self) -> None:
             entered.set()
-            await asyncio.sleep(0)
+            await refused.wait()
             raise MqttError("connection refused")
 
         def hang_up(self) -> None:
@@ -61,6 +61,7 @@ async def test_a_device_that_leaves_while_it_connects_says_nothing_of_the_failur
     connecting = asyncio.ensure_future(_enter(cast("Any", Unreachable())))
     await entered.wait()
     connecting.cancel()
+    asyncio.get_running_loop().call_later(0.01, refused.set)
     await asyncio.wait({connecting})
     assert connecting.cancelled()
     del connecting  # with its traceback, that holds the attempt
