@@ -54,7 +54,7 @@ class Record(Protocol):
 
 
 class Part:
-    """All rows in memory: frames until first touched, then `Row` objects."""
+    """All rows in memory: frames until first touched, then `Row` objects; in a lane with heads, frames always."""
 
     loads = False
     """`load` has something to do."""

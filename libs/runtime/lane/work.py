@@ -8,7 +8,7 @@ since row and shared state are then what they were (`passage` skips what lies be
 from __future__ import annotations
 
 from copy import copy
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from libs.topics.codec import UnknownKind
 from libs.topics.identity import BROADCAST_KEY
@@ -47,6 +47,7 @@ class Work:
         "_frames",
         "_lane",
         "_live_prefix",
+        "_moved",
         "_shared_frame",
         "outputs",
         "part",
@@ -60,6 +61,8 @@ class Work:
         self._lane, self.part, self.revision = lane, part, part.next_revision(generation)
         self._live_prefix, self._dead_prefix = prefix(self.revision), prefix(self.revision, dead=True)
         self._frames: dict[bytes, bytes] = {}
+        self._moved: dict[bytes, Row] = {}
+        """Rows that may be found by something else now, in a lane whose rows have heads."""
         self._shared_frame: bytes | None = None
         self._cells: dict[bytes, bytes] = {}
         self._deleted = False
@@ -79,13 +82,13 @@ class Work:
         self._run(visits, 0, len(visits), lambda _: event, swept=True)
 
     # One loop without calls that are not needed, since everything here happens once per event.
-    def _run(  # noqa: C901, PLR0912
+    def _run(  # noqa: C901, PLR0912, PLR0915
         self, records: Sequence[Record], start: int, end: int, decode: Decode, *, swept: bool
     ) -> int:
         lane, part, frames, outbox = self._lane, self.part, self._frames, self.outputs
         rows, get, step, thaw, encode = part.rows, part.rows.get, lane.step, lane.codec.thaw, lane.codec.encode
         topic, number, shared = lane.inbox, part.number, lane.reference(part)
-        max_row, max_output = lane.max_row, lane.max_output
+        max_row, max_output, head_of, moved = lane.max_row, lane.max_output, lane.head_of, self._moved
         for n in range(start, end):
             record = records[n]
             key, offset = record.key, record.offset
@@ -97,7 +100,9 @@ class Work:
             row = live = get(key)
             if row is not None:
                 if row.__class__ is bytes:
-                    row = live = rows[key] = thaw(row)
+                    row = live = thaw(row)
+                    if head_of is None:
+                        rows[key] = row
                 if offset <= row.offset:
                     self.skipped += 1
                     continue
@@ -127,9 +132,15 @@ class Work:
             except Exception as error:  # noqa: BLE001 - dead-lettered
                 self._give_up(record, key, live, error)
                 continue
-            rows[key], frames[key] = row, frame
+            frames[key] = frame
             if new is None:
                 self._deleted = True
+            if head_of is None:
+                rows[key] = row
+            else:
+                rows[key] = frame
+                if new is None or live is None or head_of(new) != head_of(live):
+                    moved[key] = row
             for out_topic, out_key, value, partition in outputs:
                 try:
                     outbox[out_topic, partition].append({"key": out_key, "value": value})
@@ -143,8 +154,11 @@ class Work:
         row = Dead() if live is None else copy(live)
         row.revision, row.offset = self.revision, record.offset
         prefix = self._dead_prefix if live is None else self._live_prefix
-        self.part.rows[key], self._frames[key] = row, prefix + self._lane.codec.encode(row)
-        self._deleted |= live is None
+        frame = self._frames[key] = prefix + self._lane.codec.encode(row)
+        self.part.rows[key] = row if self._lane.head_of is None else frame
+        if live is None:
+            self._deleted = True
+            self._moved[key] = row
 
     def refuse(self, record: Record, key: bytes | None, error: Exception) -> None:
         """Add a dead letter."""
@@ -185,19 +199,19 @@ class Work:
 
         The shared row comes first, then cells.
         """
-        part, rows, index = self.part, self.part.rows, self.part.index
         changed: list[Change] = [{"key": key, "value": frame} for key, frame in self._frames.items()]
         if self._cells:
             changed[:0] = [{"key": key, "value": frame} for key, frame in self._cells.items()]
         if self._shared_frame is not None:
             changed.insert(0, {"key": SHARED_KEY, "value": self._shared_frame})
+        part, rows, index = self.part, self.part.rows, self.part.index
         if index is None and not self._deleted:
             return changed
-        for key in self._frames:
-            row = rows[key]
+        headless = self._lane.head_of is None
+        for key, row in [(key, rows[key]) for key in self._frames] if headless else self._moved.items():
             dead = row.__class__ is Dead
             if dead:
-                part.graves.append((key, row))
+                part.graves.append((key, cast("Dead", row)))
             if index is not None:
                 index.put(key, None if dead else row)
         return changed

@@ -120,6 +120,32 @@ def test_only_what_the_head_has_is_decoded_until_a_row_is_touched() -> None:
         lab.row(b"k")
 
 
+KINDS = st.sampled_from(["add", "look", "ask", "delete", "boom"])
+EVENTS = st.lists(
+    st.tuples(st.sampled_from(["a", "b"]), KINDS, st.sampled_from([None, "", "red", "blue"]), st.integers(0, 2)),
+    max_size=12,
+)
+
+
+@given(written=EVENTS, cut=st.integers(0, 12))
+def test_rows_with_a_head_stay_frames_and_are_found_like_others(written: list[Any], cut: int) -> None:
+    records = [
+        event(key.encode(), n, kind, tag=tag, due=due or None) for n, (key, kind, tag, due) in enumerate(written)
+    ]
+    framed, plain = Lab(head=Thing), Lab()
+    for lab in (framed, plain):
+        lab.feed(*records[:cut])
+        lab.feed(*records[cut:])
+    assert all(isinstance(row, bytes) for _, row in framed.part.items())
+    assert framed.rows() == plain.rows()
+    assert framed.producer.sent == plain.producer.sent
+    assert framed.part.index is not None
+    assert plain.part.index is not None
+    assert framed.part.index.snapshot() == plain.part.index.snapshot()
+    assert list(framed.part.graves) == list(plain.part.graves)
+    assert framed.deliver() == plain.deliver()
+
+
 class Other(Row, kw_only=True):
     due: int = 0
 
