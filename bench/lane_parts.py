@@ -175,8 +175,7 @@ def _lane(task: Task, clock: Clock) -> dict[bytes, Any]:
         with clock("frames_and_index"):
             batch = Batch(None, parts[number], work.revision, work.finish())
         with clock("produce_outputs"):
-            for (topic, partition), messages in work.outputs.items():
-                producer.send(topic, messages, batch.outputs, partition)
+            producer.say(work.outputs, batch.outputs)
         lane.pipeline.put(batch)
         _advance(lane, producer, clock)
         while len(producer.client) > 50_000:

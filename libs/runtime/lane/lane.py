@@ -16,7 +16,7 @@ from .fail import EXIT_CONFIG, die, log
 from .index import Index
 from .model import Shared
 from .passage import passage
-from .pipeline import Batch, Pipeline, weight
+from .pipeline import Batch, Pipeline
 from .rows import SHARED_KEY, Codec, Dead, Row, SharedRow, is_dead
 
 if TYPE_CHECKING:
@@ -183,10 +183,10 @@ class Lane:
             counters.dead_letters += 1
             self.breaker.trip(counters.events, refusal)
         batch = Batch(event, work.part, work.revision, changed)
-        for (topic, partition), messages in work.outputs.items():
-            counters.outputs += len(messages)
-            batch.size += weight(messages)
-            producer.send(topic, messages, batch.outputs, partition)
+        if work.outputs:
+            counters.outputs += len(work.outputs)
+            batch.size += sum([len(value or b"") for _, _, value, _ in work.outputs])
+            producer.say(work.outputs, batch.outputs)
         self.pipeline.put(batch)
         producer.poll()
 

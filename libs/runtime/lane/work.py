@@ -8,7 +8,7 @@ since row and shared state are then what they were (`passage` skips what lies be
 from __future__ import annotations
 
 from copy import copy
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from libs.topics.codec import UnknownKind
 from libs.topics.identity import BROADCAST_KEY
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from .lane import Lane
     from .model import Decode, Output
     from .part import Change, Part, Record
-
-Address: TypeAlias = tuple[str, int]
-"""Topic and partition, `ANY_PARTITION` where the key decides: librdkafka takes a batch for each."""
 
 
 class Visit(NamedTuple):
@@ -66,7 +63,7 @@ class Work:
         self._shared_frame: bytes | None = None
         self._cells: dict[bytes, bytes] = {}
         self._deleted = False
-        self.outputs: dict[Address, list[Change]] = {}
+        self.outputs: list[Output] = []
         self.refusals: list[str] = []
         self.skipped = self.unknown = 0
 
@@ -141,11 +138,7 @@ class Work:
                 rows[key] = frame
                 if new is None or live is None or head_of(new) != head_of(live):
                     moved[key] = row
-            for out_topic, out_key, value, partition in outputs:
-                try:
-                    outbox[out_topic, partition].append({"key": out_key, "value": value})
-                except KeyError:
-                    outbox[out_topic, partition] = [{"key": out_key, "value": value}]
+            outbox += outputs
         return end
 
     def _give_up(self, record: Record, key: bytes, live: Row | None, error: Exception) -> None:
@@ -167,7 +160,7 @@ class Work:
             service=lane.service, topic=lane.inbox, partition=self.part.number, record=record, key=key, error=error
         )
         kafka_key = key if key is not None and len(key) <= MAX_KEY else None
-        self.outputs.setdefault((topic, ANY_PARTITION), []).append({"key": kafka_key, "value": value})
+        self.outputs.append((topic, kafka_key, value, ANY_PARTITION))
         self.refusals.append(f"{lane.inbox}-{self.part.number}-{record.offset} {reason_of(error)}")
 
     def share(self, shared: SharedRow[Any]) -> None:
@@ -191,8 +184,7 @@ class Work:
         for _, _, value, _ in outputs:
             if value is not None and len(value) > self._lane.max_output:
                 raise OutputTooLarge(len(value), self._lane.max_output)
-        for topic, key, value, partition in outputs:
-            self.outputs.setdefault((topic, partition), []).append({"key": key, "value": value})
+        self.outputs += outputs
 
     def finish(self) -> list[Change]:
         """Bring index and graves up to date with the changed rows; returns these, framed.
