@@ -107,7 +107,7 @@ class Lane:
         return parts
 
     def new_index(self) -> Index | None:
-        return Index(*self._derived) if any(self._derived) else None
+        return Index(*self._derived, self.head_of) if any(self._derived) else None
 
     def shared_of(self, part: Part) -> SharedRow[Any]:
         """Return the partition's own row; a fresh one before the first broadcast."""

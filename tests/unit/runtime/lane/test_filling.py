@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,6 +19,8 @@ from tests.unit.runtime.lane.lab import Lab, Record, Thing, World, event
 from tests.unit.runtime.lane.test_app import declare
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
     from libs.runtime.lane.model import Term
 
 
@@ -44,8 +47,8 @@ def tally(_key: bytes, row: Short) -> str | None:
     return row.tags[0] if row.tags else None
 
 
-def index() -> Index:
-    return Index(terms, lambda row: row.due or None, tally, listed)
+def index(head: Callable[[Any], Hashable] | None = None) -> Index:
+    return Index(terms, lambda row: row.due or None, tally, listed, head)
 
 
 def told(found: Index) -> tuple[Any, ...]:
@@ -61,15 +64,22 @@ ROWS = st.dictionaries(
 )
 
 
-@given(rows=ROWS, later=ROWS, gone=st.sets(st.binary(min_size=1, max_size=1)), size=st.integers(1, 7))
+@given(
+    rows=ROWS,
+    later=ROWS,
+    gone=st.sets(st.binary(min_size=1, max_size=1)),
+    size=st.integers(1, 7),
+    head=st.sampled_from([None, attrgetter("tags", "due")]),
+)
 def test_rows_taken_at_once_are_found_like_rows_put_one_by_one(
-    rows: dict[bytes, Long], later: dict[bytes, Long], gone: set[bytes], size: int
+    rows: dict[bytes, Long], later: dict[bytes, Long], gone: set[bytes], size: int, head: Any
 ) -> None:
-    once, single = index(), index()
+    once, single = index(head), index()
     once.put(b"of before", Long(tags=("c",), due=7))
     filling, given_rows = once.filling(), list(rows.items())
     for start in range(0, len(given_rows), size):
-        filling.add(given_rows[start : start + size])
+        some = given_rows[start : start + size]
+        filling.add([key for key, _ in some], [row for _, row in some])
     filling.finish()
     for key, row in rows.items():
         single.put(key, row)
