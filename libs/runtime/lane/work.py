@@ -132,12 +132,9 @@ class Work:
             frames[key] = frame
             if new is None:
                 self._deleted = True
-            if head_of is None:
-                rows[key] = row
-            else:
-                rows[key] = frame
-                if new is None or live is None or head_of(new) != head_of(live):
-                    moved[key] = row
+            rows[key] = row if head_of is None else frame
+            if head_of is not None and (new is None or live is None or head_of(new) != head_of(live)):
+                moved[key] = row
             outbox += outputs
         return end
 
