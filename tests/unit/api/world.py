@@ -161,15 +161,19 @@ class FakeUplink:
 
 
 class FakeHistory:
-    """``rows``: what the store of the past answers next."""
+    """``rows``: what the store of the past answers next; ``told``: by table, where that differs."""
 
     def __init__(self) -> None:
         self.asked: list[Question] = []
         self.rows: Sequence[Sequence[Any]] = ()
+        self.told: dict[str, Sequence[Sequence[Any]]] = {}
+        self.failure: Exception | None = None
 
     async def ask(self, question: Question) -> Sequence[Sequence[Any]]:
+        if self.failure is not None:
+            raise self.failure
         self.asked.append(question)
-        return self.rows
+        return next((rows for table, rows in self.told.items() if f"FROM {table} " in question.statement), self.rows)
 
 
 class FakeStreams:

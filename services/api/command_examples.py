@@ -1,0 +1,52 @@
+"""Examples of commands for the OpenAPI document, told of the same plant as `examples`."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from msgspec import Raw, structs
+from msgspec.structs import asdict
+
+from . import command_documents as cd
+from .examples import AT
+
+REQUEST_ID: Final = "c-m2Tq3Jb6QGqk0dUq2mJ0Zg"
+NEW_COMMAND: Final = {"name": "unlock", "payload": {"door": 2}, "ttl_s": 3600}
+QUEUED_COMMAND: Final = cd.Command(
+    product_id="plant-7",
+    device_id="press-1",
+    request_id=REQUEST_ID,
+    fanout_id=None,
+    mode="cmd",
+    command="unlock",
+    state="queued",
+    attempts=0,
+    accepted_at=AT,
+    expires_at=AT + 3_600_000,
+    sent_at=None,
+    ended_at=None,
+    reason=None,
+    reply=None,
+    by="ops",
+)
+REPLY: Final = cd.Reply("s-77", "json", Raw(b'{"open":true}'), AT + 42, 38, late=False)
+REPLIED_COMMAND: Final = structs.replace(
+    QUEUED_COMMAND, state="replied", attempts=1, sent_at=AT + 4, ended_at=AT + 42, reply=REPLY
+)
+CANCELLED_COMMAND: Final = structs.replace(
+    QUEUED_COMMAND, state="cancelled", ended_at=AT + 9000, reason="cancelled by ops"
+)
+NEW_RPC: Final = {"name": "unlock", "payload": {"door": 2}, "timeout_s": 10}
+REPLIED_RPC: Final = structs.replace(
+    REPLIED_COMMAND, request_id="r-m2Tq3Jb6QGqk0dUq2mJ0Zg", mode="rpc", expires_at=AT + 10_000
+)
+SENT: Final[dict[str, Any]] = {
+    "type": "command_sent",
+    "id": "commands.inbox-2-1079-0",
+    "product_id": "plant-7",
+    "device_id": "press-1",
+    "request_id": REQUEST_ID,
+    "attempt": 1,
+    "at": AT + 4,
+}
+COMMAND_DETAIL: Final = cd.CommandDetail(**asdict(REPLIED_COMMAND), steps=[cd.Step("command_sent", AT + 4, SENT)])
