@@ -152,7 +152,7 @@ PARTS: dict[str, dict[str, set[str]]] = {
         "step": {"reference", "rollout", "spread"},
     },
     "downlink": {
-        "consumer": {"commits", "credit", "letters"},
+        "consumer": {"commits", "credit", "letters", "notices", "teller"},
         "bridge": {"packets", "publisher", "window"},
     },
     "guard": {"app": {"broker", "emqx", "emqx_api", "credentials", "files", "keeper", "kept", "sessions"}},
