@@ -73,6 +73,9 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
             404, "No such patch by tag", "Check the id; of a patch that was just made nothing may be stored yet."
         ),
         "unknown_command": Code(404, "No such command", "Check the request id, and the device where one is named."),
+        "unknown_fanout": Code(
+            404, "No such fan-out", "Check the id; of one that was just begun nothing may be known yet."
+        ),
         "method_not_allowed": Code(405, "Not a method of this path", "The header Allow lists the methods."),
         "body_too_large": Code(413, "The body is too large", "Send less at once."),
         "payload_too_large": Code(413, "The payload is too large", "It is 64 KiB at most: send a reference instead."),

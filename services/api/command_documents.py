@@ -125,3 +125,49 @@ class CommandId(msgspec.Struct, frozen=True):
     product_id: str
     device_id: str
     request_id: str
+
+
+class NewProbe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A probe to be made."""
+
+    mode: Annotated[
+        Literal["strict", "normal", "loose"],
+        Meta(description="Unreachable after one, two or three misses in a row, of 5 s each."),
+    ] = "normal"
+
+
+class Probed(msgspec.Struct, frozen=True):
+    """What a probe came to."""
+
+    probe_id: str
+    mode: Literal["strict", "normal", "loose"]
+    verdict: Literal["reachable", "unreachable"]
+    attempts: int
+    rtt_ms: Annotated[int | None, Meta(description="Of the attempt that was answered.")]
+    altered: Annotated[bool, Meta(description="It answered, but not with the bytes that it was sent.")]
+
+
+class Probe(Probed, frozen=True):
+    """A probe of the past."""
+
+    at: Millis
+
+
+class NewMessage(Given, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A message for one device, which needs no subscription of its own."""
+
+    topic: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=256,
+            description="The device gets it on `{topic}/p2p/{product}/{device}`. One to four levels, no wildcard, not "
+            "as the hub's own topics begin.",
+        ),
+    ]
+
+
+class MessageTaken(msgspec.Struct, frozen=True):
+    """The message is in Kafka."""
+
+    message_id: str

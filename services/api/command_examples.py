@@ -8,6 +8,7 @@ from msgspec import Raw, structs
 from msgspec.structs import asdict
 
 from . import command_documents as cd
+from . import fanout_documents as fd
 from .examples import AT
 
 REQUEST_ID: Final = "c-m2Tq3Jb6QGqk0dUq2mJ0Zg"
@@ -50,3 +51,58 @@ SENT: Final[dict[str, Any]] = {
     "at": AT + 4,
 }
 COMMAND_DETAIL: Final = cd.CommandDetail(**asdict(REPLIED_COMMAND), steps=[cd.Step("command_sent", AT + 4, SENT)])
+FANOUT_ID: Final = "f-m2Tq3Jb6QGqk0dUq2mJ0Zg"
+FAN_OUT_BEGUN: Final = fd.FanOutBegun(
+    fanout_id=FANOUT_ID,
+    product_id="plant-7",
+    tag="hall-2",
+    members=812,
+    accepted=640,
+    queued=171,
+    refused=1,
+    rejected=0,
+    partitions=24,
+)
+FAN_OUT: Final = fd.FanOut(
+    fanout_id=FANOUT_ID,
+    product_id="plant-7",
+    tag="hall-2",
+    started_at=AT,
+    partitions=24,
+    members=812,
+    refused=1,
+    accepted=0,
+    queued=170,
+    sent=12,
+    delivered=0,
+    replied=628,
+    failed=0,
+    rejected=0,
+    expired=1,
+    cancelled=0,
+    timed_out=0,
+    open=182,
+    late=1,
+)
+FAN_OUT_ENDED: Final = fd.FanOutEnded(fanout_id=FANOUT_ID, cancelled=182, partitions=24)
+NEW_GROUP_RPC: Final = {"name": "unlock", "payload": {"door": 2}, "wait": "share", "share": 0.5}
+GROUP_RPC: Final = fd.GroupRpc(
+    fanout_id=FANOUT_ID,
+    product_id="plant-7",
+    tag="hall-2",
+    members=2,
+    replied=1,
+    rejected=1,
+    refused=0,
+    failed=0,
+    timed_out=0,
+    cancelled=0,
+    open=0,
+    replies=[fd.MemberReply("press-1", REPLY)],
+    replies_left_out=0,
+)
+NEW_PROBE: Final = cd.NewProbe(mode="strict")
+PROBED: Final = cd.Probed("p-m2Tq3Jb6QGqk0dUq2mJ0Zg", "strict", "reachable", 1, 41, altered=False)
+PROBE: Final = cd.Probe("p-m2Tq3Jb6QGqk0dUq2mJ0Zg", "strict", "reachable", 1, 41, altered=False, at=AT + 41)
+NEW_MESSAGE: Final = {"topic": "recipes/new", "payload": {"recipe": 12}}
+MESSAGE: Final = cd.MessageTaken("m-m2Tq3Jb6QGqk0dUq2mJ0Zg")

@@ -8,14 +8,14 @@ import msgspec
 
 from .command_documents import Command, Reply
 from .moments import stored
-from .queries import DURING, OWN, Question
+from .queries import DURING, OWN, Question, page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from libs.topics.messages.base import Millis
 
-    from .queries import About
+    from .queries import About, Place
 
 Cursor: TypeAlias = "tuple[Millis, str]"
 """When a command was accepted, and its request id: where a page ended."""
@@ -74,3 +74,30 @@ def steps(of: Command) -> Question:
         "ORDER BY at, partition, offset LIMIT 1 BY id LIMIT 1000",
         {"product": of.product_id, "device": of.device_id, "request": of.request_id},
     )
+
+
+def fanout_started(fanout_id: str) -> Question:
+    """Ask how a fan-out began: (product, tag, at, partitions, members, refused), or no row."""
+    return Question(
+        "SELECT product_id, any(tag), toUnixTimestamp64Milli(min(at)), count(), sum(members), sum(refused) "
+        "FROM fanouts FINAL WHERE fanout_id = {fanout:String} GROUP BY product_id",
+        {"fanout": fanout_id},
+    )
+
+
+def fanout_states(product_id: str, fanout_id: str) -> Question:
+    """Ask how the members' commands are: (state, commands, of them such as were replied to late)."""
+    return Question(
+        "SELECT toString(state), count(), countIf(isNotNull(late_at)) "  # noqa: S608 - ours
+        f"FROM {LEDGER} WHERE product_id = {{product:String}} AND request_id = {{fanout:String}} GROUP BY state",
+        {"product": product_id, "fanout": fanout_id},
+    )
+
+
+def probes(about: About, before: Place | None, limit: int) -> Question:
+    """Ask for a device's probes, the newest first."""
+    select = (
+        "SELECT probe_id, mode, verdict, attempts, rtt_ms, altered, toUnixTimestamp64Milli(at), partition, offset "
+        "FROM probes FINAL"
+    )
+    return page(select, "at", about.parameters(limit=limit), before)

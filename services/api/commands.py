@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -20,6 +20,7 @@ from .payloads import carried
 from .problems import Problem
 
 if TYPE_CHECKING:
+    from libs.topics.messages.base import Encoding
     from libs.topics.messages.command_requests import ProbeDevice
 
     from .asking import Asker
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from .hub import Hub
 
     DeviceRequest: TypeAlias = SendCommand | CancelCommand | ProbeDevice
+    Mode: TypeAlias = Literal["cmd", "rpc"]
+    Order: TypeAlias = tuple[Mode, str, Encoding, msgspec.Raw, int | None]
+    """Mode, name, encoding, payload and ms to wait, as requests have them one behind the other."""
 
 SERVICE: Final = "commands"
 LEDGER: Final = (SERVICE, "ledger", "commands")
@@ -57,10 +61,7 @@ async def send(asker: Asker, product_id: str, device_id: str, new: NewCommand, b
         product_id,
         device_id,
         asker.request_id("c", f"{product_id}/{device_id}"),
-        "cmd",
-        allowed(new.name),
-        *carried(new, body),
-        None if new.ttl_s is None else new.ttl_s * SECOND,
+        *order("cmd", new, body, new.ttl_s),
         **asker.stamp(),
     )
     return msgspec.json.decode(await ask(asker, request), type=Command)
@@ -76,10 +77,7 @@ async def call(asker: Asker, product_id: str, device_id: str, new: NewRpc, body:
         product_id,
         device_id,
         asker.request_id("r", f"{product_id}/{device_id}"),
-        "rpc",
-        allowed(new.name),
-        *carried(new, body),
-        round(new.timeout_s * SECOND),
+        *order("rpc", new, body, new.timeout_s),
         **asker.stamp(),
     )
     loop = asyncio.get_running_loop()
@@ -125,8 +123,11 @@ async def known(hub: Hub, product_id: str, device_id: str) -> Known:
     return msgspec.json.decode(found, type=Known)
 
 
-def allowed(name: str) -> str:
-    """Return the name of a command. Raises `Problem` ``reserved_name``."""
-    if name == P2P:  # cmd/{p}/{d}/p2p/plain/{request id} is what the client plain/{request id} may read
+def order(mode: Mode, new: NewCommand | NewRpc, body: bytes, seconds: float | None) -> Order:
+    """Return what is to be sent, as requests have it; ``seconds``: that it may wait, or the device may take.
+
+    Raises `Problem` ``reserved_name``, and as `carried`.
+    """
+    if new.name == P2P:  # cmd/{p}/{d}/p2p/plain/{request id} is what the client plain/{request id} may read
         raise Problem("reserved_name", f"no command is called {P2P}", advice="Choose another name.")
-    return name
+    return mode, new.name, *carried(new, body), None if seconds is None else round(seconds * SECOND)

@@ -6,11 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from libs.topics.messages.command_requests import CancelCommand, SendCommand
-from libs.topics.messages.command_views import CommandReply, CommandView, DeviceCommands
-from services.api.command_documents import PendingCommands
+from libs.topics.codec import encode
+from libs.topics.messages.command_events import CommandEnded, CommandReplied, FanOutStarted
+from libs.topics.messages.command_requests import CancelCommand, CancelFanOut, SendCommand, SendToTag
+from libs.topics.messages.command_views import (
+    CommandReply,
+    CommandView,
+    DeviceCommands,
+    FanOutCancelled,
+    FanOutStates,
+    PendingCommands,
+)
+from libs.topics.names import COMMANDS_EVENTS
 from services.api.commands import LEDGER
 from services.api.devices import PENDING, REGISTERED
+from services.api.fanouts import MEMBERS
+from services.api.frames import Record
 from tests.unit.api.registry import FakeRegistry
 from tests.unit.api.shadows import Shown
 from tests.unit.api.world import NOW, answered, refused
@@ -39,7 +50,7 @@ class FakeCommands:
         self.online: dict[str, msgspec.Raw | None] = {}
         self._remembered: dict[str, tuple[str, str]] = {}
         world.requests.answer = self.decide
-        for view in (LEDGER, PENDING):
+        for view in (LEDGER, PENDING, MEMBERS):
             world.reads.documents[view] = Shown(self, view)
 
     def forget(self) -> None:
@@ -54,9 +65,15 @@ class FakeCommands:
         pending = tuple(one for one in entries if one.ended_at is None)
         if view == PENDING:
             return PendingCommands(len(pending), sum(one.state == "queued" for one in pending))
+        if view == MEMBERS:
+            return FanOutStates({one.request_id: one.state for one in entries if one.fanout_id is not None})
         return DeviceCommands(pending, tuple(one for one in entries if one.ended_at is not None))
 
     def decide(self, request: Any) -> RequestAnswered:
+        if isinstance(request, SendToTag):
+            return self._fan_out(request)
+        if isinstance(request, CancelFanOut):
+            return self._end_all(request)
         if not isinstance(request, SendCommand | CancelCommand):
             return self._registry.decide(request)
         key = f"{request.product_id}/{request.device_id}"
@@ -91,13 +108,20 @@ class FakeCommands:
     def _send(self, key: str, asked: SendCommand) -> CommandView:
         if asked.ttl is not None and asked.ttl > LONGEST_TTL:
             raise refused(400, "invalid_ttl")
-        if sum(one.ended_at is None for one in self.entries.get(key, [])) >= OPEN:
+        if self._full(key):
             raise refused(429, "queue_full")
+        return self._accept(key, asked.request_id, None, asked)
+
+    def _full(self, key: str) -> bool:
+        return sum(one.ended_at is None for one in self.entries.get(key, [])) >= OPEN
+
+    def _accept(self, key: str, request_id: str, fanout_id: str | None, asked: SendCommand | SendToTag) -> CommandView:
+        product_id, device_id = key.split("/")
         made = CommandView(
-            asked.product_id,
-            asked.device_id,
-            asked.request_id,
-            None,
+            product_id,
+            device_id,
+            request_id,
+            fanout_id,
             asked.mode,
             asked.command,
             "accepted" if key in self.online else "queued",
@@ -113,8 +137,50 @@ class FakeCommands:
         if asked.mode == "rpc":
             made = self._called(key, made)
         self.entries.setdefault(key, []).append(made)
-        self.world.reads.listed.setdefault(f"request:{asked.request_id}", []).append(key)
+        self.world.reads.listed.setdefault(f"request:{request_id}", []).append(key)
+        self._tell(made)
         return made
+
+    def _tell(self, made: CommandView) -> None:
+        """Let those hear of an end who listen to the product."""
+        event: Any
+        ids = "i", made.product_id, made.device_id, made.request_id
+        if made.reply is not None:
+            reply = made.reply
+            event = CommandReplied(*ids, reply.message_id, reply.encoding, reply.payload, reply.rtt_ms, NOW)
+        elif made.state in ("rejected", "timed_out"):
+            event = CommandEnded(*ids, made.state, "it is so", NOW)
+        else:
+            return
+        if (COMMANDS_EVENTS, made.product_id, None) in self.world.streams.listening:
+            kind = str(type(event).__struct_config__.tag)
+            place = (COMMANDS_EVENTS, 0)
+            self.world.streams.heard.put_nowait(Record(place, 0, ids[1], kind, encode(event), ids[2]))
+
+    def _fan_out(self, asked: SendToTag) -> RequestAnswered:
+        """Partition 0 has all devices."""
+        term = f"tag:{asked.product_id}/{asked.tag}"
+        members = self.world.reads.listed.get(term, ()) if not asked.partition else ()
+        counts = {"accepted": 0, "queued": 0, "refused": 0, "rejected": 0}
+        for key in members:
+            command = self._find(key, asked.fanout_id)
+            if command is None and self._full(key):
+                counts["refused"] += 1
+                continue
+            if command is None:
+                command = self._accept(key, asked.fanout_id, asked.fanout_id, asked)
+            counts[command.state if command.state in counts else "accepted"] += 1
+        what = (asked.fanout_id, asked.product_id, asked.tag, asked.partition, len(members))
+        return answered(FanOutStarted("i", *what, *_four(counts), NOW), 202)
+
+    def _end_all(self, asked: CancelFanOut) -> RequestAnswered:
+        members = self.world.reads.listed.get(f"request:{asked.fanout_id}", ()) if not asked.partition else ()
+        open_ones = [
+            (key, one) for key in members if (one := self._find(key, asked.fanout_id)) and one.ended_at is None
+        ]
+        for key, one in open_ones:
+            self._cancel(key, one)
+        return answered(FanOutCancelled(asked.fanout_id, asked.partition, len(open_ones)))
 
     def _called(self, key: str, made: CommandView) -> CommandView:
         if key not in self.online:
@@ -138,3 +204,7 @@ class FakeCommands:
 
     def _find(self, key: str, request_id: str) -> CommandView | None:
         return next((one for one in self.entries.get(key, []) if one.request_id == request_id), None)
+
+
+def _four(counts: dict[str, int]) -> tuple[int, int, int, int]:
+    return counts["accepted"], counts["queued"], counts["refused"], counts["rejected"]

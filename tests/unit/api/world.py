@@ -183,7 +183,7 @@ class FakeStreams:
 
     def __init__(self) -> None:
         self.heard = asyncio.Queue[Record | None]()
-        self.listening: list[tuple[str, str, str]] = []
+        self.listening: list[tuple[str, str, str | None]] = []
         self.failure: Exception | None = None
         self.opened: list[tuple[str, frozenset[str], dict[Place, int]]] = []
         self.chunks: list[bytes] = [b"retry: 1000\n\n"]
@@ -204,7 +204,7 @@ class FakeStreams:
 
     @asynccontextmanager
     async def hearing(
-        self, topic: str, product_id: str, device_id: str, *, stopping: asyncio.Event
+        self, topic: str, product_id: str, device_id: str | None, *, stopping: asyncio.Event
     ) -> AsyncIterator[asyncio.Queue[Record | None]]:
         if self.failure is not None:
             raise self.failure
