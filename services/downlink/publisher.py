@@ -91,7 +91,7 @@ class Publisher:
     def closed(self) -> None:
         broken = self._link is not None and self._link.ended.done()
         self._link = None
-        self._window.close(broken=broken)
+        self._forgotten(*self._window.close(broken=broken))
         self._settle()
 
     # -- what is read

@@ -30,6 +30,7 @@ class Window:
         self._ledger: dict[int, deque[Entry]] = {}  # by partition, all that is not settled, by offset
         self._waiting: deque[Entry] = deque()  # to be sent, in this order
         self._flying: dict[int, Entry] = {}  # by packet id, in the order in which they were sent
+        self._leaving: set[int] = set()  # partitions that are released and not dropped yet
         self._touched: set[int] = set()  # partitions whose first entry may be done
         self._limit = self._allowed = 0
         self._packet_id = 0
@@ -53,10 +54,11 @@ class Window:
         self._allowed = min(limit, self._largest_id)
         self._limit, self._landed = 1 if self._doubt else self._allowed, False
 
-    def close(self, *, broken: bool) -> None:
+    def close(self, *, broken: bool) -> tuple[int, int]:
         """The connection is lost: what it did not acknowledge is to be sent again before all else.
 
-        ``broken``: the broker, or the network, closed it; so what was sent may be why.
+        ``broken``: the broker, or the network, closed it; so what was sent may be why. Returns messages and bytes that
+        are forgotten: what was under way of released partitions is their next owner's to send again.
         """
         self._limit = 0
         lost, self._flying = self._flying, {}
@@ -67,6 +69,7 @@ class Window:
         for entry in lost.values():
             entry.packet_id, entry.again = 0, True
         self._waiting.extendleft(reversed(lost.values()))  # void ones are left out by `next`
+        return self.release(self._leaving)
 
     # -- messages
 
@@ -147,10 +150,12 @@ class Window:
 
         Returns messages and bytes that are forgotten: from each partition's first one that is not under way.
         """
+        self._leaving.update(partitions)
         return self._forget(partitions, lambda entry: entry.publish is not None and not entry.packet_id)
 
     def drop(self, partitions: Collection[int]) -> tuple[int, int]:
         """Forget these partitions altogether. Returns messages and bytes that are forgotten."""
+        self._leaving.difference_update(partitions)
         return self._forget(partitions, lambda _: True)
 
     def holds(self, partitions: Collection[int]) -> bool:

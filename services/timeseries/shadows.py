@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from libs.shadow import trees
 from libs.topics.codec import Decoder, InvalidMessage, encode
 from libs.topics.messages.shadow_changes import ShadowChanged, ShadowChangeRefused, StatusChanged, TaggedPatchApplied
 
@@ -83,11 +84,11 @@ class ShadowRows(Rows[Event]):
                 if event.converged:
                     converged += [(*place, *row) for row in _converged(event)]
                 if event.patch_id is not None:
-                    members.append((*place, *_member(event, "", event.created_at)))
+                    members.append((*place, *_member(event, "", _pending(event), event.created_at)))
             elif type(event) is ShadowChangeRefused:
                 log.append((*place, *_refused(event), text))
                 if event.patch_id is not None:
-                    members.append((*place, *_member(event, event.code, None)))
+                    members.append((*place, *_member(event, event.code, [], None)))
             elif type(event) is StatusChanged:
                 status.append((*place, *_status(event)))
             elif type(event) is TaggedPatchApplied:
@@ -194,9 +195,17 @@ def _converged(event: ShadowChanged) -> list[Row]:
     ]
 
 
-def _member(event: ShadowChanged | ShadowChangeRefused, code: str, created_at: int | None) -> Row:
+def _member(event: ShadowChanged | ShadowChangeRefused, code: str, pending: list[str], created_at: int | None) -> Row:
     owner = (event.product_id, event.patch_id, event.device_id, event.shadow or "")
-    return (*owner, code, event.version, created_at, event.at)
+    return (*owner, code, pending, event.version, created_at, event.at)
+
+
+def _pending(event: ShadowChanged) -> list[str]:
+    """Return the fields that the event desired, and that were not reported so."""
+    if not event.desired or not event.delta:
+        return []
+    desired = {path for path, _ in trees.fields(trees.merge({}, {}, event.desired, event.at)[0])}
+    return [path for path, _ in trees.fields(event.delta) if path in desired]
 
 
 def _applied(event: TaggedPatchApplied) -> Row:

@@ -233,6 +233,7 @@ SHADOW_PATCH_MEMBERS: Final = Table(
         ("device_id", "String"),
         ("shadow", "String"),
         ("code", "String"),
+        ("pending", "Array(String)"),
         ("version", "UInt64"),
         ("created_at", f"Nullable({TIME})"),
         ("at", TIME),

@@ -33,7 +33,7 @@ def millis(moment: datetime) -> int:
 
 def insert(client: Client, table: Table, rows: list[dict[str, Any]], token: str = "") -> None:
     """Insert rows; columns that are not given are empty."""
-    empty: dict[str, Any] = {"String": "", "Float64": 0.0, f"Nullable({TIME})": None}
+    empty: dict[str, Any] = {"String": "", "Array(String)": [], "Float64": 0.0, f"Nullable({TIME})": None}
     client.insert(
         table.name,
         [[row.get(name, empty.get(kind, 0)) for name, kind in table.columns] for row in rows],

@@ -107,7 +107,7 @@ class Scene:
         if self.limit:
             self.limit = 0
             self.air.clear()
-            self.window.close(broken=bool(choice % 2))
+            self._forgotten(self.window.close(broken=bool(choice % 2)))
 
     def send(self, choice: int) -> None:
         for _ in range(1 + choice // 7 % 8):
