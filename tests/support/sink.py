@@ -36,7 +36,7 @@ NOW = 1_790_000_000_000
 PAYLOAD = b'{"n":%d,"inner":{"half":0.5},"on":true,"state":"open"}'
 EACH = {"metrics": 3, "metric_strings": 1, "raw_events": 1}
 """Rows of one upload."""
-TOPICS = ("device.telemetry", "presence.transitions", "registry.events", "shadow.events")
+TOPICS = ("device.telemetry", "presence.transitions", "registry.events", "shadow.events", "commands.events")
 
 
 def uploads(product: str, count: int, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
