@@ -25,7 +25,7 @@ from libs.topics.messages.command_events import (
 )
 
 from .command_tables import COMMAND_EVENTS, COMMANDS, FANOUTS, PROBES
-from .records import PARTITIONS, Row, Rows, check, transposed, unquoted
+from .records import PARTITIONS, Row, Rows, check, transposed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ Step: TypeAlias = (
 )
 Event: TypeAlias = Step | ProbeConcluded | FanOutStarted
 Said: TypeAlias = tuple[int, str, str, bytes]
-"""What a device replied: when it came, message id, encoding, and payload as it stands, base64 without quotes."""
+"""What a device replied: when it came, message id, encoding, and payload as JSON, as in the event."""
 
 STATES: Final[tuple[CommandState, ...]] = (
     "accepted",
@@ -102,8 +102,8 @@ class Entry(msgspec.Struct):
     late_reply: Said = NOTHING
     at: int = 0
 
-    def add(self, event: Step, reply: Said) -> None:
-        """Add a step; ``reply``: what the device said by it."""
+    def add(self, event: Step) -> None:
+        """Add a step."""
         at = event.at
         self.at = max(self.at, at)
         self.rank = max(self.rank, _RANKS.get(state_after(event), 0))
@@ -122,13 +122,13 @@ class Entry(msgspec.Struct):
         elif type(event) is CommandReplied:
             self.ended_at = _first(self.ended_at, at)
             self.rtt_ms = _greatest(self.rtt_ms, event.rtt_ms)
-            self.reply = max(self.reply, reply)
+            self.reply = max(self.reply, _said(event))
         elif type(event) is CommandEnded:
             self.ended_at = _first(self.ended_at, at)
             self.reason = max(self.reason, event.reason)
         elif type(event) is LateReplyRecorded:
             self.late_at = _first(self.late_at, at)
-            self.late_reply = max(self.late_reply, reply)
+            self.late_reply = max(self.late_reply, _said(event))
 
     def row(self) -> Row:
         values = msgspec.structs.astuple(self)
@@ -140,6 +140,10 @@ _STATE: Final = Entry.__struct_fields__.index("rank")
 
 def _key(event: Step) -> tuple[str, str, str]:
     return event.product_id, event.device_id, event.request_id
+
+
+def _said(event: CommandReplied | LateReplyRecorded) -> Said:
+    return event.at, event.message_id, event.encoding, bytes(event.payload)
 
 
 def _first(known: int | None, time: int) -> int:
@@ -163,7 +167,6 @@ class CommandRows(Rows[Event]):
     def __init__(self, topic: str, partition: int) -> None:
         super().__init__(topic, partition)
         self._texts: list[bytes] = []
-        self._replies: list[Said] = []
         self._commands: set[tuple[str, str, str]] = set()
         """Product, device and request id."""
 
@@ -174,20 +177,15 @@ class CommandRows(Rows[Event]):
     def _read(self, value: bytes | None) -> Event:
         event = self._decode(value)
         _check(event)
-        reply = NOTHING
-        if type(event) is CommandReplied or type(event) is LateReplyRecorded:
-            payload = unquoted(event.payload) if event.encoding == "base64" else bytes(event.payload)
-            reply = (event.at, event.message_id, event.encoding, payload)
         if type(event) is not ProbeConcluded and type(event) is not FanOutStarted:
             self._commands.add(_key(cast("Step", event)))
-        self._replies.append(reply)
         self._texts.append(value or b"")
         return event
 
     def tables(self) -> Iterator[tuple[Table, Columns]]:
         log, probes, fanouts = (list[Row]() for _ in range(3))
         commands: dict[tuple[str, str, str], Entry] = {}
-        for offset, event, text, reply in zip(self.offsets, self.events, self._texts, self._replies, strict=True):
+        for offset, event, text in zip(self.offsets, self.events, self._texts, strict=True):
             place = (self.topic, self.partition, offset, event.id)
             if type(event) is ProbeConcluded:
                 probes.append((*place, *_probe(event)))
@@ -200,7 +198,7 @@ class CommandRows(Rows[Event]):
                 entry = commands.get(key)
                 if entry is None:
                     entry = commands[key] = Entry(*key)
-                entry.add(step, reply)
+                entry.add(step)
         yield COMMAND_EVENTS, transposed(COMMAND_EVENTS, log)
         yield COMMANDS, transposed(COMMANDS, [entry.row() for entry in commands.values()])
         yield PROBES, transposed(PROBES, probes)

@@ -12,8 +12,6 @@ from abc import ABC, abstractmethod
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
-import msgspec
-
 from libs.topics.codec import InvalidMessage, UnknownKind
 from libs.topics.messages.base import Message
 from libs.topics.messages.deadletters import DeadLetter
@@ -131,14 +129,6 @@ def check(event: object, times: Iterable[str], counts: Iterable[str]) -> None:
         count = getattr(event, field)
         if count is not None and count not in COUNTS:
             raise InvalidMessage(f"{field} {count} is not a number from 0 to 2**63")
-
-
-def unquoted(payload: msgspec.Raw) -> bytes:
-    """Take the quotes off a base64 payload; bytes, since a column must not mix them with texts."""
-    try:
-        return msgspec.json.decode(payload, type=str).encode()
-    except msgspec.DecodeError as error:
-        raise InvalidMessage(f"a base64 payload is a text: {error}") from error
 
 
 def transposed(table: Table, rows: Sequence[Row]) -> Columns:

@@ -7,14 +7,16 @@ from itertools import chain, repeat
 from operator import or_, sub
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from libs.topics import catalog, names
-from libs.topics.codec import Decoder
+from libs.topics.codec import Decoder, InvalidMessage
 from libs.topics.messages.presence import PresenceChanged
 from libs.topics.messages.telemetry import DataUploaded, DeviceMessageSent
 
 from .commands import CommandRows
 from .flatten import Metrics
-from .records import TIMES, Rows, bad_time, unquoted
+from .records import TIMES, Rows, bad_time
 from .shadows import ShadowRows
 from .tables import METRIC_STRINGS, METRICS, PRESENCE_TRANSITIONS, RAW_EVENTS, REGISTRY_EVENTS
 
@@ -59,7 +61,7 @@ class TelemetryRows(Rows[DataUploaded | DeviceMessageSent]):
         device_at = None
         metrics = self._metrics
         if event.encoding == "base64":
-            self._payloads.append(unquoted(event.payload))
+            self._payloads.append(_text(event.payload))
         else:
             payload = bytes(event.payload)
             self._payloads.append(payload)
@@ -201,3 +203,11 @@ MAKERS: Final[dict[str, type[Rows[Any]]]] = {
     names.COMMANDS_EVENTS: CommandRows,
 }
 """What makes rows of a topic's records."""
+
+
+def _text(payload: msgspec.Raw) -> bytes:
+    """Take the quotes off; bytes, since a column must not mix them with texts."""
+    try:
+        return msgspec.json.decode(payload, type=str).encode()
+    except msgspec.DecodeError as error:
+        raise InvalidMessage(f"a base64 payload is a text: {error}") from error

@@ -57,7 +57,7 @@ CREATE TABLE IF NOT EXISTS commands (
   reason SimpleAggregateFunction(max, LowCardinality(String)) COMMENT 'why it ended without a reply, else empty',
   rtt_ms SimpleAggregateFunction(max, Nullable(UInt64)) CODEC(ZSTD(1)) COMMENT 'as in command_events',
   reply SimpleAggregateFunction(max, Tuple(at DateTime64(3, 'UTC'), message_id String, encoding String,
-    payload String)) CODEC(ZSTD(1)) COMMENT 'the one in time: only where state is replied',
+    payload String)) CODEC(ZSTD(1)) COMMENT 'the one in time, payload as in its event: only where state is replied',
   late_at SimpleAggregateFunction(min, Nullable(DateTime64(3, 'UTC'))) CODEC(ZSTD(1))
     COMMENT 'when the first reply came that was late; null: none',
   late_reply SimpleAggregateFunction(max, Tuple(at DateTime64(3, 'UTC'), message_id String, encoding String,

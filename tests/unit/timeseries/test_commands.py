@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,11 +129,11 @@ def test_commands_of_devices_are_told_apart_also_where_a_fan_out_gave_them_one_i
     ]
 
 
-def test_bytes_are_kept_as_base64_without_quotes() -> None:
+def test_a_reply_is_kept_as_its_event_has_it() -> None:
     one = log()
     event = msgspec.structs.replace(one.reply(NOW), encoding="base64", payload=msgspec.Raw(b'"b3Blbg=="'))
     [row] = written(rows_of([event]))["commands"]
-    assert row["reply"] == (NOW, "m1", "base64", b64encode(b"open"))
+    assert row["reply"] == (NOW, "m1", "base64", b'"b3Blbg=="')
 
 
 def test_the_table_has_the_states_in_their_order() -> None:
@@ -161,7 +160,6 @@ FANOUT = FanOutStarted("i", "f-1", "p1", "line-3", 7, 5, 2, 1, 1, 1, NOW)
         (PROBE, "round_trip_ms", -1),
         *((FANOUT, name, -1) for name in ("members", "accepted", "queued", "refused", "rejected", "partition")),
         (FANOUT, "partition", 1 << 16),
-        (msgspec.structs.replace(REPLIED, encoding="base64"), "payload", msgspec.Raw(b"[1]")),
     ],
 )
 def test_what_no_column_can_hold_is_a_dead_letter(event: Message, field: str, value: Any) -> None:
