@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import msgspec
 
@@ -18,11 +18,18 @@ from libs.topics.messages.command_events import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from libs.topics.messages.base import Message
 
 E = TypeVar("E", bound="Message")
 Outcome = Literal["failed", "rejected", "expired", "cancelled", "timed_out"]
 HOUR = 3_600_000
+OUTCOMES: Final[dict[str, Outcome]] = {
+    outcome: outcome for outcome in ("failed", "rejected", "expired", "cancelled", "timed_out")
+}
+STEPS: Final = ("queue", "send", "deliver", "reply", "expired", "timed_out", "late")
+"""For lives made by chance."""
 
 
 class CommandLog:
@@ -81,6 +88,30 @@ class CommandLog:
 
     def reply_late(self, at: int, payload: object = None) -> LateReplyRecorded:
         return self._say(LateReplyRecorded, at, **self._said(payload))
+
+    def live(self, steps: Sequence[str], gap: int = 1) -> CommandLog:
+        """Take of these steps what the ledger would: one end, only late replies after it. ``gap``: in ms."""
+        over = False
+        for at, step in enumerate(steps, 1):
+            time = self.events[0].at + at * gap
+            if step == "late":
+                if over:
+                    self.reply_late(time, at)
+            elif over:
+                continue
+            elif step in OUTCOMES:
+                self.end(time, OUTCOMES[step])
+                over = True
+            elif step == "reply":
+                self.reply(time, {"n": at})
+                over = True
+            elif step == "send":
+                self.send(time)
+            elif step == "deliver":
+                self.deliver(time)
+            elif step == "queue" and len(self.events) == 1:
+                self.queue(time)
+        return self
 
     def _said(self, payload: object) -> dict[str, Any]:
         raw = msgspec.Raw(encode(payload))

@@ -138,6 +138,12 @@ class Sink:
             self._client = clickhouse.client(self._clickhouse_url, self.database)
         return [tuple(row) for row in self._client.query(sql).result_rows]
 
+    def merge(self, table: str) -> None:
+        """Let ClickHouse merge all that it would some day."""
+        self.rows("SELECT 1")
+        assert self._client is not None
+        self._client.command(f"OPTIMIZE TABLE {table} FINAL")
+
     def await_ready(self) -> None:
         eventually(lambda: self.health("ready") == 200, START_TIMEOUT, describe=f"a ready sink\n{self.said()[-2000:]}")
 

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from libs.topics import names
 from libs.topics.topic import FOREVER
 from services.timeseries.table import TIME, Columns, Table
 from services.timeseries.tables import PRESENCE_TRANSITIONS, RAW_EVENTS, TABLES
+from tests.support import stored
+from tests.support.command_log import CommandLog
 from tests.support.names import unique
 from tests.support.polling import eventually
 from tests.support.presence.hub import Hub
@@ -235,6 +238,23 @@ def test_a_topic_that_was_made_anew_goes_on_where_the_old_one_ended(client: Clie
     eventually(a_millisecond_is_over)
     insert_one(10, "online", 0)
     assert states(client, product, (9, 10)) == {9: ("unknown", "unknown"), 10: ("online", "online")}
+
+
+def test_a_step_that_another_machine_saw_earlier_belongs_to_its_command_too(client: Client) -> None:
+    """The broker, whose clock is ahead, sees the delivery before the downlink tells of the sending."""
+    begin = millis(NOW) - 3_600_000
+    log = CommandLog(unique("p"), "d1", "r1", begin)
+    log.deliver(begin + 300_000)
+    sent = log.send(begin + 1_000)
+    stored.store(client, names.COMMANDS_EVENTS, log.events[:2])
+    stored.store(client, names.COMMANDS_EVENTS, [sent], first=2)
+
+    def attempts(after: int) -> list[tuple[int]]:
+        since = (begin + after) / 1000
+        sql = f"SELECT attempts FROM commands_since(since = {since}) WHERE product_id = '{log.product_id}'"
+        return [tuple(row) for row in client.query(sql).result_rows]
+
+    assert [attempts(after) for after in (0, 120_000, 300_000, 300_001)] == [[(1,)], [(1,)], [(1,)], []]
 
 
 def store(client: Client, hub: Hub, product: str, base: int) -> None:

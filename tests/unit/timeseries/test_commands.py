@@ -16,7 +16,7 @@ from libs.topics import catalog, examples
 from libs.topics.codec import encode
 from libs.topics.messages.command_events import FanOutStarted, ProbeConcluded
 from services.timeseries.commands import STATES, CommandRows
-from tests.support.command_log import CommandLog
+from tests.support.command_log import STEPS, CommandLog
 from tests.unit.timeseries.fakes import NOW, Fake
 
 if TYPE_CHECKING:
@@ -174,34 +174,11 @@ def test_a_kind_of_tomorrow_is_counted_and_skipped() -> None:
     assert (rows.unknown, rows.dead_letters, rows.offsets) == (1, [], [1])
 
 
-steps = st.lists(
-    st.sampled_from(("queue", "send", "deliver", "reply", "expired", "timed_out", "late")), max_size=8, unique=False
+@given(
+    st.lists(st.lists(st.sampled_from(STEPS), max_size=8), min_size=1, max_size=4), st.randoms(use_true_random=False)
 )
-
-
-def lived(one: CommandLog, chosen: list[str]) -> CommandLog:
-    """Let a command live by the ledger's rules: one end, and late replies only after it."""
-    over = False
-    for at, step in enumerate(chosen, NOW + 1):
-        if step == "late":
-            if over:
-                one.reply_late(at, at)
-        elif not over:
-            if step == "queue":
-                if len(one.events) == 1:
-                    one.queue(at)
-            elif step in {"expired", "timed_out"}:
-                one.end(at, step)  # type: ignore[arg-type] # one of the outcomes
-                over = True
-            else:
-                getattr(one, step)(at)
-                over = step == "reply"
-    return one
-
-
-@given(st.lists(steps, min_size=1, max_size=4), st.randoms(use_true_random=False))
 def test_order_and_repetition_change_nothing(lives: list[list[str]], chance: random.Random) -> None:
-    events = [event for n, chosen in enumerate(lives) for event in lived(log(request=f"r{n}"), chosen).events]
+    events = [event for n, chosen in enumerate(lives) for event in log(request=f"r{n}").live(chosen).events]
     rows = rows_of(events)
     tables = written(rows)
     assert rows.size == sum(map(len, tables.values()))
