@@ -50,6 +50,8 @@ def desired(texts: list[str]) -> dict[str, Any]:
             inner = inner.setdefault(name, {})
             if not isinstance(inner, dict):
                 raise usage(f"{text!r} is within a field that was given a value before")
+        if last in inner:
+            raise usage(f"{text!r} is of a field that was given a value before")
         inner[last] = value
     return tree
 
@@ -115,7 +117,7 @@ def set_(
     if not reported:
         raise Failure(
             Exit.UNAVAILABLE,
-            f"it is desired, and {device} has not reported it within {wait} s",
+            f"it is made, and {device} has not reported it: {wait} s are over, or something else is desired by now",
             code="not_reported",
             advice="the device is told as soon as it is online; `fleetlog shadow get` shows what it has reported",
         )

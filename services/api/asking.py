@@ -43,8 +43,13 @@ class Asker:
         return "d-" + self.credential_id(f"device-id/{product_id}/{place}")
 
     def patch_id(self, product_id: str, tag: str) -> str:
-        """Name a patch by tag: the same one where the request is a repetition."""
-        return self.credential_id(f"patch/{product_id}/{tag}")
+        """Name a patch by tag: the same one where the request is a repetition.
+
+        Nobody remembers keys of patches, so another request under the same key is a patch of its own: rows that the
+        first one has visited must not take it for that one.
+        """
+        asked = "" if self.idempotency is None else self.idempotency.fingerprint
+        return self.credential_id(f"patch/{product_id}/{tag}/{asked}")
 
     def request_id(self, kind: str, receiver: str) -> str:
         """Name what this request makes for a device or a tag: ``kind``-…; the same name where it is a repetition.

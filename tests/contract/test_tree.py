@@ -177,7 +177,7 @@ PARTS: dict[str, dict[str, set[str]]] = {
         "app": {"reference"},
     },
     "timeseries": {
-        "rows": {"device_time", "flatten", "records", "shadows", "tables"},
+        "rows": {"command_tables", "commands", "device_time", "flatten", "records", "shadows", "table", "tables"},
         "consumer": {"blocks", "offsets", "partition", "store"},
     },
 }

@@ -140,6 +140,19 @@ async def test_partitions_that_do_not_answer_are_named() -> None:
     assert {request.patch_id for request in asked} == {body["patch_id"]}
 
 
+async def test_only_the_same_request_again_is_the_same_patch() -> None:
+    """A row that has met the patch does not take it again: what is another must not have its name."""
+    world, ids = inhabited(), list[str]()
+    world.requests.answer = counted
+    tag = "/v1/products/p1/tags/red"
+    same: tuple[str, dict[str, bool]] = (f"{tag}/shadow", {"on": True})
+    async with world.client() as client:
+        for path, body in (same, same, (f"{tag}/shadow", {"on": False}), (f"{tag}/shadows/night", {"on": True})):
+            answer = await client.post(path, json=body, headers={"Idempotency-Key": "k"})
+            ids.append(answer.json()["patch_id"])
+    assert [ids.index(one) for one in ids] == [0, 0, 2, 3]
+
+
 @pytest.mark.parametrize(
     ("ends", "status", "code"),
     [
