@@ -15,7 +15,13 @@ from libs.topics import names
 from libs.topics.codec import Decoder, encode
 from libs.topics.identity import BROADCAST_KEY
 from libs.topics.messages.base import ReplyTo
-from libs.topics.messages.command_events import CommandAccepted, CommandEnded, CommandReplied, CommandSent, LateReplyRecorded
+from libs.topics.messages.command_events import (
+    CommandAccepted,
+    CommandEnded,
+    CommandReplied,
+    CommandSent,
+    LateReplyRecorded,
+)
 from libs.topics.messages.downlink import PublishMessage
 from libs.topics.messages.hub import RequestAnswered, RequestRefused, TimePassed
 from services.commands.fold import fold
@@ -46,8 +52,8 @@ from tests.support.commands.asking import (
 from tests.support.commands.hub import decode, decode_event
 from tests.unit.runtime.lane.lab import Lab, Record
 
-RULES = Rules(open=6, ttl=20_000, longest_ttl=60_000, pace=1, window=2_000)
-TTLS = st.sampled_from([None, 1, 900, 4_000, 15_000])
+RULES = Rules(open=6, ttl=40_000, longest_ttl=60_000, pace=1, window=500)
+TTLS = st.sampled_from([None, None, 1, 900, 4_000, 15_000])
 PICKS = st.integers(0, 30)
 DAY = 24 * 3600 * 1000
 
@@ -102,11 +108,23 @@ class Ledger(RuleBasedStateMachine):
         self.write(register(tags=("line-3",)))
 
     # -- what happens
-    @rule(ttl=TTLS, rpc=st.booleans(), again=st.booleans())
-    def send(self, ttl: int | None, *, rpc: bool, again: bool) -> None:
+    @rule(ttl=TTLS, again=st.booleans())
+    def send(self, ttl: int | None, *, again: bool) -> None:
+        self.ask(send, ttl, again=again)
+
+    @rule(ttl=TTLS, again=st.booleans())
+    def call(self, ttl: int | None, *, again: bool) -> None:
+        self.ask(call, ttl, again=again)
+
+    @rule(more=st.integers(2, 4))
+    def send_several(self, more: int) -> None:
+        for _ in range(more):
+            self.ask(send, None)
+
+    def ask(self, kind: Any, ttl: int | None, *, again: bool = False) -> None:
         self.asked += 1
         request_id = f"r{self.asked}"
-        message = (call if rpc else send)(request_id, ttl=ttl, idempotency=idempotent(request_id))
+        message = kind(request_id, ttl=ttl, idempotency=idempotent(request_id))
         for attempt in range(1 + again):
             correlation = f"{request_id}-{attempt}"
             self.waiting[correlation] = request_id
@@ -148,7 +166,7 @@ class Ledger(RuleBasedStateMachine):
             self.link += 1
         self.write(presence(state, self.presences, f"ch{self.link}"))
 
-    @rule(ms=st.sampled_from([0, 1, 899, 900, 2_000, 4_000, 9_000]), tick=st.booleans())
+    @rule(ms=st.sampled_from([0, 1, 400, 500, 899, 900, 4_000]), tick=st.booleans())
     def wait(self, ms: int, *, tick: bool) -> None:
         self.time += ms
         if tick:
