@@ -1,4 +1,4 @@
-"""Probes: whether a device answers, whatever its connection looks like. Pure; docs/commands.md has the rules.
+"""Probes: whether a device answers, whatever its connection looks like. Pure; docs/probes.md has the rules.
 
 A device echoes what it is asked, on the answer's topic. An attempt without an answer within `WITHIN` is a miss; as many
 in a row as the probe's mode allows make the device unreachable, and any answer makes it reachable.
