@@ -52,7 +52,7 @@ from tests.support.commands.asking import (
 from tests.support.commands.hub import decode, decode_event
 from tests.unit.runtime.lane.lab import Lab, Record
 
-RULES = Rules(open=6, ttl=40_000, longest_ttl=60_000, pace=1, window=500)
+RULES = Rules(open=6, ttl=40_000, longest_ttl=60_000, pace=2, window=500)
 TTLS = st.sampled_from([None, None, 1, 900, 4_000, 15_000])
 PICKS = st.integers(0, 30)
 DAY = 24 * 3600 * 1000
@@ -308,4 +308,4 @@ class Ledger(RuleBasedStateMachine):
 
 
 TestLedger = Ledger.TestCase
-TestLedger.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestLedger.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
