@@ -173,7 +173,7 @@ PARTS: dict[str, dict[str, set[str]]] = {
     },
     "commands": {
         "decide": {"limits", "outcomes"},
-        "step": {"lives", "mouth", "turn"},
+        "step": {"lives", "mouth", "probe", "pulls", "turn"},
         "app": {"reference"},
     },
     "timeseries": {

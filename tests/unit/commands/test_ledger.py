@@ -15,7 +15,13 @@ from libs.topics import names
 from libs.topics.codec import Decoder, encode
 from libs.topics.identity import BROADCAST_KEY
 from libs.topics.messages.base import ReplyTo
-from libs.topics.messages.command_events import CommandAccepted, CommandEnded, CommandReplied, LateReplyRecorded
+from libs.topics.messages.command_events import (
+    CommandAccepted,
+    CommandEnded,
+    CommandReplied,
+    CommandSent,
+    LateReplyRecorded,
+)
 from libs.topics.messages.downlink import PublishMessage
 from libs.topics.messages.hub import RequestAnswered, RequestRefused, TimePassed
 from services.commands.fold import fold
@@ -46,8 +52,8 @@ from tests.support.commands.asking import (
 from tests.support.commands.hub import decode, decode_event
 from tests.unit.runtime.lane.lab import Lab, Record
 
-RULES = Rules(open=6, ttl=20_000, longest_ttl=60_000, pace=2, window=2_000)
-TTLS = st.sampled_from([None, 1, 900, 4_000, 15_000])
+RULES = Rules(open=6, ttl=40_000, longest_ttl=60_000, pace=2, window=500)
+TTLS = st.sampled_from([None, None, 1, 900, 4_000, 15_000])
 PICKS = st.integers(0, 30)
 DAY = 24 * 3600 * 1000
 
@@ -83,6 +89,7 @@ class Ledger(RuleBasedStateMachine):
         self.seen = 0
         self.asked = self.fanouts = 0
         self.link = 0
+        self.hears = False
         self.version = 1
         self.presences = 0
         # what was said
@@ -91,6 +98,8 @@ class Ledger(RuleBasedStateMachine):
         self.waiting: dict[str, str] = {}
         self.answers: Counter[str] = Counter()
         self.sends: defaultdict[int, list[str]] = defaultdict(list)
+        self.tries: Counter[str] = Counter()
+        self.attempts: Counter[str] = Counter()
         self.late: Counter[tuple[str, str]] = Counter()
         self.folded = Entry(product_id="p1")
 
@@ -99,11 +108,23 @@ class Ledger(RuleBasedStateMachine):
         self.write(register(tags=("line-3",)))
 
     # -- what happens
-    @rule(ttl=TTLS, rpc=st.booleans(), again=st.booleans())
-    def send(self, ttl: int | None, *, rpc: bool, again: bool) -> None:
+    @rule(ttl=TTLS, again=st.booleans())
+    def send(self, ttl: int | None, *, again: bool) -> None:
+        self.ask(send, ttl, again=again)
+
+    @rule(ttl=TTLS, again=st.booleans())
+    def call(self, ttl: int | None, *, again: bool) -> None:
+        self.ask(call, ttl, again=again)
+
+    @rule(more=st.integers(2, 4))
+    def send_several(self, more: int) -> None:
+        for _ in range(more):
+            self.ask(send, None)
+
+    def ask(self, kind: Any, ttl: int | None, *, again: bool = False) -> None:
         self.asked += 1
         request_id = f"r{self.asked}"
-        message = (call if rpc else send)(request_id, ttl=ttl, idempotency=idempotent(request_id))
+        message = kind(request_id, ttl=ttl, idempotency=idempotent(request_id))
         for attempt in range(1 + again):
             correlation = f"{request_id}-{attempt}"
             self.waiting[correlation] = request_id
@@ -140,15 +161,26 @@ class Ledger(RuleBasedStateMachine):
     @rule(fresh=st.booleans(), state=st.sampled_from(["online", "online", "offline", "unknown"]))
     def connect(self, *, fresh: bool, state: Any) -> None:
         self.presences += 1
+        self.hears = state != "offline"
         if state != "offline" and (fresh or not self.link):
             self.link += 1
         self.write(presence(state, self.presences, f"ch{self.link}"))
 
-    @rule(ms=st.sampled_from([0, 1, 300, 1_000, 2_500, 9_000]), tick=st.booleans())
+    @rule(ms=st.sampled_from([0, 1, 400, 500, 899, 900, 4_000]), tick=st.booleans())
     def wait(self, ms: int, *, tick: bool) -> None:
         self.time += ms
         if tick:
             self.tick()
+
+    @rule()
+    def wait_for_all(self) -> None:
+        """A device that hears for long enough has been sent all that is open."""
+        for _ in range(RULES.open):
+            self.time += RULES.window
+            self.tick()
+        if self.hears:
+            left = {one for one, event in self.accepted.items() if one not in self.ends and event.mode == "cmd"}
+            assert left <= set(self.sends[self.link])
 
     @rule(mode=st.sampled_from(["cmd", "rpc"]), again=st.booleans())
     def fan_out(self, mode: Any, *, again: bool) -> None:
@@ -239,7 +271,9 @@ class Ledger(RuleBasedStateMachine):
                 self.answers[decode_said(sent.value).correlation_id] += 1
 
     def happened(self, event: Any) -> None:
-        self.folded = fold(self.folded, event)
+        after = fold(self.folded, event)
+        assert fold(after, event) == after, "an event that is met again changes nothing"
+        self.folded = after
         known = event.request_id
         if isinstance(event, CommandAccepted):
             assert known not in self.accepted, "a request is accepted once"
@@ -253,12 +287,19 @@ class Ledger(RuleBasedStateMachine):
             assert self.late[known, event.message_id] == 1
         else:
             assert known not in self.ends, "nothing but a late reply follows an end"
+            if isinstance(event, CommandSent):
+                self.attempts[known] += 1
+                assert event.attempt == self.attempts[known] <= self.tries[known], "what was given is sent"
 
     def sent(self, message: PublishMessage) -> None:
-        request_id = str(message.request_id)
+        if message.request_id is None:
+            return  # of the hub's own: `test_pulls`, `test_probes`
+        request_id = message.request_id
         event = self.accepted[request_id]
         assert self.now() < event.expires_at, "nothing is sent at its expiry or after it"
         assert request_id not in self.ends, "nor after its end, such as a reply"
+        self.tries[request_id] += 1
+        assert event.mode == "cmd" or self.tries[request_id] == 1, "an rpc is sent once"
         if event.mode == "cmd":
             before = self.sends[self.link]
             assert request_id not in before, "once for each connection"
@@ -267,4 +308,4 @@ class Ledger(RuleBasedStateMachine):
 
 
 TestLedger = Ledger.TestCase
-TestLedger.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestLedger.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)

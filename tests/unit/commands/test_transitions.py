@@ -11,6 +11,7 @@ def test_a_command_to_a_device_that_is_online_is_sent_at_once() -> None:
     answer = hub.ask(send())
     assert answer.status == 202
     (message,) = hub.told()
+    assert message.expires_at is not None
     assert message.topic == f"cmd/p1/d1/unlock/plain/r1/{message.expires_at // 1000}"
     hub.write(published())
     assert hub.command().state == "sent"
