@@ -279,28 +279,6 @@ async def test_while_the_broker_is_away_partitions_are_released_at_once(scene: S
     assert (scene.steps, sum(count for count, _ in scene.forgotten)) == ([], 1)
 
 
-async def test_what_was_under_way_of_released_partitions_is_not_sent_again_when_the_connection_is_lost(
-    scene: Scene,
-) -> None:
-    """Its next owner sends it, and need not wait for another connection of ours."""
-    scene.take("a", partition=1)
-    scene.take("b", partition=2)
-    await scene.heard("a", "b")
-    released: Future[None] = Future()
-    scene.publisher.release(frozenset({1}), released)
-    assert not released.done()
-    scene.broker.lose()
-
-    async def is_released() -> bool:
-        return released.done()
-
-    await eventually_async(is_released, 10)
-    await scene.heard("b")
-    assert scene.broker.topics == ["a", "b", "b"]
-    assert sum(count for count, _ in scene.forgotten) == 1
-    assert not scene.window.holds({1})
-
-
 async def test_partitions_that_are_lost_are_dropped_and_what_waits_in_the_socket_too(scene: Scene) -> None:
     scene.take("a", place=1)
     scene.take("b", place=2)
