@@ -50,6 +50,8 @@ class Hub:
         self.log: list[tuple[str, bytes | None, bytes | None]] = []
         """Topic, key and value of everything that was said."""
         self.channels = count(1)
+        self.asked = 0
+        """How many requests were made that want an answer."""
         self.ends: list[tuple[str, str]] = []
         self.outcomes: list[tuple[str, str]] = []
         if online is not None:
@@ -75,6 +77,7 @@ class Hub:
 
     def ask(self, message: Any) -> Any:
         """Write a request, and return its answer; None: it comes later."""
+        self.asked += 1
         asked = replace(message, reply_to=ReplyTo(3, f"c{self.offset}"))
         return next(iter(answers(self.write(asked))), None)
 
