@@ -147,6 +147,10 @@ class Hub:
         """What happened to a command, in the words of the events' types."""
         return [type(event).__name__ for event in self.events() if event.request_id == request_id]
 
+    def answered(self) -> Any:
+        """The newest answer."""
+        return [decode_answer(value) for topic, _, value in self.log if topic == names.API_REPLIES][-1]
+
     def told(self, key: bytes = KEY) -> list[PublishMessage]:
         """All that was given to the downlink for a device."""
         return [
