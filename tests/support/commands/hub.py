@@ -41,7 +41,7 @@ class Hub:
     """``online``: the device ``p1/d1`` is registered, and online or offline; None: nothing is known of it."""
 
     def __init__(self, *, online: bool | None = False, rules: Rules = DEFAULTS) -> None:
-        self.time = T0
+        self.time, self.partition = T0, 0
         self.rules = rules
         self.rows: dict[bytes, Entry] = {}
         self.cells: dict[str, Product] = {}
@@ -67,7 +67,7 @@ class Hub:
         if key is None:
             broadcast = isinstance(message, Broadcast)
             key = BROADCAST_KEY if broadcast else f"{message.product_id}/{message.device_id}".encode()
-        at = At(names.COMMANDS_INBOX, 0, self.offset, self.time, key)
+        at = At(names.COMMANDS_INBOX, self.partition, self.offset, self.time, key)
         found = decode(encode(message))
         said = self._broadcast(found, at) if key == BROADCAST_KEY else self._visit(found, at)
         self.log += [(topic, of, value) for topic, of, value, _ in said]
