@@ -20,7 +20,7 @@ MESSAGES = metrics.counter(
 )
 ENDS = metrics.counter(
     "commands_ends",
-    "Commands that came to their end, by what it was, and, with the mode `probe`, probes by their verdict.",
+    "Commands that came to their end, by what it was; with the mode `probe`, probes by their verdict, or not_sent.",
     ("mode", "state"),
 )
 ROWS = metrics.gauge("commands_rows", "Devices whose commands are served here.")

@@ -102,6 +102,8 @@ class Probe(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Of the last attempt."""
     sent_at: Millis = 0
     """When that was given to the downlink."""
+    asked_at: Millis | None = None
+    """When the broker acknowledged it; None: nothing was heard of that."""
     waiters: tuple[ReplyTo, ...] = ()
 
 

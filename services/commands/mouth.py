@@ -69,9 +69,13 @@ def of_the_hub(
     now: Millis,
     *,
     expires_at: Millis | None,
+    request_id: str | None = None,
     stamp: str | None = None,
 ) -> tuple[Output, ...]:
-    """Send a device something of the hub's own, which is no command of the ledger's. ``payload``: JSON."""
+    """Send a device something of the hub's own, which is no command of the ledger's.
+
+    ``payload``: JSON; ``request_id``: under which the downlink tells what became of it.
+    """
     product_id, _, device_id = at.key.decode().partition("/")
     message = PublishMessage(
         id=message_id,
@@ -84,7 +88,7 @@ def of_the_hub(
         payload=msgspec.Raw(payload),
         expires_at=expires_at,
         content_type=TEXT["json"],
-        request_id=None,
+        request_id=request_id,
         at=now,
         stamp=stamp,
     )

@@ -1,7 +1,8 @@
 """Probes: whether a device answers, whatever its connection looks like. Pure; docs/probes.md has the rules.
 
-A device echoes what it is asked, on the answer's topic. An attempt without an answer within `WITHIN` is a miss; as many
-in a row as the probe's mode allows make the device unreachable, and any answer makes it reachable.
+A device echoes what it is asked, on the answer's topic. An attempt without an answer within `WITHIN` of the broker's
+acknowledgement is a miss; as many in a row as the probe's mode allows make the device unreachable, and any answer makes
+it reachable. What never came to the broker says nothing about the device: such a probe ends without a verdict.
 """
 
 from __future__ import annotations
@@ -28,21 +29,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from libs.topics.messages.base import Millis
-    from libs.topics.messages.command_requests import ProbeDevice
+    from libs.topics.messages.command_requests import MessagePublished, ProbeDevice
     from libs.topics.messages.commands import ProbeAnswered
 
     from .model import Entry
     from .turn import Turn
 
 WITHIN: Final = 5_000
-"""Milliseconds that an attempt has to be answered."""
+"""Milliseconds that an attempt has to be answered; and to come to the broker: later it is not published any more."""
+NOTICE: Final = 5_000
+"""Milliseconds after that, in which the downlink must have told that it was published."""
 MISSES: Final[Mapping[str, int]] = {"strict": 1, "normal": 2, "loose": 3}
 """In a row, after which a device is unreachable, by mode."""
 RUNNING: Final = 4
 """Probes of one device at a time."""
 KEPT: Final = 4
 """Verdicts of a device that are remembered: a repeated request is answered with its own."""
-WAITERS: Final = 4
+WAITERS: Final = 8
 """For one probe's verdict."""
 SCHEDULED: Final = "scheduled"
 """What the ids of probes begin with that nobody has asked for."""
@@ -62,7 +65,7 @@ def ask(turn: Turn, message: ProbeDevice) -> str:
     waiters = () if message.reply_to is None else (message.reply_to,)
     for probe in row.probes:
         if probe.probe_id == message.probe_id:
-            _put(turn, probe, replace(probe, waiters=(*probe.waiters, *waiters)[-WAITERS:]))
+            _put(turn, probe, replace(probe, waiters=(*probe.waiters, *waiters)))
             return "again"
     _attempt(turn, None, Probe(message.probe_id, message.mode, waiters=waiters))
     return "asked"
@@ -75,10 +78,12 @@ def _refused(turn: Turn, message: ProbeDevice) -> Refused | None:
     if not row.registered:
         return unknown_device(message.product_id, message.device_id)
     modes = {one.probe_id: one.mode for one in row.probes} | {one.probe_id: one.mode for one in row.probed}
-    if (known := modes.get(message.probe_id)) is not None:
-        return None if known == message.mode else key_reused(message.probe_id)
-    if len(row.probes) >= RUNNING:
-        detail = f"{len(row.probes)} probes of the device have no verdict yet"
+    known = modes.get(message.probe_id)
+    if known is not None and known != message.mode:
+        return key_reused(message.probe_id)
+    waiting = sum(len(one.waiters) for one in row.probes if one.probe_id == message.probe_id)
+    if waiting >= WAITERS or (known is None and len(row.probes) >= RUNNING):
+        detail = f"{len(row.probes)} probes of the device have no verdict yet, and as many wait for them as may"
         return Refused(429, "too_many_probes", detail, "Wait for their verdicts.")
     return None
 
@@ -94,15 +99,32 @@ def hear(turn: Turn, message: ProbeAnswered) -> str:
     return "reachable"
 
 
+def published(turn: Turn, message: MessagePublished) -> str | None:
+    """Take the downlink's notice, if it is about a probe; None: it is not. It may be repeated."""
+    probe = next((one for one in turn.row.probes if one.message_id == message.request_id), None)
+    if probe is None:
+        return None
+    if message.refused is not None:
+        _give_up(turn, probe, f"the question was not published: {message.refused}")
+        return "failed"
+    if probe.asked_at is not None:
+        return "again"
+    _put(turn, probe, replace(probe, asked_at=min(max(message.at, probe.sent_at), turn.now)))
+    return "sent"
+
+
 def pass_time(turn: Turn) -> None:
     """Count what was not answered as missed, and begin what is due."""
     now = turn.now
     for probe in turn.row.probes:
-        if probe.sent_at + WITHIN <= now:
-            if probe.attempts < MISSES[probe.mode]:
-                _attempt(turn, probe, probe)
-            else:
-                _conclude(turn, probe, "unreachable", now)
+        if now < _until(probe):
+            continue
+        if probe.asked_at is None:
+            _give_up(turn, probe, "the question did not come to the broker in time")
+        elif probe.attempts < MISSES[probe.mode]:
+            _attempt(turn, probe, probe)
+        else:
+            _conclude(turn, probe, "unreachable", now)
     due = turn.row.probe_at
     if due is not None and due <= now:
         schedule(turn)
@@ -129,14 +151,30 @@ def end(turn: Turn) -> None:
     """The device was deleted: tell who waits."""
     why = unknown_device(turn.product_id, turn.device_id)
     for probe in turn.row.probes:
-        for waiter in probe.waiters:
-            turn.outputs += refusal(Waiter(waiter), turn.at, why)
+        _refuse(turn, probe, why)
+
+
+def _give_up(turn: Turn, probe: Probe, detail: str) -> None:
+    """End a probe that has found out nothing."""
+    _refuse(turn, probe, Refused(503, "probe_not_sent", detail, "Ask again later: nothing is known of the device."))
+    _put(turn, probe, None)
+    turn.ends.append(("probe", "not_sent"))
+
+
+def _refuse(turn: Turn, probe: Probe, why: Refused) -> None:
+    for waiter in probe.waiters:
+        turn.outputs += refusal(Waiter(waiter), turn.at, why)
 
 
 def deadlines(row: Entry) -> list[Millis]:
     """When something is to be done about a row's probes."""
-    times = [probe.sent_at + WITHIN for probe in row.probes]
+    times = [_until(probe) for probe in row.probes]
     return times if row.probe_at is None else [*times, row.probe_at]
+
+
+def _until(probe: Probe) -> Millis:
+    """When an attempt is over."""
+    return probe.sent_at + WITHIN + NOTICE if probe.asked_at is None else probe.asked_at + WITHIN
 
 
 def question(message_id: str, at: Millis) -> bytes:
@@ -149,8 +187,11 @@ def _attempt(turn: Turn, before: Probe | None, probe: Probe) -> None:
     message_id = mouth.named("probe", turn.at, made)
     topic = f"/sys/{turn.at.key.decode()}/rrpc/request/{message_id}"
     asked = question(message_id, turn.now)
-    turn.outputs += mouth.of_the_hub(turn.at, made, topic, asked, turn.now, expires_at=turn.now + WITHIN)
-    _put(turn, before, replace(probe, attempts=probe.attempts + 1, message_id=message_id, sent_at=turn.now))
+    turn.outputs += mouth.of_the_hub(
+        turn.at, made, topic, asked, turn.now, expires_at=turn.now + WITHIN, request_id=message_id
+    )
+    attempts = probe.attempts + 1
+    _put(turn, before, replace(probe, attempts=attempts, message_id=message_id, sent_at=turn.now, asked_at=None))
 
 
 def _put(turn: Turn, before: Probe | None, after: Probe | None) -> None:

@@ -171,6 +171,8 @@ def _answered(turn: Turn, message: CommandAnswered) -> str:
 
 
 def _published(turn: Turn, message: MessagePublished) -> str:
+    if turn.row.probes and (outcome := probe.published(turn, message)) is not None:
+        return outcome
     decision = decide.published(turn, message)
     if isinstance(decision, str):
         return decision

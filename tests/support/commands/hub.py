@@ -41,7 +41,7 @@ class Hub:
     """``online``: the device ``p1/d1`` is registered, and online or offline; None: nothing is known of it."""
 
     def __init__(self, *, online: bool | None = False, rules: Rules = DEFAULTS) -> None:
-        self.time = T0
+        self.time, self.partition = T0, 0
         self.rules = rules
         self.rows: dict[bytes, Entry] = {}
         self.cells: dict[str, Product] = {}
@@ -50,6 +50,8 @@ class Hub:
         self.log: list[tuple[str, bytes | None, bytes | None]] = []
         """Topic, key and value of everything that was said."""
         self.channels = count(1)
+        self.asked = 0
+        """How many requests were made that want an answer."""
         self.ends: list[tuple[str, str]] = []
         self.outcomes: list[tuple[str, str]] = []
         if online is not None:
@@ -67,7 +69,7 @@ class Hub:
         if key is None:
             broadcast = isinstance(message, Broadcast)
             key = BROADCAST_KEY if broadcast else f"{message.product_id}/{message.device_id}".encode()
-        at = At(names.COMMANDS_INBOX, 0, self.offset, self.time, key)
+        at = At(names.COMMANDS_INBOX, self.partition, self.offset, self.time, key)
         found = decode(encode(message))
         said = self._broadcast(found, at) if key == BROADCAST_KEY else self._visit(found, at)
         self.log += [(topic, of, value) for topic, of, value, _ in said]
@@ -75,6 +77,7 @@ class Hub:
 
     def ask(self, message: Any) -> Any:
         """Write a request, and return its answer; None: it comes later."""
+        self.asked += 1
         asked = replace(message, reply_to=ReplyTo(3, f"c{self.offset}"))
         return next(iter(answers(self.write(asked))), None)
 
@@ -157,6 +160,10 @@ class Hub:
     def story(self, request_id: str = "r1") -> list[str]:
         """What happened to a command, in the words of the events' types."""
         return [type(event).__name__ for event in self.events() if event.request_id == request_id]
+
+    def answered(self) -> Any:
+        """The newest answer."""
+        return [decode_answer(value) for topic, _, value in self.log if topic == names.API_REPLIES][-1]
 
     def told(self, key: bytes = KEY) -> list[PublishMessage]:
         """All that was given to the downlink for a device."""

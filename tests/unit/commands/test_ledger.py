@@ -293,7 +293,7 @@ class Ledger(RuleBasedStateMachine):
 
     def sent(self, message: PublishMessage) -> None:
         if message.request_id is None:
-            return  # of the hub's own: `test_pulls`, `test_probes`
+            return  # of the hub's own: `test_pulls`
         request_id = message.request_id
         event = self.accepted[request_id]
         assert self.now() < event.expires_at, "nothing is sent at its expiry or after it"
