@@ -68,7 +68,7 @@ class ProblemDocument(msgspec.Struct, frozen=True, omit_defaults=True):
     errors: tuple[FieldError, ...] = ()
     """With ``invalid_request``: each field at fault."""
     current: msgspec.Raw | None = None
-    """With ``version_conflict``: the document as it is now."""
+    """With ``version_conflict``: the document as it is now. With the end of an rpc: its entry, or at least its ids."""
     request_id: str | None = None
     """As in the header X-Request-Id and in the hub's log."""
 

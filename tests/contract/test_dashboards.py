@@ -13,8 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PATHS = sorted((ROOT / "dashboards").glob("*.json"))
 DATA_SOURCE = {"type": "grafana-clickhouse-datasource", "uid": "${datasource}"}
-MACROS = {"__timeFilter", "__timeInterval", "__interval_s"}
-"""Of the plugin, as far as the tests know how to replace them."""
+MACROS = {"__timeFilter", "__timeInterval", "__interval_s", "__from"}
+"""Of the plugin and of Grafana itself, as far as the tests know how to replace them."""
 FORMATS = {"timeseries": (0, "timeseries"), "table": (1, "table")}
 """What a kind of panel asks the plugin for."""
 
@@ -26,8 +26,8 @@ def board(path: Path) -> dict[str, Any]:
     return found
 
 
-def test_there_is_one_for_shadows() -> None:
-    assert [path.stem for path in PATHS] == ["shadow"]
+def test_there_is_one_for_each_history_of_changes() -> None:
+    assert [path.stem for path in PATHS] == ["commands", "shadow"]
 
 
 @boards

@@ -10,7 +10,7 @@ from libs.runtime.owners.reads import Unavailable
 from libs.runtime.requests.client import NoAnswer, NotAsked
 from libs.shadow import document
 from libs.topics.messages.shadow_changes import PatchTagged
-from services.api import shadow
+from services.api import newcomers
 from services.api.devices import SUMMARY
 from services.api.shadow import OWN, STATUS
 from tests.unit.api.test_direct import inhabited
@@ -55,7 +55,7 @@ def shown() -> Any:
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shadow, "PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(newcomers, "PAUSES", (0.0, 0.0, 0.0))
 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH"])
