@@ -29,6 +29,15 @@ Template = Annotated[
 Ttl = Annotated[
     int | None, typer.Option("--command-ttl", metavar="SPAN", parser=span, help="How long commands wait, such as 7d.")
 ]
+Probing = Annotated[
+    int | None,
+    typer.Option(
+        "--probe-interval",
+        metavar="SPAN",
+        parser=span,
+        help="How often its devices are asked whether they answer, such as 10m; 0s: not at all.",
+    ),
+]
 Rules = Annotated[
     list[str] | None,
     typer.Option(
@@ -50,6 +59,7 @@ def create(
     product: Product,
     template: Template = None,
     ttl: Ttl = None,
+    probing: Probing = None,
     acl: Rules = None,
     joins: Joins = None,
     peers: Peers = None,
@@ -62,7 +72,7 @@ def create(
     """
     session = Session(context, json=json)
     with session.api() as api:
-        body = {"product_id": product, **_defaults(template, ttl, acl, joins, peers)}
+        body = {"product_id": product, **_defaults(template, ttl, probing, acl, joins, peers)}
         _tell(session, api.send("POST", "/products", body))
 
 
@@ -88,6 +98,7 @@ def set_(
     product: Product,
     template: Template = None,
     ttl: Ttl = None,
+    probing: Probing = None,
     acl: Rules = None,
     joins: Joins = None,
     peers: Peers = None,
@@ -99,7 +110,7 @@ def set_(
     \b
     Example: fleetlog products set plant-7 --no-device-to-device --acl publish:plans/{product}/{device}
     """
-    changes = _defaults(template, ttl, acl, joins, peers)
+    changes = _defaults(template, ttl, probing, acl, joins, peers)
     if not changes:
         raise usage("nothing to change is named", "see --help for what a product has")
     session = Session(context, json=json)
@@ -137,7 +148,12 @@ def _tell(session: Session, document: dict[str, Any]) -> None:
 
 
 def _defaults(
-    template: Path | None, ttl: int | None, acl: list[str] | None, joins: bool | None, peers: bool | None
+    template: Path | None,
+    ttl: int | None,
+    probing: int | None,
+    acl: list[str] | None,
+    joins: bool | None,
+    peers: bool | None,
 ) -> dict[str, Any]:
     """Keep what was named."""
     named = {
@@ -147,7 +163,8 @@ def _defaults(
         "dynamic_registration": joins,
         "device_to_device": peers,
     }
-    return {name: value for name, value in named.items() if value is not None}
+    found = {name: value for name, value in named.items() if value is not None}
+    return found if probing is None else {**found, "probe_interval_s": probing or None}
 
 
 def _template(file: Path) -> dict[str, Any]:

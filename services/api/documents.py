@@ -21,6 +21,7 @@ Name = Annotated[str, Meta(pattern=NAME, description="1 to 64 of A-Z a-z 0-9 _ -
 Tags = Annotated[tuple[Name, ...], Meta(max_length=64, description="Names; order and repetition do not matter.")]
 Attributes = Annotated[dict[str, Any], Meta(description="Anything that the application wants to note about a device.")]
 Seconds = Annotated[int, Meta(ge=0, le=366 * 24 * 3600)]
+ProbeSeconds = Annotated[int, Meta(ge=60, le=366 * 24 * 3600)]
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True):
@@ -39,6 +40,13 @@ class ProductBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     ] = None
     command_ttl_s: Annotated[
         Seconds | None, Meta(description="How long commands wait for an offline device; null: the hub's default.")
+    ] = None
+    probe_interval_s: Annotated[
+        ProbeSeconds | None,
+        Meta(
+            description="How often each of its devices is asked whether it answers, unless it is offline; null: when "
+            "somebody wants to know."
+        ),
     ] = None
     acl: Annotated[
         tuple[AclRule, ...],
@@ -64,6 +72,7 @@ class ProductPatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     shadow_template: dict[str, Any] | UnsetType | None = UNSET
     command_ttl_s: Seconds | UnsetType | None = UNSET
+    probe_interval_s: ProbeSeconds | UnsetType | None = UNSET
     acl: Annotated[tuple[AclRule, ...], Meta(max_length=32)] | UnsetType | None = UNSET
     device_to_device: bool | UnsetType | None = UNSET
     dynamic_registration: bool | UnsetType | None = UNSET
@@ -76,6 +85,7 @@ class Product(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     shadow_template: dict[str, Any] | None
     command_ttl_s: int | None
+    probe_interval_s: int | None
     acl: tuple[AclRule, ...]
     device_to_device: bool
     dynamic_registration: bool

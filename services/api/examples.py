@@ -20,6 +20,7 @@ PRODUCT: Final = d.Product(
     version=3,
     shadow_template={"desired": {"interval_s": 10}},
     command_ttl_s=3600,
+    probe_interval_s=None,
     acl=(AclRule("subscribe", "recipes/{product}/#"),),
     device_to_device=False,
     dynamic_registration=True,

@@ -41,6 +41,7 @@ def show(document: ProductDocument | ProductView) -> Product:
         version=document.version,
         shadow_template=defaults.shadow_template,
         command_ttl_s=None if defaults.command_ttl is None else defaults.command_ttl // SECOND,
+        probe_interval_s=None if defaults.probe_interval is None else defaults.probe_interval // SECOND,
         acl=defaults.acl,
         device_to_device=defaults.device_to_device,
         dynamic_registration=defaults.dynamic_registration,
@@ -61,6 +62,7 @@ def defaults_of(body: ProductBody) -> ProductDefaults:
     return ProductDefaults(
         shadow_template=body.shadow_template,
         command_ttl=None if body.command_ttl_s is None else body.command_ttl_s * SECOND,
+        probe_interval=None if body.probe_interval_s is None else body.probe_interval_s * SECOND,
         acl=_checked(body.acl),
         device_to_device=body.device_to_device,
         dynamic_registration=body.dynamic_registration,
@@ -80,6 +82,8 @@ def merged(defaults: ProductDefaults, patch: ProductPatch) -> ProductDefaults:
             changes[name] = getattr(nothing, name) if given is None else given
     if patch.command_ttl_s is not UNSET:
         changes["command_ttl"] = None if patch.command_ttl_s is None else patch.command_ttl_s * SECOND
+    if patch.probe_interval_s is not UNSET:
+        changes["probe_interval"] = None if patch.probe_interval_s is None else patch.probe_interval_s * SECOND
     _checked(changes.get("acl", ()))
     return msgspec.structs.replace(defaults, **changes)
 

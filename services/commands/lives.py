@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from libs.runtime.lane import memory
 
-from . import limits
+from . import limits, probe, pulls
 from .model import Entry
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ def register(turn: Turn, event: DeviceRegistered) -> None:
     row.registered, row.registry_version = True, event.version
     row.tags, row.tags_version = event.tags, event.tags_version
     turn.row = row
+    probe.schedule(turn)
+    pulls.tell_tags(turn)
 
 
 def retag(turn: Turn, event: TagsChanged) -> None:
@@ -43,6 +45,7 @@ def retag(turn: Turn, event: TagsChanged) -> None:
     row = turn.row = copy(turn.row)
     row.registered, row.registry_version = True, event.version
     row.tags, row.tags_version = event.tags, event.tags_version
+    pulls.tell_tags(turn)
 
 
 def end(turn: Turn, event: DeviceDeleted) -> None:
@@ -51,6 +54,7 @@ def end(turn: Turn, event: DeviceDeleted) -> None:
         return
     for command in turn.row.open:
         turn.end(command, "cancelled", f"the device was deleted by {event.by}")
+    probe.end(turn)
     row = turn.row = _again(turn.row)
     row.registry_version, row.gone_at = event.version, turn.at.timestamp
 
@@ -79,6 +83,7 @@ def connect(turn: Turn, event: PresenceChanged) -> None:
     elif event.channel_id is not None and event.channel_id != row.channel_id:
         row.channel_id = event.channel_id
         row.link += 1
+    pulls.tell_tags(turn)
 
 
 def known(entry: Entry) -> bool:
@@ -91,6 +96,7 @@ def deadline(entry: Entry, rules: Rules) -> Millis | None:
     if entry.gone_at is not None:
         return entry.gone_at + REMNANT
     times = [command.expires_at for command in entry.open]
+    times += probe.deadlines(entry)
     if entry.open and entry.hears and entry.backlog():
         times.append(entry.window_at + rules.window)
     if entry.ended:

@@ -14,10 +14,15 @@ MESSAGES = metrics.counter(
     "commands_messages",
     "Messages by what came of them: folded, accepted, queued, sent, replied, late (a reply after the command's end, or "
     "a message of a device that was deleted), again (a repetition), over (about a command that is over), unknown "
-    "(about one that nothing is known of), failed, cancelled, or the code of the refusal.",
+    "(about one that nothing is known of), failed, cancelled, asked (a probe begins), reachable (it was answered), "
+    "told (the time, or tags), or the code of the refusal.",
     ("kind", "outcome"),
 )
-ENDS = metrics.counter("commands_ends", "Commands that came to their end, by what it was.", ("mode", "state"))
+ENDS = metrics.counter(
+    "commands_ends",
+    "Commands that came to their end, by what it was; with the mode `probe`, probes by their verdict, or not_sent.",
+    ("mode", "state"),
+)
 ROWS = metrics.gauge("commands_rows", "Devices whose commands are served here.")
 
 _counted: Final[Counter[tuple[str, str]]] = Counter()

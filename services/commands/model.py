@@ -13,6 +13,7 @@ from libs.runtime.lane.memory import Answered
 from libs.runtime.lane.model import Shared
 from libs.runtime.lane.rows import Row
 from libs.topics.messages.base import Encoding, Millis, ReplyTo
+from libs.topics.messages.command_views import ProbeView
 from libs.topics.messages.presence import SessionState
 
 Mode: TypeAlias = Literal["cmd", "rpc"]
@@ -90,6 +91,22 @@ class Fanned(msgspec.Struct, frozen=True, array_like=True, gc=False):
     outcome: Started
 
 
+class Probe(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A probe that has no verdict yet."""
+
+    probe_id: str
+    mode: Literal["strict", "normal", "loose"]
+    attempts: int = 0
+    """All but the last one were missed."""
+    message_id: str = ""
+    """Of the last attempt."""
+    sent_at: Millis = 0
+    """When that was given to the downlink."""
+    asked_at: Millis | None = None
+    """When the broker acknowledged it; None: nothing was heard of that."""
+    waiters: tuple[ReplyTo, ...] = ()
+
+
 class Entry(Row, kw_only=True):
     """The row of one device."""
 
@@ -121,6 +138,14 @@ class Entry(Row, kw_only=True):
     """At most `libs.runtime.lane.memory.ANSWERS`, the newest last."""
     fanned: tuple[Fanned, ...] = ()
     """The newest fan-outs that visited it, at most `limits.FANNED`, the newest last."""
+    probes: tuple[Probe, ...] = ()
+    """At most `probe.RUNNING`, and one that is scheduled."""
+    probed: tuple[ProbeView, ...] = ()
+    """The newest verdicts that somebody asked for, at most `probe.KEPT`."""
+    probe_at: Millis | None = None
+    """When the device is probed next without being asked for; None: not at all."""
+    told_tags: int = 0
+    """Version of the tags that the device was told last."""
 
     @property
     def hears(self) -> bool:
@@ -160,6 +185,8 @@ class Product(msgspec.Struct, frozen=True, array_like=True, gc=False):
     version: int
     command_ttl: int | None
     """How long its commands wait, in ms; None: as the hub says."""
+    probe_interval: int | None = None
+    """Milliseconds between two probes of each of its devices; None: they are not probed unless somebody asks."""
 
 
 Reference: TypeAlias = Shared[Millis, Product]

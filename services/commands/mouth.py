@@ -61,6 +61,45 @@ def to_tag(message_id: str, request: SendToTag, expires_at: Millis, now: Millis)
     return catalog.publish(names.DOWNLINK_MESSAGES, request.fanout_id.encode(), message)
 
 
+def of_the_hub(
+    at: At,
+    message_id: str,
+    topic: str,
+    payload: bytes,
+    now: Millis,
+    *,
+    expires_at: Millis | None,
+    request_id: str | None = None,
+    stamp: str | None = None,
+) -> tuple[Output, ...]:
+    """Send a device something of the hub's own, which is no command of the ledger's.
+
+    ``payload``: JSON; ``request_id``: under which the downlink tells what became of it.
+    """
+    product_id, _, device_id = at.key.decode().partition("/")
+    message = PublishMessage(
+        id=message_id,
+        product_id=product_id,
+        device_id=device_id,
+        tag=None,
+        topic=topic,
+        qos=1,
+        encoding="json",
+        payload=msgspec.Raw(payload),
+        expires_at=expires_at,
+        content_type=TEXT["json"],
+        request_id=request_id,
+        at=now,
+        stamp=stamp,
+    )
+    return catalog.publish(names.DOWNLINK_MESSAGES, at.key, message)
+
+
+def named(word: str, at: At, message_id: str) -> str:
+    """Make a name for the device of an output's id: that of no other message to it, and the same on a replay."""
+    return f"{word}-{at.partition}-{at.offset}-{message_id.rpartition('-')[2]}"
+
+
 def _tail(command: str, request_id: str, expires_at: Millis) -> str:
     """The topic has whole seconds; rounded up, so that no device drops what the hub still waits for."""
     return f"{command}/{PLAIN}/{request_id}/{-(-expires_at // 1000)}"

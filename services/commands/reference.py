@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from libs.runtime.lane.answers import address, answer
-from libs.runtime.lane.model import At, Due, Folded, Output, Sweep, Terms
+from libs.runtime.lane.model import At, Due, Everything, Folded, Output, Sweep, Terms
 from libs.runtime.lane.verdicts import Misplaced, Unfit
 from libs.topics import catalog, names
 from libs.topics.messages.command_events import FanOutStarted
@@ -51,8 +51,10 @@ def fold_reference(shared: Reference, event: Any, at: At, *, rules: Rules) -> Fo
                 return Folded(shared.state)
             if isinstance(event, ProductDeleted):
                 return Folded(shared.state, cells={event.product_id: None})
-            product = Product(event.version, event.defaults.command_ttl)
-            return Folded(shared.state, cells={event.product_id: product})
+            product = Product(event.version, event.defaults.command_ttl, event.defaults.probe_interval)
+            before = None if known is None else known.probe_interval
+            due = Everything() if product.probe_interval not in {None, before} else None
+            return Folded(shared.state, due, {event.product_id: product})
         case _:
             raise Misplaced(f"{at.key!r} is the key of broadcasts")
 

@@ -20,10 +20,11 @@ from libs.topics.messages.command_requests import (
     CancelFanOut,
     DeliveryObserved,
     MessagePublished,
+    ProbeDevice,
     SendCommand,
     SendToTag,
 )
-from libs.topics.messages.commands import CommandAnswered
+from libs.topics.messages.commands import CommandAnswered, ProbeAnswered, ResourceRequested
 from libs.topics.messages.hub import TimePassed
 from libs.topics.messages.presence import PresenceChanged
 from libs.topics.messages.registry_events import (
@@ -39,7 +40,7 @@ from libs.topics.messages.registry_events import (
     TagsChanged,
 )
 
-from . import decide, limits, lives
+from . import decide, limits, lives, probe, pulls
 from .decide import Known
 from .model import Entry, Fanned
 from .outcomes import ACCEPTED, DONE, tell_end
@@ -54,11 +55,11 @@ if TYPE_CHECKING:
     from .model import Reference, Started
 
 Life: TypeAlias = DeviceRegistered | DeviceDeleted | TagsChanged | PresenceChanged
-Told: TypeAlias = CommandAnswered | MessagePublished | DeliveryObserved
+Told: TypeAlias = CommandAnswered | ProbeAnswered | ResourceRequested | MessagePublished | DeliveryObserved
 OfNoInterest: TypeAlias = DeviceEnabled | DeviceDisabled | SecretRotated | OldSecretExpired | AttributesChanged
 OF_NO_INTEREST: Final = frozenset(get_args(OfNoInterest))
 Broadcast: TypeAlias = SendToTag | CancelFanOut | TimePassed | ProductChanged | ProductDeleted
-Message: TypeAlias = SendCommand | CancelCommand | Told | Life | OfNoInterest | Broadcast
+Message: TypeAlias = SendCommand | CancelCommand | ProbeDevice | Told | Life | OfNoInterest | Broadcast
 
 LATE: Final = "late"
 FOLDED: Final = "folded"
@@ -98,6 +99,8 @@ def step(  # noqa: PLR0917 - the last three are bound once
     entry = Entry(product_id=message.product_id) if row is None else row  # type: ignore[union-attr] # no tick
     turn = Turn(entry, at, shared, rules)
     turn.expire()
+    if entry.probes or entry.probe_at is not None:
+        probe.pass_time(turn)
     outcome = rule(turn, message)
     turn.flush()
     tell(str(kind.__struct_config__.tag), outcome)
@@ -168,6 +171,8 @@ def _answered(turn: Turn, message: CommandAnswered) -> str:
 
 
 def _published(turn: Turn, message: MessagePublished) -> str:
+    if turn.row.probes and (outcome := probe.published(turn, message)) is not None:
+        return outcome
     decision = decide.published(turn, message)
     if isinstance(decision, str):
         return decision
@@ -238,12 +243,22 @@ def _ticked(turn: Turn, _: TimePassed) -> str:
     return FOLDED
 
 
+def _scheduled(turn: Turn, message: ProductChanged) -> str:
+    """Begin to probe a product's devices now and then, or in other intervals."""
+    if turn.product_id == message.product_id:
+        probe.schedule(turn)
+    return FOLDED
+
+
 RULES: Final[Mapping[type[Any], Callable[[Turn, Any], str]]] = {
     SendCommand: _sent,
     CancelCommand: _cancelled,
     CommandAnswered: _answered,
     MessagePublished: _published,
     DeliveryObserved: _delivered,
+    ProbeDevice: probe.ask,
+    ProbeAnswered: probe.hear,
+    ResourceRequested: pulls.answer,
     PresenceChanged: _connected,
     DeviceRegistered: _registered,
     DeviceDeleted: _deleted,
@@ -257,5 +272,6 @@ VISITS: Final[Mapping[type[Any], Callable[[Turn, Any], str]]] = {
     SendToTag: _fanned,
     CancelFanOut: _unfanned,
     TimePassed: _ticked,
+    ProductChanged: _scheduled,
 }
 """What is done when a broadcast's sweep visits a row."""

@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import Producer
 
 from libs.runtime import logs
-from libs.runtime.kafka import KEYED, client_config
+from libs.runtime.kafka import DURABLE, KEYED, client_config
 from libs.runtime.main import EXIT_CONFIG
 from libs.runtime.mqtt.client import Client
 from libs.runtime.mqtt.options import options
 from libs.runtime.ops import Ops
+from libs.topics.names import APP_P2P, DOWNLINK_MESSAGES
 
 from .bridge import Bridge
 from .consumer import Reader
 from .credit import Credit
 from .publisher import Publisher
+from .teller import Teller
 from .window import Window
 
 if TYPE_CHECKING:
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from .settings import DownlinkSettings
 
 log = logs.get(__name__)
+
+GROUPS: Final = {DOWNLINK_MESSAGES: "", APP_P2P: "-p2p"}
+"""What is consumed; what the name of the group that does it ends with."""
 
 
 def name(settings: DownlinkSettings) -> str:
@@ -40,12 +45,12 @@ def session(settings: DownlinkSettings, client_id: str) -> Options:
     return dataclasses.replace(options(settings.mqtt, client_id, (), receive_max=1), session_expiry=0)
 
 
-def consumer(settings: DownlinkSettings) -> dict[str, Any]:
-    """Configure the consumer."""
+def consumer(settings: DownlinkSettings, group: str) -> dict[str, Any]:
+    """Configure a consumer."""
     config = client_config(
         settings.kafka,
         **{
-            "group.id": settings.group,
+            "group.id": group,
             "partition.assignment.strategy": "cooperative-sticky",
             "session.timeout.ms": 10_000,
             "socket.timeout.ms": 10_000,  # a commit to a Kafka that is away must not hold up the end of the process
@@ -75,13 +80,46 @@ def producer(settings: DownlinkSettings, transactional_id: str) -> Producer:
     )
 
 
+def notifier(settings: DownlinkSettings) -> Producer:
+    """Of notices."""
+    return Producer(
+        client_config(
+            settings.kafka,
+            **KEYED,
+            **DURABLE,
+            **{
+                "linger.ms": settings.linger,
+                "batch.num.messages": 10_000,
+                # Kafka may be away for as long as it likes: what is not told is not committed.
+                "message.timeout.ms": 0,
+                # Twice a window at most: one under way to Kafka, one that the broker acknowledges meanwhile.
+                "queue.buffering.max.messages": 4 * settings.window,
+                "reconnect.backoff.max.ms": 1000,
+            },
+        )
+    )
+
+
 def build(settings: DownlinkSettings) -> Bridge:
     """Raises OSError where a file for TLS is missing or not PEM."""
     own, credit = name(settings), Credit(settings.window, settings.window_bytes)
-    reader = Reader(consumer(settings), lambda: producer(settings, own), credit)
-    publisher = Publisher(Window(), settled=reader.settled, forgotten=credit.give_back, limit=settings.window)
+
+    def reader(topic: str, suffix: str) -> Reader:
+        config, teller = (
+            consumer(settings, settings.group + suffix),
+            Teller(lambda: notifier(settings), settings.window),
+        )
+        return Reader(topic, config, lambda: producer(settings, own + suffix), teller, credit)
+
+    readers = {topic: reader(topic, suffix) for topic, suffix in GROUPS.items()}
+    publisher = Publisher(
+        Window(),
+        settled=lambda step: readers[step.place.topic].settled(step),
+        forgotten=credit.give_back,
+        limit=settings.window,
+    )
     return Bridge(
-        reader,
+        tuple(readers.values()),
         publisher,
         Client(session(settings, own), publisher),
         stop=settings.stop,

@@ -1,4 +1,4 @@
-"""The running downlink: a thread that reads Kafka, a loop that speaks MQTT, and how both end together."""
+"""The running downlink: threads that read Kafka, a loop that speaks MQTT, and how all end together."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from libs.runtime.mqtt.client import Client
 
     from .consumer import Reader
-    from .model import Entry
+    from .model import Entry, Place
     from .publisher import Publisher
 
 log = logs.get(__name__)
@@ -34,8 +34,10 @@ SHOW_EVERY: Final = 0.5
 class Bridge:
     """``stop``: seconds that an orderly end may wait for the broker; ``patience``: those without any progress."""
 
-    def __init__(self, reader: Reader, publisher: Publisher, client: Client, *, stop: float, patience: float) -> None:
-        self._reader, self._publisher, self._client = reader, publisher, client
+    def __init__(
+        self, readers: tuple[Reader, ...], publisher: Publisher, client: Client, *, stop: float, patience: float
+    ) -> None:
+        self._readers, self._publisher, self._client = readers, publisher, client
         self._patience_at_end, self._patience = stop, patience
         self._progress, self._beat = Progress(patience), time.monotonic()
         self._stop = asyncio.Event()
@@ -47,47 +49,52 @@ class Bridge:
     def live(self) -> Verdict:
         """Waiting for a broker that is away is no fault; one that takes messages and acknowledges none is."""
         now, publisher = time.monotonic(), self._publisher
-        if now - min(self._beat, self._reader.beat) > self._patience:
-            return Verdict(ok=False, reason="the event loop, or the consumer's thread, stands still")
+        if now - min(self._beat, *(reader.beat for reader in self._readers)) > self._patience:
+            return Verdict(ok=False, reason="the event loop, or the thread of a consumer, stands still")
         moving = self._progress.observe(publisher.in_flight, publisher.done, now)
         return Verdict(moving, "" if moving else f"{publisher.in_flight} messages in flight, and none is acknowledged")
 
     def ready(self) -> Verdict:
         if not self._client.subscribed:
             return Verdict(ok=False, reason="not connected to the broker")
-        return Verdict(self._reader.joined, "" if self._reader.joined else "the group has no place for this one yet")
+        joined = all(reader.joined for reader in self._readers)
+        return Verdict(joined, "" if joined else "a group has no place for this one yet")
 
     # -- life
 
     async def run(self) -> int:
         """Until told to stop (SIGTERM, SIGINT) or refused by the broker. Returns the process's exit status.
 
-        Raises what the consumer's thread failed with: Kafka is in doubt, and the next start begins at what is certain.
+        Raises what the thread of a consumer failed with: Kafka is in doubt, and the next start begins at what is
+        certain.
         """
         self._loop = loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end)
-        self._reader.start(self)
-        reading = asyncio.wrap_future(self._reader.ended)
+        for reader in self._readers:
+            reader.start(self)
+        reading = {asyncio.wrap_future(reader.ended) for reader in self._readers}
         session = loop.create_task(self._client.run(self._stop))
         showing = loop.create_task(self._show())
         code = 0
         try:
-            await asyncio.wait({reading, session}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({*reading, session}, return_when=asyncio.FIRST_COMPLETED)
             if session.done():
                 code = self._refused(session)
-                self._end()
-            await asyncio.wait({reading})
+            self._end()
+            await asyncio.wait(reading)
         finally:
             self._stop.set()
             showing.cancel()
             await asyncio.wait({session})
-        reading.result()
+        for ended in reading:
+            ended.result()
         return code
 
     def _end(self) -> None:
-        """The reader first: what is under way is acknowledged and committed, the group left; then the broker."""
-        self._reader.leave(self._patience_at_end)
+        """The readers first: what is under way is acknowledged and committed, the groups left; then the broker."""
+        for reader in self._readers:
+            reader.leave(self._patience_at_end)
 
     @staticmethod
     def _refused(session: asyncio.Task[None]) -> int:
@@ -109,13 +116,13 @@ class Bridge:
             self._connections = client.connections
             await asyncio.sleep(SHOW_EVERY)
 
-    # -- from the reader's thread
+    # -- from the readers' threads
 
     def take(self, entries: list[Entry]) -> None:
         self._loop.call_soon_threadsafe(self._publisher.take, entries)
 
-    def release(self, partitions: frozenset[int], released: Future[None]) -> None:
+    def release(self, partitions: frozenset[Place], released: Future[None]) -> None:
         self._loop.call_soon_threadsafe(self._publisher.release, partitions, released)
 
-    def drop(self, partitions: frozenset[int], dropped: Future[None]) -> None:
+    def drop(self, partitions: frozenset[Place], dropped: Future[None]) -> None:
         self._loop.call_soon_threadsafe(self._publisher.drop, partitions, dropped)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from libs.runtime import logs
-from libs.topics.names import DOWNLINK_MESSAGES
 
 from . import letters, metrics
+from .model import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -61,30 +61,30 @@ class Commits:
     def __init__(self, consumer: Consumer, producer: Callable[[], Producer]) -> None:
         self._consumer, self._make_producer = consumer, producer
         self._producer: Producer | None = None
-        self._positions: dict[int, int] = {}  # by partition: all before it is done
-        self._refused: dict[int, list[tuple[Record, Refusal]]] = {}  # by partition, before its position
-        self._asked: dict[int, int] = {}  # positions under way
+        self._positions: dict[Place, int] = {}  # all before it is done
+        self._refused: dict[Place, list[tuple[Record, Refusal]]] = {}  # before its position
+        self._asked: dict[Place, int] = {}  # positions under way
         self._next = 0.0
         self._failure: KafkaError | None = None
-        self.committed: dict[int, int] = {}
-        """Positions that Kafka has, by partition."""
+        self.committed: dict[Place, int] = {}
+        """Positions that Kafka has."""
 
-    def begin(self, partitions: list[TopicPartition]) -> dict[int, int]:
-        """Positions that earlier owners have committed, by partition. Raises KafkaException."""
-        found = {at.partition: at.offset for at in self._consumer.committed(partitions, ASK)}
-        self.committed |= {partition: offset for partition, offset in found.items() if offset >= 0}
-        return {partition: self.committed[partition] for partition in found if partition in self.committed}
+    def begin(self, partitions: list[TopicPartition]) -> dict[Place, int]:
+        """Positions that earlier owners have committed. Raises KafkaException."""
+        found = {Place(at.topic, at.partition): at.offset for at in self._consumer.committed(partitions, ASK)}
+        self.committed |= {place: offset for place, offset in found.items() if offset >= 0}
+        return {place: self.committed[place] for place in found if place in self.committed}
 
     def add(self, step: Settled) -> None:
-        self._positions[step.partition] = step.position
+        self._positions[step.place] = step.position
         if step.refused:
-            self._refused.setdefault(step.partition, []).extend(step.refused)
+            self._refused.setdefault(step.place, []).extend(step.refused)
 
-    def forget(self, partitions: Collection[int]) -> None:
+    def forget(self, partitions: Collection[Place]) -> None:
         """They are another's."""
         for book in (self._positions, self._refused, self._asked, self.committed):
-            for partition in partitions:
-                book.pop(partition, None)
+            for place in partitions:
+                book.pop(place, None)
 
     def flush(self) -> None:
         """Commit what is done, if it is time. Raises KafkaException where Kafka refuses it for good."""
@@ -114,16 +114,16 @@ class Commits:
         for at in partitions:
             if fault := error or at.error:
                 self._fail(fault)
-            elif at.partition in asked:
-                self._keep({at.partition: at.offset})
+            elif (place := Place(at.topic, at.partition)) in asked:
+                self._keep({place: at.offset})
 
-    def _due(self) -> dict[int, int]:
+    def _due(self) -> dict[Place, int]:
         known = self.committed
-        return {number: position for number, position in self._positions.items() if known.get(number, -1) < position}
+        return {place: position for place, position in self._positions.items() if known.get(place, -1) < position}
 
-    def _keep(self, positions: dict[int, int]) -> None:
-        for partition, position in positions.items():
-            self.committed[partition] = max(position, self.committed.get(partition, -1))
+    def _keep(self, positions: dict[Place, int]) -> None:
+        for place, position in positions.items():
+            self.committed[place] = max(position, self.committed.get(place, -1))
 
     def _fail(self, error: KafkaError) -> None:
         if error.fatal() or error.code() not in _PASSING:
@@ -131,7 +131,7 @@ class Commits:
         else:
             log.info("commit_refused", error=str(error))
 
-    def _commit(self, positions: dict[int, int]) -> bool:
+    def _commit(self, positions: dict[Place, int]) -> bool:
         """Whether Kafka took it."""
         try:
             self._consumer.commit(offsets=_offsets(positions), asynchronous=False)
@@ -143,7 +143,7 @@ class Commits:
         self._keep(positions)
         return True
 
-    def _transact(self, positions: dict[int, int]) -> None:
+    def _transact(self, positions: dict[Place, int]) -> None:
         """Write the dead letters and the positions that pass their records, both or neither.
 
         A commit of before goes another way and must not arrive after this one. Another one that is waited for goes the
@@ -152,7 +152,7 @@ class Commits:
         asked, self._asked = self._asked, {}
         if asked and not self._commit(asked):
             return
-        refused = [letter for partition in positions for letter in self._refused.get(partition, ())]
+        refused = [letter for place in positions for letter in self._refused.get(place, ())]
         producer = self._ready_producer()
         try:
             producer.begin_transaction()
@@ -168,8 +168,8 @@ class Commits:
             log.info("transaction_aborted", error=str(error))
             return
         self._keep(positions)
-        for partition in positions:
-            self._refused.pop(partition, None)
+        for place in positions:
+            self._refused.pop(place, None)
         for _, refusal in refused:
             metrics.LETTERS.labels(refusal.reason).inc()
 
@@ -181,5 +181,5 @@ class Commits:
         return self._producer
 
 
-def _offsets(positions: dict[int, int]) -> list[TopicPartition]:
-    return [TopicPartition(DOWNLINK_MESSAGES, partition, position) for partition, position in positions.items()]
+def _offsets(positions: dict[Place, int]) -> list[TopicPartition]:
+    return [TopicPartition(*place, position) for place, position in positions.items()]

@@ -1,4 +1,7 @@
-"""The thread that owns the Kafka consumer: reads as much as there is room for, commits, answers the group.
+"""The thread that owns a Kafka consumer: reads as much as there is room for, commits, answers the group.
+
+Each topic has its own, in a group of its own: one group for both would count partitions and could give all of one topic
+to one replica.
 
 Assignment is cooperative: partitions that stay are not interrupted when others move. A partition that goes is released
 first: nothing more of it is sent, what is under way gets `HANDOVER` seconds to be acknowledged and is committed, and
@@ -22,7 +25,8 @@ from libs.topics.names import DOWNLINK_MESSAGES
 
 from . import metrics
 from .commits import Commits
-from .model import Entry, Record, Refusal
+from .model import Entry, Place, Record, Refusal
+from .notices import notice
 from .parse import Unpublishable, parse
 
 if TYPE_CHECKING:
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
 
     from .credit import Credit
     from .model import Settled
+    from .teller import Teller
 
 log = logs.get(__name__)
 
@@ -45,6 +50,9 @@ has fetched ahead."""
 HANDOVER: Final = 5.0
 """Seconds that what is under way of a revoked partition has to be acknowledged; after that, its next owner repeats
 it."""
+TELL: Final = 5.0
+"""Seconds that the notices of a revoked partition have to be taken by Kafka; after that, its next owner repeats
+them with their messages."""
 DROP: Final = 30.0
 """Seconds in which the loop must have heard that partitions are gone."""
 LAG_EVERY: Final = 2.0
@@ -54,23 +62,26 @@ class Ear(Protocol):
     """Who publishes what is read. Called from the thread; each call is heard in order."""
 
     def take(self, entries: list[Entry]) -> None: ...
-    def release(self, partitions: frozenset[int], released: Future[None]) -> None: ...
-    def drop(self, partitions: frozenset[int], dropped: Future[None]) -> None: ...
+    def release(self, partitions: frozenset[Place], released: Future[None]) -> None: ...
+    def drop(self, partitions: frozenset[Place], dropped: Future[None]) -> None: ...
 
 
 class Reader:
     """``config``: of the consumer; ``producer``: see `Commits`."""
 
-    def __init__(self, config: dict[str, Any], producer: Callable[[], Producer], credit: Credit) -> None:
-        self._config, self._make_producer, self._credit = config, producer, credit
+    def __init__(
+        self, topic: str, config: dict[str, Any], producer: Callable[[], Producer], teller: Teller, credit: Credit
+    ) -> None:
+        self._topic, self._config, self._make_producer = topic, config, producer
+        self._teller, self._credit = teller, credit
         self._ear: Ear
         self._consumer: Consumer
         self._commits: Commits
         self._settled: deque[Settled] = deque()
         self._leave = threading.Event()
-        self._held: frozenset[int] = frozenset()
+        self._held: frozenset[Place] = frozenset()
         self._handover = HANDOVER
-        self._coming: dict[int, int] = {}  # by partition, the offset of its next record
+        self._coming: dict[Place, int] = {}  # the offset of the next record
         self._full_since: float | None = None
         self._paused = False
         self._measured = 0.0
@@ -83,7 +94,7 @@ class Reader:
 
     def start(self, ear: Ear) -> None:
         self._ear = ear
-        threading.Thread(target=self._run, name="reader", daemon=True).start()
+        threading.Thread(target=self._run, name=f"reader of {self._topic}", daemon=True).start()
 
     def settled(self, step: Settled) -> None:
         """From any thread: a partition is done up to there."""
@@ -110,7 +121,7 @@ class Reader:
         self._commits = Commits(self._consumer, self._make_producer)
         try:
             self._consumer.subscribe(
-                [DOWNLINK_MESSAGES], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
+                [self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
             )
             while not self._leave.is_set():
                 self._turn()
@@ -132,16 +143,17 @@ class Reader:
             self._measure()
 
     def _entry(self, message: Message) -> Entry:
-        partition, offset = message.partition(), message.offset()
-        if gone := max(0, offset - self._coming.get(partition, offset)):
-            log.error("Kafka has removed records before they were published", partition=partition, records=gone)
+        place, offset = Place(message.topic(), message.partition()), message.offset()
+        gone = offset - self._coming.get(place, offset)
+        if gone > 0 and place.topic == DOWNLINK_MESSAGES:  # those of applications also have gaps of transactions
+            log.error("Kafka has removed records before they were published", partition=place.partition, records=gone)
             metrics.MESSAGES.labels("lost").inc(gone)
-        self._coming[partition] = offset + 1
-        return entry_of(message)
+        self._coming[place] = offset + 1
+        return entry_of(message, place)
 
     def _read(self) -> list[Message]:
         """What is there already, or else the first record that comes. Raises KafkaException."""
-        room = self._credit.room
+        room = 0 if self._teller.is_full else self._credit.room
         if not room:
             messages = self._wait()
         else:
@@ -168,27 +180,32 @@ class Reader:
             messages = self._poll(0)
         else:
             messages = []
-        self._credit.wait(POLL)
+        if self._teller.is_full:
+            self._teller.flush(POLL)
+        else:
+            self._credit.wait(POLL)
         return messages
 
     def _pause(self, *, paused: bool) -> None:
         if paused is not self._paused:
             self._paused = paused
             (self._consumer.pause if paused else self._consumer.resume)(self._consumer.assignment())
-            metrics.PAUSED.set(paused)
+            metrics.PAUSED.labels(self._topic).set(paused)
 
     def _collect(self) -> None:
         while self._settled:
             step = self._settled.popleft()
-            if step.partition in self._held:
-                self._commits.add(step)
+            if step.place in self._held:
+                self._teller.tell(step)
+        for step in self._teller.told():
+            self._commits.add(step)
 
     def _measure(self) -> None:
-        for partition in self._held:
-            _, high = self._consumer.get_watermark_offsets(TopicPartition(DOWNLINK_MESSAGES, partition), cached=True)
-            committed = self._commits.committed.get(partition)
+        for place in self._held:
+            _, high = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
+            committed = self._commits.committed.get(place)
             if committed is not None:
-                metrics.LAG.labels(partition).set(max(0, high - committed))
+                metrics.LAG.labels(*place).set(max(0, high - committed))
 
     def _answered(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         self._commits.answered(error, partitions)
@@ -200,58 +217,68 @@ class Reader:
         if self._paused:
             consumer.pause(partitions)
         self.joined = True
-        taken = numbers(partitions)
+        taken = places(partitions)
         self._held |= taken
         if taken:
             self._coming |= self._commits.begin(partitions)
-            log.info("partitions_assigned", partitions=sorted(taken))
+            log.info("partitions_assigned", topic=self._topic, partitions=numbers(taken))
 
     def _revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._hand_over(numbers(partitions))
+        self._hand_over(places(partitions))
 
     def _lost(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self.joined = False
-        lost = numbers(partitions)
-        log.warning("partitions_lost", partitions=sorted(lost))
+        lost = places(partitions)
+        log.warning("partitions_lost", topic=self._topic, partitions=numbers(lost))
         self._drop(lost)
 
-    def _hand_over(self, partitions: frozenset[int]) -> None:
+    def _hand_over(self, partitions: frozenset[Place]) -> None:
         """Wait for what is under way, commit it, forget the rest."""
         if going := partitions & self._held:
             released: Future[None] = Future()
             self._ear.release(going, released)
             in_time = bool(wait([released], self._handover).done)
             self._collect()
+            self._teller.flush(TELL)
+            self._collect()
             self._commits.finish()
-            log.info("partitions_released", partitions=sorted(going), in_time=in_time)
+            log.info("partitions_released", topic=self._topic, partitions=numbers(going), in_time=in_time)
             self._drop(going)
 
-    def _drop(self, partitions: frozenset[int]) -> None:
+    def _drop(self, partitions: frozenset[Place]) -> None:
         """Raises TimeoutError where the loop stands still: it must not publish any more of these."""
         dropped: Future[None] = Future()
         self._ear.drop(partitions, dropped)
         dropped.result(DROP)
         self._collect()
         self._held -= partitions
+        self._teller.forget(partitions)
         self._commits.forget(partitions)
-        self._coming = {number: offset for number, offset in self._coming.items() if number not in partitions}
-        for partition in partitions:
-            metrics.LAG.remove(str(partition))
+        self._coming = {place: offset for place, offset in self._coming.items() if place not in partitions}
+        for topic, partition in partitions:
+            metrics.LAG.remove(topic, str(partition))
 
 
-def numbers(partitions: list[TopicPartition]) -> frozenset[int]:
-    return frozenset(at.partition for at in partitions)
+def places(partitions: list[TopicPartition]) -> frozenset[Place]:
+    return frozenset(Place(at.topic, at.partition) for at in partitions)
 
 
-def entry_of(message: Message) -> Entry:
+def numbers(found: frozenset[Place]) -> list[int]:
+    return sorted(place.partition for place in found)
+
+
+def entry_of(message: Message, place: Place) -> Entry:
     """What becomes of a record; what nothing can be published of is an entry that is done."""
     value = message.value()
-    record = Record(message.partition(), message.offset(), message.key(), value, message.timestamp()[1])
+    record = Record(place, message.offset(), message.key(), value, message.timestamp()[1])
     try:
-        return Entry(record, parse(value))
+        return Entry(record, parse(place.topic, value))
     except UnknownKind:
-        outcome, refusal = "unknown", None
+        metrics.MESSAGES.labels("unknown").inc()
+        return Entry(record, None)
     except (InvalidMessage, Unpublishable) as error:
-        outcome, refusal = "unpublishable", Refusal(error.reason, str(error))
-    metrics.MESSAGES.labels(outcome).inc()
-    return Entry(record, None, refusal)
+        metrics.MESSAGES.labels("unpublishable").inc()
+        entry = Entry(record, None, Refusal(error.reason, str(error)))
+        if isinstance(error, Unpublishable) and error.receipt is not None:
+            entry.notice = notice(error.receipt, entry.refusal, time.time_ns() // 1_000_000)
+        return entry

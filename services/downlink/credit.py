@@ -1,4 +1,4 @@
-"""How much more may be read: room for messages and bytes, between the thread that reads and the loop that publishes."""
+"""How much more may be read: room for messages and bytes, between the threads that read and the loop that publishes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 
 
 class Credit:
-    """Taken in one thread, given back in another. Once it is used up, half of it must be back before it is given again.
+    """Taken in threads, given back in another. Once it is used up, half of it must be back before it is given again.
 
     Many small steps would make Kafka's client fetch in small steps, too.
     """
@@ -26,7 +26,7 @@ class Credit:
         with self._condition:
             self._used += messages
             self._used_size += size
-            self._full = self._used >= self._messages or self._used_size >= self._size
+            self._full = self._full or self._used >= self._messages or self._used_size >= self._size
 
     def give_back(self, messages: int, size: int) -> None:
         with self._condition:

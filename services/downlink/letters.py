@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from libs.topics.codec import encode
 from libs.topics.messages.deadletters import DeadLetter
-from libs.topics.names import DOWNLINK_MESSAGES, dead_letters
+from libs.topics.names import dead_letters
 
 if TYPE_CHECKING:
     from .model import Record, Refusal
@@ -25,7 +25,7 @@ def letter(record: Record, refusal: Refusal) -> bytes:
             service=SERVICE,
             reason=refusal.reason,
             error=refusal.error[:MAX_ERROR],
-            origin=f"kafka:{DOWNLINK_MESSAGES}-{record.partition}-{record.offset}",
+            origin=f"kafka:{record.place.topic}-{record.place.partition}-{record.offset}",
             key=None if record.key is None else b64encode(record.key).decode(),
             payload=b64encode(record.value or b"").decode(),
             packet_id=0,

@@ -20,10 +20,20 @@ LETTERS: Final = metrics.counter("downlink_dead_letters", "Dead letters written,
 REPEATS: Final = metrics.counter(
     "downlink_repeats", "Messages sent again since their connection was lost before the broker acknowledged them."
 )
+NOTICES: Final = metrics.counter(
+    "downlink_notices",
+    "What became of commands, told to `commands.inbox`: acknowledged (by the broker), refused (also by MQTT itself).",
+    ("outcome",),
+)
+UNTOLD: Final = metrics.gauge(
+    "downlink_untold", "Notices that Kafka has not acknowledged yet; their messages are not committed before."
+)
 IN_FLIGHT: Final = metrics.gauge("downlink_in_flight", "Messages sent that the broker has not acknowledged yet.")
 WAITING: Final = metrics.gauge("downlink_waiting", "Messages read from Kafka that are not sent yet.")
 PAUSED: Final = metrics.gauge(
-    "downlink_paused", "1 while Kafka is not read: the window is full, since the broker is slow or away."
+    "downlink_paused",
+    "1 while a topic of Kafka is not read: the window is full, since the broker is slow or away.",
+    ("topic",),
 )
 CONNECTED: Final = metrics.gauge("downlink_connected", "1 while the broker is connected.")
 CONNECTIONS: Final = metrics.counter("downlink_connections", "Connections that the broker accepted.")
@@ -36,5 +46,7 @@ PUBACK_SECONDS: Final = metrics.histogram(
     "From a message's way to the socket until its PUBACK, of the oldest message of each read.",
 )
 LAG: Final = metrics.gauge(
-    "downlink_lag", "Records in Kafka that are not committed, by partition of this process.", ("partition",)
+    "downlink_lag",
+    "Records in Kafka that are not committed, by topic and partition of this process.",
+    ("topic", "partition"),
 )

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from libs.topics.messages.base import Millis
+from libs.topics.messages.command_requests import MessagePublished
+
+
+class Place(NamedTuple):
+    """A partition of a topic: what order holds in, and what a position is of."""
+
+    topic: str
+    partition: int
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
-    """One record of ``downlink.messages`` as it was read."""
+    """One record as it was read."""
 
-    partition: int
+    place: Place
     offset: int
     key: bytes | None
     value: bytes | None
@@ -20,16 +28,28 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     """When it was written."""
 
 
+class Receipt(msgspec.Struct, frozen=True, gc=False):
+    """Of which command somebody waits to hear what became of it."""
+
+    product_id: str
+    device_id: str
+    request_id: str
+
+
 class Publish(msgspec.Struct, frozen=True, gc=False):
     """What such a record asks to be published."""
 
     topic: str
     payload: bytes
+    """If ``stamped``: a JSON object up to where the moment of sending belongs, which is its last value."""
     qos: Literal[0, 1]
     expires_at: Millis | None
     """Never sent after this moment."""
     content_type: str | None
     correlation_data: bytes | None
+    receipt: Receipt | None = None
+    """None: nobody is told."""
+    stamped: bool = False
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):
@@ -49,6 +69,8 @@ class Entry(msgspec.Struct, eq=False, gc=False):
     """None: there is nothing to publish (any more)."""
     refusal: Refusal | None = None
     """Set: it becomes a dead letter, written together with the commit."""
+    notice: MessagePublished | None = None
+    """Set: it is told before the commit."""
     packet_id: int = 0
     """0: not under way to the broker."""
     sent_at: float = 0.0
@@ -69,10 +91,12 @@ class Entry(msgspec.Struct, eq=False, gc=False):
 class Settled(msgspec.Struct, frozen=True):
     """The next step of one partition: ``position`` is the offset to commit, all before it is done."""
 
-    partition: int
+    place: Place
     position: int
     refused: tuple[tuple[Record, Refusal], ...]
     """Of the records that this step passes, in order."""
+    notices: tuple[MessagePublished, ...]
+    """Of these records, in order."""
     count: int
     """Of those records."""
     size: int

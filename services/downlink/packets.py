@@ -26,7 +26,7 @@ def packet(message: Publish, packet_id: int, now: int, *, again: bool) -> bytes:
         expiry = min(max(1, (message.expires_at - now) // 1000), LONGEST_EXPIRY)
     return mqtt5.PublishPacket(
         message.topic,
-        message.payload,
+        b"%b%d}" % (message.payload, now) if message.stamped else message.payload,
         qos=_QOS[message.qos],
         packet_id=packet_id or None,
         duplicate=again and message.qos > 0,

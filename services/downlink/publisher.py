@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from libs.runtime.mqtt.session import Link
 
-    from .model import Entry, Settled
+    from .model import Entry, Place, Settled
     from .window import Window
 
 log = logs.get(__name__)
@@ -54,7 +54,7 @@ class Publisher:
         self._window, self._settled, self._forgotten, self._limit = window, settled, forgotten, limit
         self._largest = UNLIMITED
         self._link: Link | None = None
-        self._released: list[tuple[frozenset[int], Future[None]]] = []
+        self._released: list[tuple[frozenset[Place], Future[None]]] = []
         self.done = 0
         """Messages, in all."""
 
@@ -91,7 +91,7 @@ class Publisher:
     def closed(self) -> None:
         broken = self._link is not None and self._link.ended.done()
         self._link = None
-        self._window.close(broken=broken)
+        self._forgotten(*self._window.close(broken=broken))
         self._settle()
 
     # -- what is read
@@ -100,13 +100,13 @@ class Publisher:
         self._window.take(entries)
         self.turn()
 
-    def release(self, partitions: frozenset[int], released: Future[None]) -> None:
+    def release(self, partitions: frozenset[Place], released: Future[None]) -> None:
         """Send nothing more of these; ``released`` is resolved when nothing of them is under way."""
         self._forgotten(*self._window.release(partitions))
         self._released.append((partitions, released))
         self.turn()
 
-    def drop(self, partitions: frozenset[int], dropped: Future[None]) -> None:
+    def drop(self, partitions: frozenset[Place], dropped: Future[None]) -> None:
         """Forget these, now. What of them the socket has not taken yet must not leave any more: it is cut."""
         if self._link is not None and self._window.holds(partitions) and self._window.in_flight:
             self._link.end(Lost("partitions were taken away"))
@@ -136,7 +136,7 @@ class Publisher:
             packet_id = window.free_id() if message.qos else 0
             written = packet(message, packet_id, now, again=entry.again)
             if (refusal := self._fault(entry, len(written))) is not None:
-                window.finish(entry, refusal)
+                window.finish(entry, refusal, now)
                 self._count("unpublishable")
                 continue
             packets.append(written)
@@ -164,10 +164,11 @@ class Publisher:
         return None
 
     def _acknowledged(self, acks: list[mqtt5.PubAckPacket]) -> None:
-        oldest, counts = 0.0, {"published": 0, "no_subscribers": 0, "refused": 0}
+        oldest, now = 0.0, time.time_ns() // 1_000_000
+        counts = {"published": 0, "no_subscribers": 0, "refused": 0}
         for ack in acks:
             code = int(ack.reason_code)
-            entry = self._window.land(ack.packet_id, None if code < REFUSED else _refusal(ack, code))
+            entry = self._window.land(ack.packet_id, now, None if code < REFUSED else _refusal(ack, code))
             if entry is None:
                 continue  # of a partition that was taken away
             oldest = oldest or entry.sent_at

@@ -12,7 +12,12 @@ from libs.runtime.settings import MqttSettings, ServiceSettings
 class DownlinkSettings(ServiceSettings, frozen=True, kw_only=True):
     mqtt: MqttSettings = MqttSettings()
     group: Annotated[
-        str, Meta(min_length=1, description="Kafka consumer group. Its offsets say what the broker has acknowledged.")
+        str,
+        Meta(
+            min_length=1,
+            description="Kafka consumer group. Its offsets say what the broker has acknowledged; those of `app.p2p` "
+            "are in the group of this name with `-p2p` at its end.",
+        ),
     ] = "downlink"
     instance_id: Annotated[
         str,
@@ -35,6 +40,15 @@ class DownlinkSettings(ServiceSettings, frozen=True, kw_only=True):
     window_bytes: Annotated[
         int, Meta(ge=1, description="Bytes of Kafka records that are read and not done; above it reading stops.")
     ] = 64 << 20
+    linger: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1000,
+            description="Milliseconds for which notices of what became of commands are gathered into one request to "
+            "Kafka.",
+        ),
+    ] = 20.0
     stop: Annotated[
         float, Meta(gt=0, le=60, description="Seconds that the broker has to acknowledge what is under way at the end.")
     ] = 5.0

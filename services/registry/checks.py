@@ -44,6 +44,8 @@ TEMPLATE: Final = 32 * 1024
 """Bytes of a product's shadow template as JSON: as large as a shadow may be."""
 RULES: Final = 32
 """Extra access rules of a product."""
+PROBE_INTERVAL: Final = 60_000
+"""Milliseconds between two probes of a device, at least: each is a message there and one back."""
 TOPIC: Final = 512
 """Bytes of the topic of such a rule, whose alphabet is of ASCII."""
 TEXT: Final = 128
@@ -197,6 +199,12 @@ def _defaults(defaults: ProductDefaults) -> Refused | None:
     if defaults.command_ttl is not None and defaults.command_ttl <= 0:
         return malformed(
             "invalid_request", "commands would expire at once", "Give command_ttl in milliseconds, from 1."
+        )
+    if defaults.probe_interval is not None and defaults.probe_interval < PROBE_INTERVAL:
+        return malformed(
+            "invalid_request",
+            "its devices would be probed too often",
+            f"Give probe_interval in milliseconds, from {PROBE_INTERVAL}.",
         )
     return _acl(defaults.acl)
 

@@ -142,7 +142,7 @@ PARTS: dict[str, dict[str, set[str]]] = {
         "step": {"reference", "rollout", "spread"},
     },
     "downlink": {
-        "consumer": {"commits", "credit", "letters"},
+        "consumer": {"commits", "credit", "letters", "notices", "teller"},
         "bridge": {"packets", "publisher", "window"},
     },
     "guard": {"app": {"broker", "emqx", "emqx_api", "credentials", "files", "keeper", "kept", "sessions"}},
@@ -154,7 +154,7 @@ PARTS: dict[str, dict[str, set[str]]] = {
     },
     "commands": {
         "decide": {"limits", "outcomes"},
-        "step": {"lives", "mouth", "turn"},
+        "step": {"lives", "mouth", "probe", "pulls", "turn"},
         "app": {"reference"},
     },
     "timeseries": {

@@ -42,6 +42,8 @@ class ProductDefaults(msgspec.Struct, frozen=True):
     """Its devices may send messages to each other (``m2m/...``)."""
     dynamic_registration: bool = False
     """Devices may register themselves with the product's secret."""
+    probe_interval: int | None = None
+    """How often each of its devices is asked whether it answers, in ms; None: when somebody wants to know."""
 
 
 class RegisterDevice(DeviceRequest, frozen=True, tag="register_device"):

@@ -124,10 +124,12 @@ def test_what_an_inbox_is_not_fed_with_is_said_here() -> None:
         (names.REGISTRY_EVENTS, names.SHADOW_INBOX): keys,
         (names.REGISTRY_EVENTS, names.COMMANDS_INBOX): keys,
         (names.REGISTRY_EVENTS, names.OTA_INBOX): keys,
+        (names.COMMANDS_EVENTS, names.PRESENCE_INBOX): set(catalog.get(names.COMMANDS_EVENTS).kinds) - PROBES,
     }
 
 
 LIVES = {"device_registered", "device_deleted"}
+PROBES = {"probe_concluded"}
 OF_DEVICES = {str(kind.__struct_config__.tag) for kind in KINDS if issubclass(kind, DeviceEvent)} & set(
     catalog.get(names.REGISTRY_EVENTS).kinds
 )

@@ -22,10 +22,12 @@ from devstack.environment import process_environment
 from devstack.ports import HOST, free_port
 from devstack.stack import CHECKOUT
 from libs.topics.codec import encode
-from libs.topics.messages.downlink import PublishMessage
-from libs.topics.names import DOWNLINK_MESSAGES
+from libs.topics.messages.downlink import PublishMessage, SendToClient
+from libs.topics.names import COMMANDS_INBOX
+from services.downlink.app import GROUPS
 from tests.support.names import unique
 from tests.support.polling import eventually
+from tests.support.records import read_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +57,32 @@ def message(product: str, device: str, n: int, **changes: Any) -> bytes:
         at=1_790_000_000_000,
     )
     return encode(msgspec.structs.replace(made, **changes))
+
+
+def to_client(product: str, device: str, topic: str) -> bytes:
+    """A record of ``app.p2p``."""
+    return encode(
+        SendToClient(
+            client_id=f"{product}/{device}",
+            topic=topic,
+            message_id="n-1",
+            encoding="json",
+            payload=msgspec.Raw(b'{"n":0}'),
+            product_id=product,
+            device_id=device,
+            requested_by="test",
+            requested_at=1_790_000_000_000,
+        )
+    )
+
+
+def told(kafka: str, product: str) -> list[tuple[str, str | None]]:
+    """(request id, why it was refused) of each notice about the product's devices, in order per device."""
+    notices = [
+        found.message for found in read_all(kafka, COMMANDS_INBOX) if (found.key or b"").startswith(product.encode())
+    ]
+    assert {notice["type"] for notice in notices} <= {"message_published"}
+    return [(notice["request_id"], notice["refused"]) for notice in notices]
 
 
 def stream(product: str, devices: int, count: int, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
@@ -95,12 +123,18 @@ class Downlink:
     def _begin_group(self) -> str:
         """A group that has everything until now behind it."""
         group = unique("downlink")
-        consumer = Consumer({"bootstrap.servers": self._kafka, "group.id": group})
-        try:
-            consumer.commit(offsets=ends(consumer), asynchronous=False)
-        finally:
-            consumer.close()
+        for topic, consumer in self._consumers(group):
+            consumer.commit(offsets=ends(consumer, topic), asynchronous=False)
         return group
+
+    def _consumers(self, group: str) -> Iterator[tuple[str, Consumer]]:
+        """Of each topic, in the group that reads it."""
+        for topic, suffix in GROUPS.items():
+            consumer = Consumer({"bootstrap.servers": self._kafka, "group.id": group + suffix})
+            try:
+                yield topic, consumer
+            finally:
+                consumer.close()
 
     def start(self) -> None:
         with self._log.open("ab") as log:
@@ -126,6 +160,16 @@ class Downlink:
     def await_ready(self) -> None:
         eventually(self._ready, START, describe=f"a ready downlink\n{self.said()[-2000:]}")
 
+    def await_waiting(self) -> None:
+        """Return when it has read what it cannot send."""
+        eventually(self._waiting, START, describe=f"messages that wait\n{self.said()[-2000:]}")
+
+    def _waiting(self) -> bool:
+        try:
+            return self.metric("waiting") > 0
+        except OSError:  # urllib.error.URLError is one
+            return False
+
     def _ready(self) -> bool:
         try:
             with urllib.request.urlopen(f"{self._url}/health/ready", timeout=5):
@@ -145,27 +189,25 @@ class Downlink:
         )
 
     def await_committed(self) -> None:
-        """Return when the group's offsets are at the ends of all partitions."""
-        consumer = Consumer({"bootstrap.servers": self._kafka, "group.id": self.group})
-        try:
-            eventually(partial(_committed, consumer), START, describe=f"all committed\n{self.said()[-2000:]}")
-        finally:
-            consumer.close()
+        """Return when the groups' offsets are at the ends of all partitions."""
+        for topic, consumer in self._consumers(self.group):
+            check = partial(_committed, consumer, topic)
+            eventually(check, START, describe=f"all of {topic} committed\n{self.said()[-2000:]}")
 
     def said(self) -> str:
         """Everything that it logged in all its lives."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
 
-def ends(consumer: Consumer) -> list[TopicPartition]:
-    """The present ends of the topic's partitions."""
-    partitions = consumer.list_topics(DOWNLINK_MESSAGES, timeout=30).topics[DOWNLINK_MESSAGES].partitions
-    places = [TopicPartition(DOWNLINK_MESSAGES, number) for number in partitions]
-    return [TopicPartition(at.topic, at.partition, consumer.get_watermark_offsets(at, timeout=30)[1]) for at in places]
+def ends(consumer: Consumer, topic: str) -> list[TopicPartition]:
+    """The present ends of a topic's partitions."""
+    partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
+    places = [TopicPartition(topic, number) for number in partitions]
+    return [TopicPartition(topic, at.partition, consumer.get_watermark_offsets(at, timeout=30)[1]) for at in places]
 
 
-def _committed(consumer: Consumer) -> bool:
-    wanted = ends(consumer)
+def _committed(consumer: Consumer, topic: str) -> bool:
+    wanted = ends(consumer, topic)
     assert [at.offset for at in consumer.committed(wanted, timeout=30)] == [at.offset for at in wanted]
     return True
 
@@ -178,7 +220,9 @@ class Receiver:
         self._subscribed = False
         self._client = Client(CallbackAPIVersion.VERSION2, client_id=unique("receiver"), protocol=MQTTv5)
         self._client.on_message = lambda _client, _data, found: self.messages.append(found)
-        self._client.on_connect = lambda client, *_: client.subscribe(f"cmd/{product}/#", 1)
+        self._client.on_connect = lambda client, *_: client.subscribe(
+            [(f"cmd/{product}/#", 1), (f"+/p2p/{product}/+", 1)]
+        )
         self._client.on_subscribe = lambda *_: setattr(self, "_subscribed", True)
         self._client.reconnect_delay_set(1, 2)
         properties = Properties(PacketTypes.CONNECT)
@@ -200,7 +244,8 @@ class Receiver:
         """By device, the numbers of its messages as they came."""
         found: dict[str, list[int]] = {}
         for got in self.messages.copy():
-            found.setdefault(got.topic.split("/")[2], []).append(msgspec.json.decode(got.payload)["n"])
+            head, _, *names = got.topic.split("/")
+            found.setdefault(names[0] if head == "cmd" else head, []).append(msgspec.json.decode(got.payload)["n"])
         return found
 
     def await_numbers(self, count: int, timeout: float = START) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from libs.topics.names import DOWNLINK_MESSAGES, dead_letters
-from tests.integration.downlink.process import Downlink, Receiver, message, stream
+from libs.topics.names import APP_P2P, DOWNLINK_MESSAGES, dead_letters
+from tests.integration.downlink.process import Downlink, Receiver, message, stream, to_client, told
 from tests.integration.runtime.mqtt.brokers import LARGEST, Mosquitto
 from tests.support.names import unique
 from tests.support.polling import eventually
@@ -67,23 +67,35 @@ def test_messages_arrive_as_they_were_meant_and_nothing_else_does(
         message(product, "d0", 6, payload=msgspec.Raw(b'"' + b"x" * LARGEST + b'"')),
         b'{"type":"of_a_later_version"}',
         message(product, "d0", 7, content_type=None, request_id=None, qos=0),
+        message(product, "d0", 8, stamp="sent"),
     ]
     with Receiver(mosquitto.port, product) as receiver, Downlink(brokers, mosquitto.port, tmp_path) as downlink:
         produce(brokers.kafka, DOWNLINK_MESSAGES, [(key, record) for record in records])
-        receiver.await_numbers(4)
+        receiver.await_numbers(5)
         downlink.await_committed()
-        assert receiver.numbers() == {"d0": [0, 2, 4, 7]}
-        first, lasting, _, bare = receiver.messages
+        assert receiver.numbers() == {"d0": [0, 2, 4, 7, 8]}
+        first, lasting, _, bare, stamped = receiver.messages
         assert (first.topic, first.qos) == (f"cmd/{product}/d0/go/plain/r0", 1)
         assert (first.properties.ContentType, first.properties.CorrelationData) == ("application/json", b"r0")
         assert 500 < lasting.properties.MessageExpiryInterval <= 600
         assert not hasattr(first.properties, "MessageExpiryInterval")
         assert not hasattr(bare.properties, "ContentType")
         assert not hasattr(bare.properties, "CorrelationData")
+        assert now <= msgspec.json.decode(stamped.payload)["sent"] <= time.time() * 1000
         unfit = ["invalid_message", "invalid_topic", "invalid_payload", "packet_too_large"]
         assert reasons(brokers.kafka, product) == unfit
-        counted = {"published": 3, "expired": 1, "unconfirmed": 1, "unpublishable": 4, "unknown": 1}
+        taken, refused = [("r0", None), ("r2", None)], [("r3", "invalid_topic")]
+        told_of = [*taken, *refused, ("r4", None), ("r5", "invalid_payload"), ("r6", "packet_too_large"), ("r8", None)]
+        assert told(brokers.kafka, product) == told_of
+        counted = {"published": 4, "expired": 1, "unconfirmed": 1, "unpublishable": 4, "unknown": 1}
         assert {outcome: downlink.metric("messages_total", outcome=outcome) for outcome in counted} == counted
+        client = [to_client(product, "d0", "notice"), to_client(product, "d0", "cmd/p/d")]
+        produce(brokers.kafka, APP_P2P, [(key, record) for record in client])
+        receiver.await_numbers(6)
+        downlink.await_committed()
+        assert receiver.messages[-1].topic == f"notice/p2p/{product}/d0"
+        assert reasons(brokers.kafka, product) == [*unfit, "invalid_topic"]
+        assert told(brokers.kafka, product) == told_of, "nobody asked what becomes of these"
         assert downlink.end() == 0
 
 
@@ -102,9 +114,15 @@ def test_killed_again_and_again_it_loses_nothing_and_nothing_overtakes(
             downlink.restart()
         receiver.await_numbers(int(count * 0.7))
         mosquitto.end(signal.SIGTERM)
+        produce(brokers.kafka, DOWNLINK_MESSAGES, stream(product, DEVICES, 1, count))
+        downlink.restart()
+        downlink.await_waiting()
+        assert (f"r{count}", None) not in told(brokers.kafka, product), "no broker has it"
         mosquitto.start()
+        count += 1
         receiver.await_numbers(count)
         downlink.await_committed()
+        assert set(told(brokers.kafka, product)) == {(f"r{n}", None) for n in range(count)}
         for device, numbers in receiver.numbers().items():
             assert_in_order(numbers, list(range(int(device[1:]), count, DEVICES)))
         assert reasons(brokers.kafka, product) == ["invalid_message"] * poison

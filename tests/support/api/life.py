@@ -67,7 +67,7 @@ async def product_life(client: AsyncClient, product: str) -> None:
     path = f"/v1/products/{product}"
     problem(await client.get(path), 404, "unknown_product")
     acl = [{"action": "subscribe", "topic": "recipes/{product}/#"}]
-    created = await create(client, product, acl=acl, command_ttl_s=60)
+    created = await create(client, product, acl=acl, command_ttl_s=60, probe_interval_s=300)
     assert (created["secret"], created["has_secret"], created["acl"]) == (None, False, acl)
     problem(await client.post("/v1/products", json={"product_id": product}), 409, "product_exists")
 
@@ -79,6 +79,7 @@ async def product_life(client: AsyncClient, product: str) -> None:
     assert changed.status_code == 200, changed.text
     assert changed.json()["version"] == created["version"] + 1
     assert (changed.json()["command_ttl_s"], changed.json()["dynamic_registration"]) == (None, True)
+    assert changed.json()["probe_interval_s"] == 300
     assert changed.json()["acl"] == acl
     late = await client.patch(path, json={"device_to_device": True}, headers={"If-Match": known.headers["etag"]})
     problem(late, 409, "version_conflict")

@@ -12,10 +12,11 @@ from libs.topics.messages.command_requests import (
     CancelFanOut,
     DeliveryObserved,
     MessagePublished,
+    ProbeDevice,
     SendCommand,
     SendToTag,
 )
-from libs.topics.messages.commands import CommandAnswered
+from libs.topics.messages.commands import CommandAnswered, ProbeAnswered, ResourceRequested
 from libs.topics.messages.presence import PresenceChanged, SessionState
 from libs.topics.messages.registry import ProductDefaults
 from libs.topics.messages.registry_events import DeviceDeleted, DeviceRegistered, ProductChanged, TagsChanged
@@ -100,8 +101,20 @@ def retag(*tags: str, version: int = 2, device: str = "d1") -> TagsChanged:
     return TagsChanged(f"registry.inbox-0-{version}-0", "p1", device, version, tags, version, "tester", T0)
 
 
-def product(command_ttl: int | None, *, version: int = 1) -> ProductChanged:
-    defaults = ProductDefaults(command_ttl=command_ttl)
+def probe(probe_id: str = "q1", mode: Any = "strict", *, device: str = "d1", **more: Any) -> ProbeDevice:
+    return ProbeDevice("p1", device, probe_id, mode, **{**WHO, **more})
+
+
+def echo(message_id: str, payload: bytes, *, at: int = T0, device: str = "d1") -> ProbeAnswered:
+    return ProbeAnswered("p1", device, message_id, 7, *embed(payload), at)
+
+
+def pull(resource: Any = "$ntp", payload: bytes = b"{}", *, at: int = T0) -> ResourceRequested:
+    return ResourceRequested("p1", "d1", resource, "m1", 7, *embed(payload), at)
+
+
+def product(command_ttl: int | None, *, version: int = 1, probe_interval: int | None = None) -> ProductChanged:
+    defaults = ProductDefaults(command_ttl=command_ttl, probe_interval=probe_interval)
     return ProductChanged("registry.inbox-0-0-0", "p1", version, defaults, "tester", T0)
 
 

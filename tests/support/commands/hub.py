@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from libs.runtime.lane.index import Index
-from libs.runtime.lane.model import At, Due, Folded, Output, Shared, Sweep, Terms
+from libs.runtime.lane.model import At, Due, Everything, Folded, Output, Shared, Sweep, Terms
 from libs.runtime.lane.rows import Codec
 from libs.topics import names
 from libs.topics.codec import Decoder, encode
 from libs.topics.identity import BROADCAST_KEY
 from libs.topics.messages.base import ReplyTo
-from libs.topics.messages.command_events import FanOutStarted
+from libs.topics.messages.command_events import FanOutStarted, ProbeConcluded
 from libs.topics.messages.downlink import PublishMessage
 from libs.topics.messages.hub import RequestAnswered, RequestRefused, TimePassed
 from services.commands.fold import Event
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from libs.topics.messages.presence import SessionState
 
 decode: Decoder[Any] = Decoder(Message)
-decode_event: Decoder[Any] = Decoder(Event | FanOutStarted)
+decode_event: Decoder[Any] = Decoder(Event | FanOutStarted | ProbeConcluded)
 decode_publish: Decoder[PublishMessage] = Decoder(PublishMessage)
 decode_answer: Decoder[Any] = Decoder(RequestAnswered | RequestRefused)
 codec = Codec(Entry, int, Product)
@@ -50,6 +50,8 @@ class Hub:
         self.log: list[tuple[str, bytes | None, bytes | None]] = []
         """Topic, key and value of everything that was said."""
         self.channels = count(1)
+        self.asked = 0
+        """How many requests were made that want an answer."""
         self.ends: list[tuple[str, str]] = []
         self.outcomes: list[tuple[str, str]] = []
         if online is not None:
@@ -75,6 +77,7 @@ class Hub:
 
     def ask(self, message: Any) -> Any:
         """Write a request, and return its answer; None: it comes later."""
+        self.asked += 1
         asked = replace(message, reply_to=ReplyTo(3, f"c{self.offset}"))
         return next(iter(answers(self.write(asked))), None)
 
@@ -103,11 +106,15 @@ class Hub:
                 self.cells[name] = cell
         if folded.targets is None:
             return []
-        assert isinstance(folded.targets, Due | Terms)
         index = Index(terms, lambda row: deadline(row, self.rules))
         for key, row in self.rows.items():
             index.put(key, row)
-        found, said = index.select(folded.targets), list[Output]()
+        said = list[Output]()
+        if isinstance(folded.targets, Everything):
+            found = sorted(self.rows)
+        else:
+            assert isinstance(folded.targets, Due | Terms)
+            found = list(index.select(folded.targets))
         before = dict(self.rows)
         for key in found:
             said += self._visit(message, replace(at, key=key, swept=True))
@@ -137,6 +144,13 @@ class Hub:
         return self.rows[KEY]
 
     def events(self, key: bytes = KEY) -> list[Any]:
+        return [event for event in self._said(key) if type(event) is not ProbeConcluded]
+
+    def verdicts(self, key: bytes = KEY) -> list[ProbeConcluded]:
+        """What came of a device's probes."""
+        return [event for event in self._said(key) if type(event) is ProbeConcluded]
+
+    def _said(self, key: bytes) -> list[Any]:
         return [
             decode_event(value)
             for topic, of, value in self.log
@@ -152,7 +166,14 @@ class Hub:
         return [decode_answer(value) for topic, _, value in self.log if topic == names.API_REPLIES][-1]
 
     def told(self, key: bytes = KEY) -> list[PublishMessage]:
-        """All that was given to the downlink for a device."""
+        """All commands of the ledger that were given to the downlink for a device."""
+        return [message for message in self._published(key) if not _is_the_hubs(message)]
+
+    def told_by_itself(self, key: bytes = KEY) -> list[PublishMessage]:
+        """All else that was given to it: probes, the time, tags."""
+        return [message for message in self._published(key) if _is_the_hubs(message)]
+
+    def _published(self, key: bytes) -> list[PublishMessage]:
         return [
             decode_publish(value)
             for topic, of, value in self.log
@@ -172,6 +193,10 @@ class Hub:
         shown = self.commands()
         (view,) = [one for one in (*shown.open, *shown.ended) if one.request_id == request_id]
         return view
+
+
+def _is_the_hubs(message: PublishMessage) -> bool:
+    return message.topic.startswith("/sys/") or "/$" in message.topic
 
 
 def answers(outputs: list[Output]) -> list[Any]:

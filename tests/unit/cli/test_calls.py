@@ -26,6 +26,8 @@ CALLS: list[tuple[str, str, str, Any]] = [
     ),
     ("products show plant-7", "GET", "/products/plant-7", None),
     ("products set plant-7 --no-dynamic-registration", "PATCH", "/products/plant-7", {"dynamic_registration": False}),
+    ("products set plant-7 --probe-interval 10m", "PATCH", "/products/plant-7", {"probe_interval_s": 600}),
+    ("products set plant-7 --probe-interval 0s", "PATCH", "/products/plant-7", {"probe_interval_s": None}),
     ("products delete plant-7 --yes", "DELETE", "/products/plant-7", None),
     ("products rotate-secret plant-7 --yes", "POST", "/products/plant-7:rotate-secret", None),
     ("devices register plant-7", "POST", "/products/plant-7/devices", {"tags": [], "attributes": {}}),

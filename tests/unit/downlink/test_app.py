@@ -21,8 +21,8 @@ def settings(**told: str) -> DownlinkSettings:
 def test_a_replica_has_a_name_of_its_own_or_the_one_that_it_is_given() -> None:
     assert app.name(settings(instance_id="two")) == "fleetlog-downlink-two"
     assert app.name(settings()) != app.name(settings())
-    assert "group.instance.id" not in app.consumer(settings())
-    assert app.consumer(settings(instance_id="two"))["group.instance.id"] == "two"
+    assert "group.instance.id" not in app.consumer(settings(), "g")
+    assert app.consumer(settings(instance_id="two"), "g")["group.instance.id"] == "two"
 
 
 def test_its_session_ends_with_its_connection_and_hears_nothing() -> None:

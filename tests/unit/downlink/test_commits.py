@@ -7,20 +7,28 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from libs.topics.names import DOWNLINK_MESSAGES
+from libs.topics.names import APP_P2P, DOWNLINK_MESSAGES
 from services.downlink import commits
 from services.downlink.commits import Commits
 from services.downlink.letters import TOPIC
-from services.downlink.model import Record, Refusal, Settled
+from services.downlink.model import Place, Record, Refusal, Settled
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, Producer
 
 
-def step(partition: int, position: int, *refused: int) -> Settled:
+PLACES = (*[Place(DOWNLINK_MESSAGES, partition) for partition in range(2)], Place(APP_P2P, 0))
+
+
+def step(place: int, position: int, *refused: int) -> Settled:
     """``refused``: offsets of dead letters."""
-    letters = tuple((Record(partition, offset, b"p/d", b"{", 1), Refusal("invalid_message", "?")) for offset in refused)
-    return Settled(partition, position, letters, 1, 1)
+    at = PLACES[place]
+    letters = tuple((Record(at, offset, b"p/d", b"{", 1), Refusal("invalid_message", "?")) for offset in refused)
+    return Settled(at, position, letters, (), 1, 1)
+
+
+def numbered(offsets: list[TopicPartition]) -> dict[int, int]:
+    return {PLACES.index(Place(at.topic, at.partition)): at.offset for at in offsets}
 
 
 class Group:
@@ -34,8 +42,7 @@ class Group:
         self.made = 0
 
     def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> None:
-        self.calls.append(("ask" if asynchronous else "commit", {at.partition: at.offset for at in offsets}))
-        assert {at.topic for at in offsets} == {DOWNLINK_MESSAGES}
+        self.calls.append(("ask" if asynchronous else "commit", numbered(offsets)))
         if asynchronous:
             self.pending = offsets
         else:
@@ -59,7 +66,7 @@ class Group:
 
     def send_offsets_to_transaction(self, offsets: list[TopicPartition], group: str, _timeout: float) -> None:
         assert group == "member"
-        self.calls.append(("offsets", {at.partition: at.offset for at in offsets}))
+        self.calls.append(("offsets", numbered(offsets)))
 
     def commit_transaction(self, _timeout: float) -> None:
         self._refuse()
@@ -107,7 +114,7 @@ def test_one_commit_is_under_way_at_a_time(group: Group, kept: Commits) -> None:
     kept.flush()
     assert group.calls == [("ask", {0: 5, 2: 9})]
     answer(kept, group)
-    assert kept.committed == {0: 5, 2: 9}
+    assert kept.committed == {PLACES[0]: 5, PLACES[2]: 9}
     kept.flush()
     assert group.calls[1:] == [("ask", {0: 6})]
 
@@ -170,7 +177,7 @@ def test_a_commit_under_way_comes_before_a_transaction(group: Group, kept: Commi
     kept.finish()
     assert group.names == ["ask", "commit", "init", "begin", "letter", "offsets", "end"]
     answer(kept, group)
-    assert kept.committed == {0: 7}, "a late answer moves nothing back"
+    assert kept.committed == {PLACES[0]: 7}, "a late answer moves nothing back"
 
 
 def test_an_aborted_transaction_is_tried_again(group: Group, kept: Commits) -> None:
@@ -181,7 +188,7 @@ def test_an_aborted_transaction_is_tried_again(group: Group, kept: Commits) -> N
     assert kept.committed == {}
     kept.flush()
     assert group.names[-4:] == ["begin", "letter", "offsets", "end"]
-    assert kept.committed == {0: 5}
+    assert kept.committed == {PLACES[0]: 5}
 
 
 def test_a_transaction_in_doubt_is_raised(group: Group, kept: Commits) -> None:
@@ -194,15 +201,14 @@ def test_a_transaction_in_doubt_is_raised(group: Group, kept: Commits) -> None:
 def test_partitions_of_others_are_not_committed(group: Group, kept: Commits) -> None:
     kept.add(step(0, 5, 4))
     kept.add(step(1, 9))
-    kept.forget({0})
+    kept.forget({PLACES[0]})
     kept.flush()
     assert group.calls == [("ask", {1: 9})]
-    kept.forget({1})
+    kept.forget({PLACES[1]})
     answer(kept, group)
     assert kept.committed == {}
 
 
 def test_it_begins_where_others_have_left_off(kept: Commits) -> None:
-    places = [TopicPartition(DOWNLINK_MESSAGES, number) for number in (0, 1)]
-    assert kept.begin(places) == {1: 7}
-    assert kept.committed == {1: 7}
+    assert kept.begin([TopicPartition(*place) for place in PLACES]) == {PLACES[1]: 7}
+    assert kept.committed == {PLACES[1]: 7}

@@ -29,6 +29,10 @@ def test_it_carries_what_the_record_says() -> None:
     assert written(MESSAGE, again=True).duplicate
 
 
+def test_what_wants_a_stamp_says_when_it_was_sent() -> None:
+    assert written(replace(MESSAGE, payload=b'{"n":1,"sent":', stamped=True)).payload == b'{"n":1,"sent":%d}' % NOW
+
+
 def test_at_qos_0_it_has_no_packet_id_and_is_never_a_duplicate() -> None:
     found = written(replace(MESSAGE, qos=0), 0, again=True)
     assert (int(found.qos), found.packet_id, found.duplicate) == (0, None, False)

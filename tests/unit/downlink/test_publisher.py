@@ -12,8 +12,9 @@ import pytest
 
 from libs.runtime.mqtt.client import Client
 from libs.runtime.mqtt.options import Options
+from libs.topics.names import APP_P2P, DOWNLINK_MESSAGES
 from services.downlink import metrics
-from services.downlink.model import Entry, Publish, Record
+from services.downlink.model import Entry, Place, Publish, Receipt, Record
 from services.downlink.publisher import LOSSES, Publisher
 from services.downlink.window import Window
 from tests.support.mqtt_broker import Broker
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 OPTIONS = Options("nowhere", 1883, "me", (), session_expiry=0, timeout=0.5, back_off=(0.001, 0.01))
 A = mqtt5.PubAckReasonCode
+PLACES = (Place(DOWNLINK_MESSAGES, 0), Place(DOWNLINK_MESSAGES, 1), Place(APP_P2P, 1))
 
 
 class Peer(Broker):
@@ -81,18 +83,19 @@ class Scene:
         self.publisher = Publisher(
             self.window,
             settled=self.steps.append,
-            forgotten=lambda count, size: self.forgotten.append((count, size)),
+            forgotten=lambda *counts: self.forgotten.append(counts) if any(counts) else None,
             limit=100,
         )
         self.client = Client(OPTIONS, self.publisher, self.broker.connect)
         self.run = asyncio.get_running_loop().create_task(self.client.run(self.stop))
         self.offset = 0
 
-    def take(self, *topics: str, partition: int = 0, expires_at: int | None = None, qos: bool = True) -> None:
+    def take(self, *topics: str, place: int = 0, expires_at: int | None = None, qos: bool = True) -> None:
         entries = []
         for topic in topics:
-            publish = Publish(topic, b"{}", 1 if qos else 0, expires_at, None, None)
-            entries.append(Entry(Record(partition, self.offset, b"p/d", b"{}", 1), publish))
+            receipt = Receipt("p", "d", topic)
+            publish = Publish(topic, b"{}", 1 if qos else 0, expires_at, None, None, receipt)
+            entries.append(Entry(Record(PLACES[place], self.offset, b"p/d", b"{}", 1), publish))
             self.offset += 1
         self.publisher.take(entries)
 
@@ -111,6 +114,10 @@ class Scene:
             return True
 
         await eventually_async(check, 10)
+
+    @property
+    def told(self) -> list[tuple[str, str | None]]:
+        return [(told.request_id, told.refused) for step in self.steps for told in step.notices]
 
     @property
     def reasons(self) -> list[str]:
@@ -136,6 +143,8 @@ async def test_a_position_moves_with_the_acknowledgements(scene: Scene) -> None:
     scene.broker.acknowledge(A.SUCCESS, A.NO_MATCHING_SUBSCRIBERS)
     await scene.settled(2)
     assert (scene.publisher.in_flight, scene.publisher.done, scene.reasons) == (1, 2, [])
+    assert scene.told == [("a", None), ("b", None)]
+    assert abs(scene.steps[0].notices[0].at - time.time() * 1000) < 60_000
 
 
 async def test_what_was_not_acknowledged_comes_again_first_and_in_order(scene: Scene) -> None:
@@ -168,6 +177,7 @@ async def test_what_the_broker_refuses_is_a_dead_letter_and_nothing_waits_for_it
     assert scene.reasons == ["refused_by_broker", "refused_by_broker"]
     assert [(at.offset, refusal.error[-4:]) for at, refusal in scene.steps[0].refused] == [(0, "0x87"), (2, "0x97")]
     assert count("refused") == before + 2
+    assert scene.told == [("a", "refused_by_broker"), ("b", None), ("c", "refused_by_broker")]
     assert metrics.REFUSALS.labels("0x97")._value.get() >= 1
 
 
@@ -188,6 +198,7 @@ async def test_what_is_expired_is_not_sent_also_not_a_second_time(scene: Scene) 
     await scene.heard("b")
     assert count("expired") == before + 2
     assert "old" not in scene.broker.topics
+    assert scene.told == [], "nobody says that it was sent, nor that it was refused"
 
 
 async def test_what_is_too_large_for_the_broker_is_a_dead_letter(scene: Scene) -> None:
@@ -195,12 +206,14 @@ async def test_what_is_too_large_for_the_broker_is_a_dead_letter(scene: Scene) -
     await scene.heard("b")
     await scene.settled(1)
     assert scene.reasons == ["packet_too_large"]
+    assert scene.told == [("x" * 100, "packet_too_large")]
 
 
 async def test_at_qos_0_it_is_done_with_the_connection_s_taking_it(scene: Scene) -> None:
     scene.take("a", qos=False)
     await scene.settled(1)
     assert (scene.broker.topics, scene.publisher.in_flight) == (["a"], 0)
+    assert scene.told == [], "nobody acknowledges it"
 
 
 async def test_a_message_that_breaks_connections_is_found_and_taken_out(scene: Scene) -> None:
@@ -215,6 +228,7 @@ async def test_a_message_that_breaks_connections_is_found_and_taken_out(scene: S
     assert LOSSES <= scene.broker.topics.count("bad") <= LOSSES + 2
     assert scene.broker.topics[-2:] == ["c", "d"]
     assert scene.steps[-1].position == 4
+    assert scene.told == [("a", None), ("bad", "connection_breaker"), ("c", None), ("d", None)]
 
 
 async def test_a_broker_that_only_falls_silent_makes_no_message_suspect(scene: Scene) -> None:
@@ -228,18 +242,31 @@ async def test_a_broker_that_only_falls_silent_makes_no_message_suspect(scene: S
 
 async def test_partitions_are_released_when_nothing_of_them_is_under_way(scene: Scene) -> None:
     scene.broker.receive_max = 2
-    scene.take("a", partition=1)
-    scene.take("b", "c", partition=2)
-    scene.take("d", partition=1)
+    scene.take("a", place=1)
+    scene.take("b", "c", place=2)
+    scene.take("d", place=1)
     await scene.heard("a", "b")
     one: Future[None] = Future()
-    scene.publisher.release(frozenset({1}), one)
+    scene.publisher.release(frozenset({PLACES[1]}), one)
     assert scene.forgotten == [(1, 2)]
     assert not one.done()
     scene.broker.acknowledge(A.SUCCESS)
     await scene.heard("b", "c")
     assert one.done()
-    assert [(step.partition, step.position) for step in scene.steps] == [(1, 1)]
+    assert [(step.place, step.position) for step in scene.steps] == [(PLACES[1], 1)]
+
+
+async def test_what_is_under_way_of_a_released_partition_is_not_sent_on_another_connection(scene: Scene) -> None:
+    scene.take("a", place=1)
+    scene.take("b", place=2)
+    await scene.heard("a", "b")
+    released: Future[None] = Future()
+    scene.publisher.release(frozenset({PLACES[1]}), released)
+    assert not released.done()
+    scene.broker.lose()
+    await scene.heard("b")
+    assert released.done()
+    assert (scene.broker.topics, scene.forgotten) == (["a", "b", "b"], [(1, 2)])
 
 
 async def test_while_the_broker_is_away_partitions_are_released_at_once(scene: Scene) -> None:
@@ -247,23 +274,23 @@ async def test_while_the_broker_is_away_partitions_are_released_at_once(scene: S
     await scene.heard("a")
     scene.publisher.closed()
     released: Future[None] = Future()
-    scene.publisher.release(frozenset({0}), released)
+    scene.publisher.release(frozenset({PLACES[0]}), released)
     assert released.done()
     assert (scene.steps, scene.forgotten) == ([], [(1, 2)])
 
 
 async def test_partitions_that_are_lost_are_dropped_and_what_waits_in_the_socket_too(scene: Scene) -> None:
-    scene.take("a", partition=1)
-    scene.take("b", partition=2)
+    scene.take("a", place=1)
+    scene.take("b", place=2)
     await scene.heard("a", "b")
     dropped: Future[None] = Future()
-    scene.publisher.drop(frozenset({1}), dropped)
+    scene.publisher.drop(frozenset({PLACES[1]}), dropped)
     assert dropped.done()
     await scene.heard("b")
     assert (scene.broker.connects, scene.broker.topics.count("a")) == (2, 1)
     scene.broker.acknowledge(A.SUCCESS)
     await scene.settled(2)
-    assert {step.partition for step in scene.steps} == {2}
+    assert {step.place for step in scene.steps} == {PLACES[2]}
 
 
 async def test_a_session_that_only_publishes_begins_anew_and_subscribes_to_nothing(scene: Scene) -> None:

@@ -8,20 +8,24 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.downlink.model import Entry, Publish, Record, Refusal
+from libs.topics.names import APP_P2P, DOWNLINK_MESSAGES
+from services.downlink.model import Entry, Place, Publish, Receipt, Record, Refusal
 from services.downlink.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PARTITIONS = (0, 1)
+PLACES = (Place(DOWNLINK_MESSAGES, 1), Place(APP_P2P, 1))
 LARGEST = 7
 """Of the packet ids, so that they are used again soon."""
 REFUSAL = Refusal("refused_by_broker", "0x87")
 
 
-def entry(partition: int, offset: int) -> Entry:
-    return Entry(Record(partition, offset, b"p/d", b"x" * (offset % 7), 1), Publish("a/b", b"{}", 1, None, None, None))
+def entry(place: Place, offset: int) -> Entry:
+    """Two of three carry a command."""
+    receipt = Receipt("p", "d", f"{place.topic}-{offset}") if offset % 3 else None
+    publish = Publish("a/b", b"{}", 1, None, None, None, receipt)
+    return Entry(Record(place, offset, b"p/d", b"x" * (offset % 7), 1), publish)
 
 
 class Scene:
@@ -32,12 +36,14 @@ class Scene:
 
     def __init__(self, limit: int) -> None:
         self.window = Window(LARGEST)
-        self.held, self.releasing = set(PARTITIONS), set[int]()
-        self.committed = dict.fromkeys(PARTITIONS, 0)
-        self.read = dict.fromkeys(PARTITIONS, 0)
-        self.done: dict[int, set[int]] = {partition: set() for partition in PARTITIONS}
-        """By partition, offsets that were acknowledged, refused, or had nothing to publish."""
-        self.letters: Counter[tuple[int, int]] = Counter()
+        self.held, self.releasing = set(PLACES), set[Place]()
+        self.committed = dict.fromkeys(PLACES, 0)
+        self.read = dict.fromkeys(PLACES, 0)
+        self.done: dict[Place, set[int]] = {place: set() for place in PLACES}
+        """Offsets that were acknowledged, refused, or had nothing to publish."""
+        self.letters: Counter[tuple[Place, int]] = Counter()
+        self.answers: dict[tuple[Place, int], str | None] = {}
+        """What the broker said about commands: refused, and why; None: it took them."""
         self.air: list[tuple[int, Entry]] = []
         """What the broker got on this connection and has not acknowledged."""
         self.limit = self.messages = self.bytes = 0
@@ -46,31 +52,32 @@ class Scene:
     # -- the group
 
     def assign(self, _choice: int) -> None:
-        for partition in set(PARTITIONS) - self.held:
-            self.held.add(partition)
-            self.done[partition] = set(range(self.committed[partition]))
-            self.read[partition] = self.committed[partition]
+        for place in set(PLACES) - self.held:
+            self.held.add(place)
+            self.done[place] = set(range(self.committed[place]))
+            self.read[place] = self.committed[place]
+            self.answers = {at: said for at, said in self.answers.items() if at[0] != place}
 
     def release(self, choice: int) -> None:
-        partition = choice % len(PARTITIONS)
-        if partition in self.held - self.releasing:
+        place = PLACES[choice % len(PLACES)]
+        if place in self.held - self.releasing:
             self.settle(choice)
-            certain = self.done[partition] | self._in_the_air(partition)
-            first = next((at for at in range(self.read[partition]) if at not in certain), self.read[partition])
-            forgotten = self.window.release({partition})
-            assert forgotten[0] == self.read[partition] - first, "all but what is under way, or done before that"
+            certain = self.done[place] | self._in_the_air(place)
+            first = next((at for at in range(self.read[place]) if at not in certain), self.read[place])
+            forgotten = self.window.release({place})
+            assert forgotten[0] == self.read[place] - first, "all but what is under way, or done before that"
             self._forgotten(forgotten)
-            self.releasing.add(partition)
+            self.releasing.add(place)
 
     def drop(self, choice: int) -> None:
         """In order, after a commit, or without one."""
-        partition = choice % len(PARTITIONS)
+        place = PLACES[choice % len(PLACES)]
         if choice % 3:
             self.settle(choice)
-        self._forgotten(self.window.drop({partition} & self.held))
-        assert not self.window.holds({partition})
-        self.held.discard(partition)
-        self.releasing.discard(partition)
+        self._forgotten(self.window.drop({place} & self.held))
+        assert not self.window.holds({place})
+        self.held.discard(place)
+        self.releasing.discard(place)
         self.settle(choice)
 
     def _forgotten(self, counts: tuple[int, int]) -> None:
@@ -80,17 +87,17 @@ class Scene:
     # -- Kafka
 
     def take(self, choice: int) -> None:
-        partition = choice % len(PARTITIONS)
-        if partition not in self.held - self.releasing:
+        place = PLACES[choice % len(PLACES)]
+        if place not in self.held - self.releasing:
             return
         entries = []
         for at in range(1 + choice // 7 % 5):
-            offset = self.read[partition]
-            self.read[partition] += 1
-            found = entry(partition, offset)
+            offset = self.read[place]
+            self.read[place] += 1
+            found = entry(place, offset)
             if (choice + at) % 5 == 0:
                 found.publish, found.refusal = None, REFUSAL if choice % 2 else None
-                self.done[partition].add(offset)
+                self.done[place].add(offset)
             entries.append(found)
         self.messages += len(entries)
         self.bytes += sum(found.size for found in entries)
@@ -107,29 +114,31 @@ class Scene:
         if self.limit:
             self.limit = 0
             self.air.clear()
-            self.window.close(broken=bool(choice % 2))
+            self._forgotten(self.window.close(broken=bool(choice % 2)))
 
     def send(self, choice: int) -> None:
         for _ in range(1 + choice // 7 % 8):
             if (found := self.window.next()) is None:
                 break
-            partition, offset = found.record.partition, found.record.offset
-            assert partition in self.held - self.releasing, "sent from a partition that is not ours to send from"
+            place, offset = found.record.place, found.record.offset
+            assert place in self.held - self.releasing, "sent from a partition that is not ours to send from"
             assert found.publish is not None
-            self._assert_in_order(partition, offset)
+            self._assert_in_order(place, offset)
             if choice % 7 == 0:
-                self.window.finish(found)
-                self.done[partition].add(offset)
+                self.window.finish(found, REFUSAL if choice % 2 else None, choice)
+                if choice % 2:
+                    self.answers[place, offset] = REFUSAL.reason
+                self.done[place].add(offset)
             else:
                 self._fly(found)
 
-    def _in_the_air(self, partition: int) -> set[int]:
+    def _in_the_air(self, place: Place) -> set[int]:
         records = [found.record for _, found in self.air if not found.void]
-        return {record.offset for record in records if record.partition == partition}
+        return {record.offset for record in records if record.place == place}
 
-    def _assert_in_order(self, partition: int, offset: int) -> None:
+    def _assert_in_order(self, place: Place, offset: int) -> None:
         """Whatever comes before it is done, or was sent before it on this very connection."""
-        certain = self.done[partition] | self._in_the_air(partition)
+        certain = self.done[place] | self._in_the_air(place)
         assert set(range(offset)) <= certain
         assert offset not in certain
 
@@ -144,32 +153,39 @@ class Scene:
     def acknowledge(self, choice: int) -> None:
         if self.air:
             packet_id, found = self.air.pop(choice % len(self.air))  # brokers answer in order; we do not rely on it
-            landed = self.window.land(packet_id, REFUSAL if choice % 5 == 0 else None)
+            record, refusal = found.record, REFUSAL if choice % 5 == 0 else None
+            landed = self.window.land(packet_id, choice, refusal)
             assert landed is (None if found.void else found)
             if landed:
-                self.done[found.record.partition].add(found.record.offset)
+                self.done[record.place].add(record.offset)
+                self.answers[record.place, record.offset] = None if refusal is None else refusal.reason
         stray = choice % (LARGEST + 2)
         if stray not in [other for other, _ in self.air]:
-            assert self.window.land(stray) is None
+            assert self.window.land(stray, 0) is None
 
     # -- commits
 
     def settle(self, _choice: int) -> None:
         for step in self.window.settle():
-            partition, before = step.partition, self.committed[step.partition]
-            assert partition in self.held
+            place, before = step.place, self.committed[step.place]
+            assert place in self.held
             assert step.position == before + step.count, "in steps without holes"
-            assert set(range(before, step.position)) <= self.done[partition], "passes what is not done"
-            self.committed[partition] = step.position
+            assert set(range(before, step.position)) <= self.done[place], "passes what is not done"
+            answered = [
+                (at, self.answers[place, at]) for at in range(before, step.position) if (place, at) in self.answers
+            ]
+            expected = [(f"{place.topic}-{at}", said) for at, said in answered if at % 3]
+            assert [(told.request_id, told.refused) for told in step.notices] == expected, "told: what was answered"
+            self.committed[place] = step.position
             self.messages -= step.count
             self.bytes -= step.size
-            self.letters.update((at.partition, at.offset) for at, _ in step.refused)
+            self.letters.update((at.place, at.offset) for at, _ in step.refused)
         assert all(count == 1 for count in self.letters.values()), "a dead letter is settled once"
 
     def end(self) -> None:
         """With a broker that acknowledges everything, all that was read is done at last, and nothing is left."""
-        for partition in self.releasing.copy():
-            self.drop(partition)
+        for place in self.releasing.copy():
+            self.drop(PLACES.index(place))
         self.lose(0)
         self.connect(3)
         while self.window.next() is not None:
@@ -177,7 +193,7 @@ class Scene:
             while self.air:
                 self.acknowledge(35)
         self.settle(0)
-        assert all(self.committed[partition] == self.read[partition] for partition in self.held)
+        assert all(self.committed[place] == self.read[place] for place in self.held)
         assert (self.messages, self.bytes, self.window.in_flight, self.window.waiting) == (0, 0, 0, 0)
 
 
@@ -211,7 +227,7 @@ def flying(window: Window, entries: list[Entry]) -> list[int]:
 
 
 def test_a_connection_that_broke_before_any_acknowledgement_makes_each_message_go_alone() -> None:
-    window, entries = Window(), [entry(0, offset) for offset in range(3)]
+    window, entries = Window(), [entry(PLACES[0], offset) for offset in range(3)]
     window.open(10)
     assert len(flying(window, entries)) == 3
     window.close(broken=True)
@@ -222,16 +238,16 @@ def test_a_connection_that_broke_before_any_acknowledgement_makes_each_message_g
         window.close(broken=True)
     window.open(10)
     [alone] = flying(window, [])
-    window.land(alone)
+    window.land(alone, 1)
     assert len(flying(window, [])) == 2, "trust is back with the first acknowledgement"
     assert [found.losses for found in entries] == [3, 0, 0]
 
 
 def test_a_connection_that_nobody_broke_or_that_acknowledged_something_leaves_no_doubt() -> None:
-    window, entries = Window(), [entry(0, offset) for offset in range(3)]
+    window, entries = Window(), [entry(PLACES[0], offset) for offset in range(3)]
     window.open(10)
     first, *_ = flying(window, entries)
-    window.land(first)
+    window.land(first, 1)
     window.close(broken=True)
     window.open(10)
     assert len(flying(window, [])) == 2

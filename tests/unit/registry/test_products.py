@@ -248,12 +248,13 @@ def test_a_deletion_that_nobody_waited_for_is_remembered_too(hub: Hub) -> None:
         (ProductDefaults(shadow_template={"desired": {"x": "y" * 40_000}}), (413, "template_too_large")),
         (ProductDefaults(shadow_template={"desired": {"x": 2**64}}), (400, "invalid_request")),
         (ProductDefaults(command_ttl=0), (400, "invalid_request")),
+        (ProductDefaults(probe_interval=59_999), (400, "invalid_request")),
         (ProductDefaults(acl=(AclRule("publish", "#"),)), (400, "invalid_request")),
         (ProductDefaults(acl=(AclRule("publish", "a/{product}/b\nuser eve"),)), (400, "invalid_request")),
         (ProductDefaults(acl=(AclRule("publish", "a/{product}/" + "b" * 600),)), (400, "invalid_request")),
         (ProductDefaults(acl=(AclRule("publish", "a/{product}"),) * 33), (400, "invalid_request")),
     ],
-    ids=["template", "integer", "ttl", "everything", "newline", "long", "many"],
+    ids=["template", "integer", "ttl", "probes", "everything", "newline", "long", "many"],
 )
 def test_defaults_that_no_service_or_broker_could_hold_are_refused(
     hub: Hub, defaults: ProductDefaults, wanted: tuple[int, str]
