@@ -14,7 +14,7 @@ MQTT_CLIENTS = frozenset({"ingest", "downlink", "guard", "api"})
 REPLICAS = frozenset({"ingest", "downlink", "timeseries"})
 """Have a name that survives a restart."""
 CLICKHOUSE_CLIENTS = frozenset({"timeseries", "api"})
-LANES = frozenset({"registry", "presence", "shadow"})
+LANES = frozenset({"registry", "presence", "shadow", "commands"})
 JOBS = frozenset({"topics"})
 """Run once and end: no ops server."""
 

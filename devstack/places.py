@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from devstack.certificates import Certificates
 
-SERVICES = ("registry", "ingest", "presence", "shadow", "downlink", "timeseries", "guard", "api")
-OPEN = ("ingest", "presence", "shadow", "downlink", "timeseries")
+SERVICES = ("registry", "ingest", "presence", "shadow", "commands", "downlink", "timeseries", "guard", "api")
+OPEN = ("ingest", "presence", "shadow", "commands", "downlink", "timeseries")
 """A hub that lets everybody in."""
 BROKERS = ("kafka", "mosquitto", "clickhouse")
 PARTITIONS = 4

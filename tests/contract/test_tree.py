@@ -152,6 +152,11 @@ PARTS: dict[str, dict[str, set[str]]] = {
         "step": {"aliyun", "iothub", "lives", "mouth", "speech", "status", "template", "wire"},
         "app": {"reference"},
     },
+    "commands": {
+        "decide": {"limits", "outcomes"},
+        "step": {"lives", "mouth", "turn"},
+        "app": {"reference"},
+    },
     "timeseries": {
         "rows": {"command_tables", "commands", "device_time", "flatten", "records", "shadows", "table", "tables"},
         "consumer": {"blocks", "offsets", "partition", "store"},

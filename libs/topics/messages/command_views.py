@@ -67,6 +67,31 @@ class DeviceCommands(msgspec.Struct, frozen=True):
     """The newest last."""
 
 
+class PendingCommands(msgspec.Struct, frozen=True, gc=False):
+    """What a device's own page says of its commands."""
+
+    open: int
+    """Not over yet."""
+    queued: int
+    """Of these such as wait for the device, which was not online when they were accepted."""
+
+
+class FanOutStates(msgspec.Struct, frozen=True, gc=False):
+    """How one device's commands of fan-outs are, as far as the owner remembers them."""
+
+    states: dict[str, CommandState]
+    """By the fan-out's id."""
+
+
+class FanOutCancelled(msgspec.Struct, frozen=True, gc=False):
+    """One partition's answer to a `CancelFanOut`."""
+
+    fanout_id: str
+    partition: int
+    cancelled: int
+    """Members whose command was open until now."""
+
+
 class ProbeView(msgspec.Struct, frozen=True, gc=False):
     """The answer to a `ProbeDevice`."""
 

@@ -1,0 +1,230 @@
+"""One command for all devices of a tag."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from libs.runtime.lane.verdicts import Misplaced, Unfit
+from libs.topics import names
+from libs.topics.messages.base import ReplyTo
+from libs.topics.messages.command_events import FanOutStarted
+from services.commands.limits import FANNED, REPLIED, Rules
+from services.commands.views import show_fanouts
+from tests.support.commands.asking import (
+    KEY,
+    cancel_fanout,
+    published,
+    register,
+    reply,
+    retag,
+    send,
+    send_to_tag,
+)
+from tests.support.commands.hub import Hub, answers, decode_publish
+
+FANOUT = b"f1"
+
+
+def fleet(**rules: Any) -> Hub:
+    """Five devices: d1 to d4 carry the tag, d1 and d2 are online."""
+    hub = Hub(online=None, rules=Rules(**rules))
+    for number in range(1, 6):
+        hub.write(register(f"d{number}", tags=("line-3", "west") if number < 5 else ("west",)))
+    for number in (1, 2):
+        hub.connect(device=f"d{number}")
+    return hub
+
+
+def started(hub: Hub) -> FanOutStarted:
+    found = hub.events(FANOUT)[-1]
+    assert isinstance(found, FanOutStarted)
+    return found
+
+
+def counts(hub: Hub) -> tuple[int, ...]:
+    """Return how many members there are, and how many accepted, queued, refused, rejected."""
+    told = started(hub)
+    return told.members, told.accepted, told.queued, told.refused, told.rejected
+
+
+def state(hub: Hub, device: str) -> str:
+    found = show_fanouts(b"", hub.rows[f"p1/{device}".encode()], hub.shared)
+    assert found is not None
+    return found.states["f1"]
+
+
+def test_it_reaches_those_that_are_online_and_waits_for_the_others() -> None:
+    hub = fleet()
+    (answer,) = answers(hub.write(replace(send_to_tag(), reply_to=ReplyTo(3, "c1"))))
+    assert answer.status == 202
+    assert msgspec.json.decode(answer.body, type=FanOutStarted) == started(hub)
+    assert counts(hub) == (4, 2, 2, 0, 0)
+    assert hub.sent() == ["f1"]
+    assert [state(hub, device) for device in ("d1", "d3")] == ["accepted", "queued"]
+    hub.connect(device="d3")
+    hub.write(published("f1", device="d3"))
+    hub.write(reply("f1"))
+    assert [state(hub, device) for device in ("d1", "d2", "d3", "d4")] == ["replied", "accepted", "sent", "queued"]
+    assert show_fanouts(b"", hub.rows[b"p1/d5"], hub.shared) is None
+
+
+def test_a_member_s_command_is_as_any_other_and_names_its_fan_out() -> None:
+    hub = fleet()
+    hub.write(send_to_tag(ttl=1000))
+    view = hub.command("f1")
+    assert (view.fanout_id, view.command, view.mode, view.by) == ("f1", "reboot", "cmd", "tester")
+    hub.wait(1000)
+    assert hub.command("f1").state == "expired"
+
+
+def test_its_members_are_those_that_carry_the_tag_when_it_comes() -> None:
+    hub = fleet()
+    hub.write(send_to_tag())
+    hub.write(retag("west", device="d1"))
+    hub.write(retag("line-3", device="d5"))
+    assert state(hub, "d1") == "accepted"
+    assert b"p1/d5" in hub.rows
+    assert show_fanouts(b"", hub.rows[b"p1/d5"], hub.shared) is None
+
+
+def test_asked_for_again_it_counts_as_it_did_and_sends_nothing() -> None:
+    hub = fleet()
+    hub.write(send_to_tag())
+    before = counts(hub)
+    hub.write(reply("f1"))
+    hub.write(send_to_tag("f2"))
+    hub.write(send_to_tag())
+    assert counts(hub) == before
+    assert hub.sent() == ["f1", "f2"]
+
+
+def test_a_member_that_has_too_many_open_gets_no_other() -> None:
+    hub = fleet(open=1)
+    hub.write(send())
+    hub.write(send_to_tag())
+    assert counts(hub) == (4, 1, 2, 1, 0)
+    assert hub.sent() == ["r1"]
+
+
+def test_an_rpc_does_not_wait_for_those_that_are_offline() -> None:
+    hub = fleet()
+    hub.write(send_to_tag(mode="rpc"))
+    assert counts(hub) == (4, 2, 0, 0, 2)
+    assert [state(hub, device) for device in ("d1", "d3")] == ["accepted", "rejected"]
+    assert hub.told()[0].topic.startswith("rpc/p1/d1/reboot/plain/f1/")
+
+
+def test_nobody_carries_the_tag() -> None:
+    hub = fleet()
+    hub.write(send_to_tag(tag="unheard-of"))
+    assert counts(hub) == (0, 0, 0, 0, 0)
+
+
+def test_it_is_cancelled_where_it_is_not_over() -> None:
+    hub = fleet()
+    hub.write(send_to_tag())
+    hub.write(reply("f1"))
+    (answer,) = answers(hub.write(replace(cancel_fanout(), reply_to=ReplyTo(3, "c1"))))
+    assert (answer.status, msgspec.json.decode(answer.body)) == (
+        200,
+        {"fanout_id": "f1", "partition": 0, "cancelled": 3},
+    )
+    assert [state(hub, device) for device in ("d1", "d2", "d3", "d4")] == ["replied", *["cancelled"] * 3]
+    (answer,) = answers(hub.write(replace(cancel_fanout(), reply_to=ReplyTo(3, "c2"))))
+    assert msgspec.json.decode(answer.body)["cancelled"] == 0
+    assert hub.write(cancel_fanout()) == []
+
+
+def test_what_expires_at_that_moment_is_not_cancelled() -> None:
+    hub = fleet()
+    hub.write(send_to_tag(ttl=1000))
+    hub.time += 1000
+    (answer,) = answers(hub.write(replace(cancel_fanout(), reply_to=ReplyTo(3, "c1"))))
+    assert msgspec.json.decode(answer.body)["cancelled"] == 0
+    assert state(hub, "d1") == "expired"
+
+
+def test_where_the_broker_can_one_publish_reaches_all_that_are_online() -> None:
+    hub = fleet(tag_topics=True)
+    hub.write(send_to_tag())
+    assert hub.told() == []
+    (message,) = hub.told(FANOUT)
+    assert message.topic.startswith("tags/p1/line-3/cmd/reboot/plain/f1/")
+    assert (message.device_id, message.tag, message.request_id) == (None, "line-3", "f1")
+    assert message.expires_at == hub.command("f1").expires_at
+    assert counts(hub) == (4, 2, 2, 0, 0)
+    assert [state(hub, device) for device in ("d1", "d3")] == ["sent", "queued"]
+    hub.connect()
+    assert hub.sent() == ["f1"], "another connection gets it as a command of its own"
+
+
+def test_a_publish_to_the_tag_does_not_overtake_what_waits() -> None:
+    hub = fleet(tag_topics=True, pace=1)
+    hub.connect("offline")
+    hub.write(send("r1"))
+    hub.write(send("r2"))
+    hub.connect()
+    hub.write(send_to_tag())
+    hub.wait(10_000)
+    assert hub.sent() == ["r1", "r2", "f1"]
+
+
+def test_only_one_partition_publishes_to_the_tag() -> None:
+    hub = fleet(tag_topics=True)
+    hub.partition = 1
+    hub.write(replace(send_to_tag(), partition=1))
+    assert hub.told(FANOUT) == []
+    assert state(hub, "d1") == "sent"
+
+
+def test_rpcs_have_no_topic_of_their_tag() -> None:
+    hub = fleet(tag_topics=True)
+    hub.write(send_to_tag(mode="rpc"))
+    assert (hub.sent(), hub.told(FANOUT)) == (["f1"], [])
+
+
+def test_what_is_no_fan_out_is_a_dead_letter() -> None:
+    hub = fleet()
+    for wrong in (
+        replace(send_to_tag(), command="p2p"),
+        send_to_tag("no/name"),
+        send_to_tag(ttl=0),
+    ):
+        with pytest.raises(Unfit):
+            hub.write(wrong)
+    with pytest.raises(Misplaced):
+        hub.write(replace(send_to_tag(), partition=1))
+    with pytest.raises(Misplaced):
+        hub.write(replace(cancel_fanout(), partition=1))
+    with pytest.raises(Misplaced):
+        hub.write(send(), key=b"\0broadcast")
+
+
+def test_every_publish_reads() -> None:
+    hub = fleet(tag_topics=True)
+    hub.write(send_to_tag())
+    found = [value for topic, _, value in hub.log if topic == names.DOWNLINK_MESSAGES and value]
+    assert [decode_publish(value).request_id for value in found] == ["f1"]
+    assert KEY in hub.rows
+
+
+def test_it_is_known_though_its_commands_are_forgotten() -> None:
+    hub = fleet()
+    hub.write(send_to_tag())
+    hub.write(reply("f1"))
+    for number in range(REPLIED):
+        hub.write(send(f"r{number}"))
+        hub.write(reply(f"r{number}"))
+    before = counts(hub)
+    assert "f1" not in [view.request_id for view in hub.commands().ended]
+    hub.write(send_to_tag())
+    assert counts(hub) == before
+    assert hub.sent().count("f1") == 1
+    for number in range(FANNED):
+        hub.write(send_to_tag(f"other-{number}", ttl=1))
+        hub.tick(hub.time + 1)
+    assert [fanned.fanout_id for fanned in hub.row.fanned] == [f"other-{number}" for number in range(FANNED)]
