@@ -1,6 +1,6 @@
 """Where a lane's CPU time goes, part by part, in one thread and without a broker: microseconds per event.
 
-The lane's own code folds 100,000 keys (or 200, or shadows and commands of 5,000 devices), chunk by chunk, and produces to the
+The lane's own code folds 100,000 keys (or 200, or what 5,000 devices are sent), chunk by chunk, and produces to the
 broker that librdkafka has inside for tests, whose threads are not counted; nor are aiokafka's reading and Faust's
 hand-over, which are per slice. Each figure is the least of several passes: on a busy machine the others measure its
 caches.

@@ -1,7 +1,8 @@
 """A process full of devices that reply to commands: ``python -m bench.support.crowd PORT PRODUCT FIRST COUNT``.
 
 Each has a connection of its own, and is little else: one MQTT 5 client of a library costs more than what is measured.
-A device that is connected asks for the time, by which the hub knows that it is there. It replies to a command at once;
+A device that is connected asks for the time, by which the hub knows that it is there, and asks again until it is told,
+since the hub's answer expires soon. It replies to a command at once;
 to one that is called ``hold`` after so many seconds as the payload says, a number. When all devices have had the time
 told, the process says ``ready`` in a line, and then, about twice a second while there is news, how many commands came
 and when the last one did, by the clock of the machine: ``got 5000 123.456``.
@@ -23,15 +24,18 @@ AT_ONCE: Final = 200
 """Connections that are opened at the same time: the broker's backlog is not endless."""
 NEWS: Final = 0.5
 """Seconds."""
+AGAIN: Final = 5.0
+"""Seconds for which a device waits for the time, which is how long the hub's answer lives."""
 HOLD: Final = "hold"
 QOS: Final = mqtt5.QoS.AT_LEAST_ONCE
 
 
 class Crowd:
-    """``ready``: numbers of devices that had the time told."""
+    """What its devices have seen together."""
 
     def __init__(self) -> None:
-        self.ready = 0
+        self.ready: set[str] = set()
+        """Devices that were told the time."""
         self.got = 0
         self.last = 0.0
 
@@ -69,13 +73,19 @@ class Device(asyncio.Protocol):
             filters = [mqtt5.TopicFilter(f"{kind}/{self._key}/#", max_qos=QOS) for kind in ("cmd", "rpc")]
             self._write(mqtt5.SubscribePacket(1, filters).write())
         elif isinstance(packet, mqtt5.SubAckPacket):
-            self._write(self._publish(f"get/{self._key}/$ntp/1", b"{}"))
+            self._ask()
             self.subscribed.set_result(None)
+
+    def _ask(self) -> None:
+        if self._id not in self._crowd.ready:
+            self._write(self._publish(f"get/{self._key}/$ntp/1", b"{}"))
+            asyncio.get_running_loop().call_later(AGAIN, self._ask)
 
     def _reply(self, packet: mqtt5.PublishPacket) -> bytes:
         kind, _, _, command, _, request_id, *_ = packet.topic.split("/")  # the hub's own have no moment of expiry
         if command.startswith("$"):
-            self._crowd.ready += command == "$set_ntp"
+            if command == "$set_ntp":
+                self._crowd.ready.add(self._id)
             return b""
         self._crowd.got += 1
         self._crowd.last = time.monotonic()
@@ -123,7 +133,7 @@ async def _run(port: int, product_id: str, first: int, count: int) -> None:
     said = -1
     while True:
         await asyncio.sleep(NEWS)
-        if said < 0 and crowd.ready == count:
+        if said < 0 and len(crowd.ready) == count:
             said = 0
             print("ready", flush=True)
         elif said >= 0 and crowd.got != said:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from devstack import api_key
 
-PATIENCE: Final = 60.0
+PATIENCE: Final = 90.0
 RETRY: Final = 0.05
 BULK: Final = 1_000
 
