@@ -43,6 +43,9 @@ REPLIES: Final = 64 * 1024
 HEARD: Final = 8
 """Message ids of replies that are remembered with a command."""
 
+FANNED: Final = 8
+"""Fan-outs that a device remembers to have been visited by: one that is asked for again sends nothing."""
+
 
 class Rules(msgspec.Struct, frozen=True):
     """What an installation may choose."""

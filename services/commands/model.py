@@ -85,7 +85,7 @@ class Past(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Fanned(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What came of the last fan-out that visited the device."""
+    """What came of a fan-out that visited the device."""
 
     fanout_id: str
     outcome: Started
@@ -136,7 +136,8 @@ class Entry(Row, kw_only=True):
     window_sent: int = 0
     answered: tuple[Answered, ...] = ()
     """At most `libs.runtime.lane.memory.ANSWERS`, the newest last."""
-    fanned: Fanned | None = None
+    fanned: tuple[Fanned, ...] = ()
+    """The newest fan-outs that visited it, at most `limits.FANNED`, the newest last."""
     probes: tuple[Probe, ...] = ()
     """At most `probe.RUNNING`, and one that is scheduled."""
     probed: tuple[ProbeView, ...] = ()
@@ -163,6 +164,13 @@ class Entry(Row, kw_only=True):
         for past in self.ended:
             if past.request_id == request_id:
                 return past
+        return None
+
+    def visit(self, fanout_id: str) -> Fanned | None:
+        """Return what came of a fan-out, if it is not forgotten."""
+        for fanned in self.fanned:
+            if fanned.fanout_id == fanout_id:
+                return fanned
         return None
 
     def backlog(self) -> list[Command]:

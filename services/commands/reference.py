@@ -68,10 +68,9 @@ def sum_up(shared: Reference, event: Any, at: At, sweep: Sweep, *, rules: Rules)
         return ()
     started = {"accepted": 0, "queued": 0, "rejected": 0}
     for row in sweep.visited:
-        if row is not None and row.fanned is not None and row.fanned.fanout_id == event.fanout_id:
-            outcome = row.fanned.outcome
-            if outcome != "refused":
-                started[outcome] += 1
+        fanned = None if row is None else row.visit(event.fanout_id)
+        if fanned is not None and fanned.outcome != "refused":
+            started[fanned.outcome] += 1
     told = FanOutStarted(
         id=at.id(),
         fanout_id=event.fanout_id,

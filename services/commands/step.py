@@ -210,8 +210,7 @@ def _connected(turn: Turn, message: PresenceChanged) -> str:
 
 def _fanned(turn: Turn, message: SendToTag) -> str:
     """Take a command for a member of a fan-out, and note in its row what came of it."""
-    fanned = turn.row.fanned
-    if fanned is not None and fanned.fanout_id == message.fanout_id:
+    if turn.row.visit(message.fanout_id) is not None:
         turn.row = copy(turn.row)  # it was asked for again: the visit is recorded, and counts as the first one did
         return "again"
     known = turn.show(message.fanout_id)
@@ -226,7 +225,7 @@ def _fanned(turn: Turn, message: SendToTag) -> str:
             assert type(decision) is CommandAccepted
             outcome = turn.accept(decision, by_tag=turn.rules.tag_topics and message.mode == "cmd")
     row = turn.row = copy(turn.row)
-    row.fanned = Fanned(message.fanout_id, outcome)
+    row.fanned = (*row.fanned[1 - limits.FANNED :], Fanned(message.fanout_id, outcome))
     return "again" if known is not None else outcome
 
 

@@ -63,7 +63,8 @@ CREATE TABLE IF NOT EXISTS commands (
   late_reply SimpleAggregateFunction(max, Tuple(at DateTime64(3, 'UTC'), message_id String, encoding String,
     payload String)) CODEC(ZSTD(1)) COMMENT 'the newest of those: only where late_at is not null',
   at SimpleAggregateFunction(max, DateTime64(3, 'UTC')) CODEC(DoubleDelta, ZSTD(1)) COMMENT 'of its newest step',
-  INDEX requests request_id TYPE bloom_filter
+  INDEX requests request_id TYPE bloom_filter,
+  INDEX expiries expires_at TYPE minmax
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMM(at)

@@ -75,11 +75,35 @@ FROM commands_since(since = {since:DateTime64(3, 'UTC')})
 WHERE state = 'replied' AND ended_at >= {since:DateTime64(3, 'UTC')}
 GROUP BY product_id, command, mode, begin;
 
--- How many commands there are, open and over, by their state.
+-- What became of the commands that were accepted since a moment:
+-- SELECT * FROM command_counts(since = '2026-01-31 12:00:00').
 CREATE VIEW IF NOT EXISTS command_counts AS
-SELECT product_id, mode, state, state < 'replied' AS open, count() AS commands, min(accepted_at) AS oldest
-FROM commands FINAL
-GROUP BY product_id, mode, state;
+SELECT product_id, command, mode, state, count() AS commands
+FROM commands_since(since = {since:DateTime64(3, 'UTC')})
+WHERE accepted_at >= {since:DateTime64(3, 'UTC')}
+GROUP BY product_id, command, mode, state;
+
+-- Commands that are not over. Left out are those whose time was over a day ago: the ledger has ended them, or its events
+-- have not come here for a day.
+CREATE VIEW IF NOT EXISTS commands_open AS
+SELECT
+  c.product_id AS product_id, c.device_id AS device_id, c.request_id AS request_id,
+  max(c.fanout_id) AS fanout_id,
+  max(c.mode) AS mode,
+  max(c.command) AS command,
+  max(c.by) AS by,
+  max(c.state) AS state,
+  max(c.attempts) AS attempts,
+  min(c.accepted_at) AS accepted_at,
+  min(c.expires_at) AS expires_at,
+  max(c.sent_at) AS sent_at
+FROM commands AS c
+WHERE (c.product_id, c.device_id, c.request_id) IN (
+  SELECT product_id, device_id, request_id FROM commands
+  WHERE expires_at >= now64(3) - INTERVAL 1 DAY AND state < 'replied'
+)
+GROUP BY c.product_id, c.device_id, c.request_id
+HAVING max(c.state) < 'replied';
 
 -- Commands whose time was over without an answer, neither then nor late, of those that ended since a moment:
 -- SELECT * FROM commands_unanswered(since = '2026-01-31 12:00:00'). attempts: 0, the device never got it.

@@ -166,7 +166,14 @@ class Hub:
         return [decode_answer(value) for topic, _, value in self.log if topic == names.API_REPLIES][-1]
 
     def told(self, key: bytes = KEY) -> list[PublishMessage]:
-        """All that was given to the downlink for a device."""
+        """All commands of the ledger that were given to the downlink for a device."""
+        return [message for message in self._published(key) if not _is_the_hubs(message)]
+
+    def told_by_itself(self, key: bytes = KEY) -> list[PublishMessage]:
+        """All else that was given to it: probes, the time, tags."""
+        return [message for message in self._published(key) if _is_the_hubs(message)]
+
+    def _published(self, key: bytes) -> list[PublishMessage]:
         return [
             decode_publish(value)
             for topic, of, value in self.log
@@ -186,6 +193,10 @@ class Hub:
         shown = self.commands()
         (view,) = [one for one in (*shown.open, *shown.ended) if one.request_id == request_id]
         return view
+
+
+def _is_the_hubs(message: PublishMessage) -> bool:
+    return message.topic.startswith("/sys/") or "/$" in message.topic
 
 
 def answers(outputs: list[Output]) -> list[Any]:

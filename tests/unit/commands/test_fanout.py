@@ -12,7 +12,7 @@ from libs.runtime.lane.verdicts import Misplaced, Unfit
 from libs.topics import names
 from libs.topics.messages.base import ReplyTo
 from libs.topics.messages.command_events import FanOutStarted
-from services.commands.limits import Rules
+from services.commands.limits import FANNED, REPLIED, Rules
 from services.commands.views import show_fanouts
 from tests.support.commands.asking import (
     KEY,
@@ -206,7 +206,26 @@ def test_what_is_no_fan_out_is_a_dead_letter() -> None:
 
 def test_every_publish_reads() -> None:
     hub = fleet(tag_topics=True)
+    before = len(hub.log)
     hub.write(send_to_tag())
-    found = [value for topic, _, value in hub.log if topic == names.DOWNLINK_MESSAGES and value]
+    found = [value for topic, _, value in hub.log[before:] if topic == names.DOWNLINK_MESSAGES and value]
     assert [decode_publish(value).request_id for value in found] == ["f1"]
     assert KEY in hub.rows
+
+
+def test_it_is_known_though_its_commands_are_forgotten() -> None:
+    hub = fleet()
+    hub.write(send_to_tag())
+    hub.write(reply("f1"))
+    for number in range(REPLIED):
+        hub.write(send(f"r{number}"))
+        hub.write(reply(f"r{number}"))
+    before = counts(hub)
+    assert "f1" not in [view.request_id for view in hub.commands().ended]
+    hub.write(send_to_tag())
+    assert counts(hub) == before
+    assert hub.sent().count("f1") == 1
+    for number in range(FANNED):
+        hub.write(send_to_tag(f"other-{number}", ttl=1))
+        hub.tick(hub.time + 1)
+    assert [fanned.fanout_id for fanned in hub.row.fanned] == [f"other-{number}" for number in range(FANNED)]

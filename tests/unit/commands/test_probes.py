@@ -24,7 +24,7 @@ MINUTE = 60_000
 
 def asked(hub: Hub) -> list[tuple[str, PublishMessage]]:
     """Message id and message of every attempt."""
-    sent = [(message.topic.split("/"), message) for message in hub.told()]
+    sent = [(message.topic.split("/"), message) for message in hub.told_by_itself()]
     assert all(topic[:5] == ["", "sys", "p1", "d1", "rrpc"] for topic, _ in sent)
     return [(topic[6], message) for topic, message in sent]
 
@@ -240,7 +240,7 @@ def test_they_are_not_probed_all_at_once() -> None:
 def test_a_device_that_is_offline_is_not_asked_and_one_that_comes_back_is() -> None:
     hub = scheduled(online=False)
     wait(hub, 25 * MINUTE)
-    assert hub.told() == []
+    assert hub.told_by_itself() == []
     hub.connect()
     wait(hub, 10 * MINUTE)
     assert len(hub.verdicts()) == 1
@@ -250,15 +250,15 @@ def test_a_device_that_is_offline_is_not_asked_and_one_that_comes_back_is() -> N
 def test_a_product_can_begin_and_stop_and_change_it() -> None:
     hub = scheduled(interval=None)
     wait(hub, 20 * MINUTE)
-    assert hub.told() == []
+    assert hub.told_by_itself() == []
     hub.write(product(None, version=2, probe_interval=MINUTE))
     wait(hub, MINUTE)
-    assert len(hub.told()) >= 1
+    assert len(hub.told_by_itself()) >= 1
     hub.write(product(None, version=3))
     wait(hub, MINUTE)
-    count = len(hub.told())
+    count = len(hub.told_by_itself())
     wait(hub, 20 * MINUTE)
-    assert (len(hub.told()), hub.row.probe_at) == (count, None)
+    assert (len(hub.told_by_itself()), hub.row.probe_at) == (count, None)
 
 
 # -- laws

@@ -15,7 +15,7 @@ from libs.topics.messages.shadow import ShadowMessageReceived
 from libs.topics.messages.shadow_changes import ChangeDesired, PatchTagged, ShadowChanged, ShadowChangeRefused
 from services.shadow.fold import fold
 from services.shadow.lives import deadline
-from services.shadow.model import Entry, Product
+from services.shadow.model import Entry, Head, Product
 from services.shadow.reference import fold_reference, sum_up
 from services.shadow.step import Broadcast, step
 from services.shadow.views import terms
@@ -199,6 +199,7 @@ def lab(changelog: Sequence[Record] = ()) -> Lab:
     parts: dict[str, Any] = {
         "decode": decode,
         "row": Entry,
+        "head": Head,
         "step": step,
         "shared": -1,
         "cell": Product,
