@@ -56,11 +56,9 @@ class Listing:
         if not keys:
             del self._keys[term]
 
-    def gather(self, rows: Iterable[tuple[bytes, Any]]) -> None:
-        """Take rows, each key once, into a listing that was cleared; `sort` lists them."""
-        terms_of, gathered = self._terms_of, self._gathered
-        for key, row in rows:
-            gathered[tuple(terms_of(row))].append(key)
+    def gather(self, keys: Iterable[bytes], row: Any) -> None:
+        """Take keys whose rows are like this one, each once, into a listing that was cleared; `sort` lists them."""
+        self._gathered[tuple(self._terms_of(row))] += keys
 
     def sort(self) -> None:
         """List what was gathered. Keys that came in order, as they do from disk, cost next to nothing."""
