@@ -1,8 +1,9 @@
 """Where a lane's CPU time goes, part by part, in one thread and without a broker: microseconds per event.
 
-The lane's own code folds 100,000 (or 200) keys, chunk by chunk, and produces to the broker that librdkafka has inside
-for tests, whose threads are not counted; nor are aiokafka's reading and Faust's hand-over, which are per slice. Each
-figure is the least of several passes: on a busy machine the others measure its caches.
+The lane's own code folds 100,000 keys (or 200, or the shadows of 5,000 devices), chunk by chunk, and produces to the
+broker that librdkafka has inside for tests, whose threads are not counted; nor are aiokafka's reading and Faust's
+hand-over, which are per slice. Each figure is the least of several passes: on a busy machine the others measure its
+caches.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ from aiokafka.structs import TopicPartition
 
 from bench.lane import HOT_KEYS, KEYS, PARTITIONS, readings
 from bench.lane_apps import fold as count
+from bench.support import shadows
 from bench.support.presence import connections
 from libs.runtime.lane.fetch import ParsedRecords
 from libs.runtime.lane.lane import Lane
-from libs.runtime.lane.model import At
+from libs.runtime.lane.model import At, Shared
 from libs.runtime.lane.part import Part
 from libs.runtime.lane.passage import CHUNK
 from libs.runtime.lane.pipeline import Batch
@@ -40,6 +42,14 @@ from services.presence.model import Device, Sources
 from services.presence.session import terms
 from services.presence.step import Event, fold_sources, step
 from services.presence.views import tally
+from services.shadow.app import MAX_ROW
+from services.shadow.lives import deadline as remnant
+from services.shadow.model import Entry, Head, Product
+from services.shadow.reference import fold_reference, sum_up
+from services.shadow.step import Message
+from services.shadow.step import step as change
+from services.shadow.views import listing
+from services.shadow.views import terms as shadow_terms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -56,6 +66,24 @@ PRESENCE: dict[str, Any] = {
     "deadline": deadline,
     "tally": tally,
 }
+
+
+SHADOW: dict[str, Any] = {
+    "decode": Decoder[Message](Message),
+    "row": Entry,
+    "head": Head,
+    "step": change,
+    "shared": -1,
+    "cell": Product,
+    "fold_shared": fold_reference,
+    "swept": sum_up,
+    "terms": shadow_terms,
+    "deadline": remnant,
+    "listing": listing,
+    "max_row": MAX_ROW,
+}
+DEVICES = 5_000
+"""Whose shadows change."""
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -84,6 +112,8 @@ def run(quick: bool) -> dict[str, Any]:
         "spread": Task(COUNT, _batches(_counted(events, KEYS))),
         "hot": Task(COUNT, _batches(_counted(events, HOT_KEYS))),
         "presence": Task(PRESENCE, _batches(connections(events // 2, KEYS))),
+        "change": Task(SHADOW, _batches(shadows.Work("inbox", DEVICES, events // 2, reported=False).records())),
+        "report": Task(SHADOW, _batches(shadows.Work("inbox", DEVICES, events // 2, reported=True).records())),
     }
     found: dict[str, Any] = {"mismatched": 0}
     for name, task in tasks.items():
@@ -132,6 +162,7 @@ def _said(row: Any) -> Any:
 def _beside(task: Task, clock: Clock) -> dict[bytes, Any]:
     """Do what others would: aiokafka's own records, and the bare fold without any promise. Returns its rows."""
     decode, fold, shared = task.lane["decode"], task.lane["step"], task.lane["shared"]
+    shared = Shared(shared, {}) if "cell" in task.lane else shared
     rows: dict[bytes, Any] = {}
     for number, data in task.batches:
         tp = TopicPartition("inbox", number)
@@ -175,8 +206,7 @@ def _lane(task: Task, clock: Clock) -> dict[bytes, Any]:
         with clock("frames_and_index"):
             batch = Batch(None, parts[number], work.revision, work.finish())
         with clock("produce_outputs"):
-            for (topic, partition), messages in work.outputs.items():
-                producer.send(topic, messages, batch.outputs, partition)
+            producer.say(work.outputs, batch.outputs)
         lane.pipeline.put(batch)
         _advance(lane, producer, clock)
         while len(producer.client) > 50_000:
@@ -185,7 +215,8 @@ def _lane(task: Task, clock: Clock) -> dict[bytes, Any]:
     while _advance(lane, producer, clock):
         pause.wait(0.001)
     gc.unfreeze()
-    return {key: row for part in parts for key, row in part.items()}
+    thaw = lane.codec.thaw
+    return {key: thaw(row) if isinstance(row, bytes) else row for part in parts for key, row in part.items()}
 
 
 def _advance(lane: Lane, producer: LaneProducer, clock: Clock) -> bool:

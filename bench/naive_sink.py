@@ -20,7 +20,7 @@ from services.timeseries.tables import METRIC_STRINGS, METRICS, RAW_EVENTS
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
-    from services.timeseries.tables import Table
+    from services.timeseries.table import Table
 
 BLOCK = 20_000
 

@@ -187,7 +187,7 @@ def refusal(answer: httpx.Response) -> Failure:
     if wait is not None:
         further["retry_after_s"] = int(wait) if wait.isdecimal() else wait
     sentence = problem.get("detail") or problem.get("title") or f"{answer.request.url} answered {answer.status_code}"
-    return Failure(of_http(answer.status_code), str(sentence), code=code, advice=advice, further=further)
+    return Failure(of_http(answer.status_code, code), str(sentence), code=code, advice=advice, further=further)
 
 
 @contextmanager

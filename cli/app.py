@@ -11,7 +11,7 @@ import typer
 from msgspec.structs import replace
 from typer.main import get_command
 
-from .commands import devices, fleet, keys, migrate, presence, products, shadow, tags, tail, topics
+from .commands import command, devices, fanout, fleet, keys, migrate, presence, products, shadow, tags, tail, topics
 from .exits import MEANINGS, Exit, Failure
 from .world import World
 
@@ -23,8 +23,8 @@ NAME = "fleetlog"
 HELP = """\
 The hub, for operators and scripts.
 
-products, devices, tags, presence, shadow and status speak to the HTTP API (FLEETLOG_API_URL, FLEETLOG_API_KEY); keys,
-tail, topics and shadow verify to Kafka (FLEETLOG_KAFKA_...), migrate to ClickHouse (FLEETLOG_CLICKHOUSE_...). What the
+keys, tail, topics and shadow verify speak to Kafka (FLEETLOG_KAFKA_...), migrate to ClickHouse
+(FLEETLOG_CLICKHOUSE_...), all else but fleet to the HTTP API (FLEETLOG_API_URL, FLEETLOG_API_KEY). What the
 environment does not say is found in the stack that `./just up` runs.
 
 With --json the result is one JSON document, or one line per item, on standard output; times are RFC 3339. Messages and
@@ -40,11 +40,12 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for group in (products, devices, tags, presence, shadow, keys, topics):
+for group in (products, devices, tags, presence, shadow, command, fanout, keys, topics):
     app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 app.command()(tail.tail)
 app.command()(migrate.migrate)
-app.command()(shadow.status)
+for one in (shadow.status, command.rpc, command.probe, command.probes, command.message):
+    app.command()(one)
 app.command(context_settings=fleet.OPTIONS)(fleet.fleet)
 
 

@@ -40,7 +40,9 @@ async def ask(kafka: KafkaSettings, inbox: str, key: bytes, request: Request) ->
             return await requests.ask(inbox, key, request, PATIENCE)
         except Refused as refused:
             answer = refused.answer
-            raise Failure(of_http(answer.status), answer.detail, code=answer.code, advice=answer.advice) from refused
+            raise Failure(
+                of_http(answer.status, answer.code), answer.detail, code=answer.code, advice=answer.advice
+            ) from refused
         except (NoAnswer, NotAsked) as error:
             raise Failure(
                 Exit.UNAVAILABLE, f"{error}", code="no_answer", advice="is the service running? look, then try again"

@@ -30,6 +30,7 @@ MEANINGS = {
 
 _BY_HTTP = {404: Exit.NOT_FOUND, 409: Exit.CONFLICT, 412: Exit.CONFLICT}
 _BY_HTTP |= dict.fromkeys((408, 429, 502, 503, 504), Exit.UNAVAILABLE)
+_BY_CODE = {"device_offline": Exit.UNAVAILABLE}
 
 
 class Failure(Exception):
@@ -59,6 +60,6 @@ def usage(sentence: str, advice: str = "") -> Failure:
     return Failure(Exit.USAGE, sentence, code="usage", advice=advice)
 
 
-def of_http(status: int) -> Exit:
-    """Which exit status an HTTP error has."""
-    return _BY_HTTP.get(status, Exit.FAILED)
+def of_http(status: int, code: str) -> Exit:
+    """Which exit status a problem of the API has; ``code``: where it says more than its HTTP status."""
+    return _BY_CODE.get(code) or _BY_HTTP.get(status, Exit.FAILED)

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from cli.arguments import Device, Json, Product, ShadowName, Yes, confirm, pair, path, shadow_path, span, tag
+from cli.arguments import Device, Json, Product, ShadowName, Yes, confirm, path, shadow_path, span, tag
 from cli.commands import shadow_past, shadow_verify
 from cli.exits import Exit, Failure, usage
+from cli.payloads import tree
 from cli.world import Session
 
 app = typer.Typer(no_args_is_help=True, help="What devices should be, and what they are.")
@@ -41,17 +42,7 @@ def desired(texts: list[str]) -> dict[str, Any]:
             return msgspec.json.decode(sys.stdin.buffer.read() if texts[0] == "-" else texts[0], type=dict[str, Any])
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise usage(f"that is no JSON object: {error}") from error
-    tree: dict[str, Any] = {}
-    for text in texts:
-        names, value = pair(text)
-        *above, last = names.split(".")
-        inner = tree
-        for name in above:
-            inner = inner.setdefault(name, {})
-            if not isinstance(inner, dict):
-                raise usage(f"{text!r} is within a field that was given a value before")
-        inner[last] = value
-    return tree
+    return tree(texts)
 
 
 @app.command()
@@ -115,7 +106,7 @@ def set_(
     if not reported:
         raise Failure(
             Exit.UNAVAILABLE,
-            f"it is desired, and {device} has not reported it within {wait} s",
+            f"it is made, and {device} has not reported it: {wait} s are over, or something else is desired by now",
             code="not_reported",
             advice="the device is told as soon as it is online; `fleetlog shadow get` shows what it has reported",
         )

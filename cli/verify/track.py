@@ -15,7 +15,7 @@ from libs.shadow.document import Document, Unfounded, checkpoint, digest, fold, 
 from libs.topics.names import SHADOW_EVENTS
 
 if TYPE_CHECKING:
-    from libs.topics.messages.shadow_changes import ShadowChanged
+    from libs.topics.messages.shadow_changes import ShadowChanged, ShadowCheckpoint
 
 _pack = msgspec.json.Encoder().encode
 _unpack: Final = msgspec.json.Decoder(Document).decode
@@ -96,7 +96,7 @@ class Track:
             return known
         if known is not None:
             self.blame("missing_events", self.version + 1, f"{event.id} builds on version {event.version_before}")
-        elif event.checkpoint is None and self.founded:
+        elif self.founded and (event.checkpoint is None or _says_something(event.checkpoint)):
             self.blame("missing_events", event.version_before, f"{event.id} builds on it, and nothing makes it")
         if event.checkpoint is not None:
             self.sound = event.version_before
@@ -130,6 +130,11 @@ class Track:
 
     def _document(self) -> Document | None:
         return None if self._packed is None else _unpack(self._packed)
+
+
+def _says_something(checkpoint: ShadowCheckpoint) -> bool:
+    """Tell whether it is of a document; that in the first event of one is of the empty one before it."""
+    return checkpoint.desired_version > 0 or checkpoint.reported_version > 0
 
 
 def split(key: str) -> tuple[str, str, str | None]:

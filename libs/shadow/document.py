@@ -77,7 +77,7 @@ def change(
     if reported is not None:
         (actual, actual_at), reported_version = trees.merge(actual, actual_at, reported, at), version
     delta = trees.difference(wanted, actual)
-    pending = _pending(before, wanted, delta, at) if delta else {}
+    pending = _pending(before, delta, at) if delta else {}
     after = Document(
         version,
         desired_version,
@@ -94,19 +94,39 @@ def change(
     return after, _converged(before, after) if before.pending else ()
 
 
-def _pending(before: Document, desired: Tree, delta: Tree, at: Millis) -> dict[str, FieldPending]:
+def _pending(before: Document, delta: Tree, at: Millis) -> dict[str, FieldPending]:
+    """Take over what was pending of fields that are desired as before; the others are pending from now on."""
     found: dict[str, FieldPending] = {}
-    kept, known_before = desired is before.desired, before.pending
-    for path, value, wanted in trees.beside(delta, before.desired):
-        unchanged = kept or trees.same(wanted, value)
-        known = known_before.get(path)
-        found[path] = known if unchanged and known is not None else FieldPending(at, drifted=unchanged)
+    fresh = before.pending, FieldPending(at, drifted=False), FieldPending(at, drifted=True)
+    _gather(found, delta, before.desired, "", fresh)
     return found
+
+
+def _gather(
+    found: dict[str, FieldPending],
+    delta: Tree,
+    desired: Tree,
+    path: str,
+    fresh: tuple[dict[str, FieldPending], FieldPending, FieldPending],
+) -> None:
+    """``desired``: before the change; ``fresh``: what was pending, and what fields set now and drifted now get."""
+    known, now, drifted = fresh
+    for key, value in delta.items():
+        pointer = f"{path}/{trees.token(key)}" if "~" in key or "/" in key else f"{path}/{key}"
+        wanted = desired.get(key, trees.ABSENT)
+        if value.__class__ is dict and value:
+            _gather(found, value, wanted if wanted.__class__ is dict else {}, pointer, fresh)
+        elif value is wanted or trees.same(value, wanted):
+            found[pointer] = known.get(pointer, drifted)
+        else:
+            found[pointer] = now
 
 
 def _converged(before: Document, after: Document) -> tuple[FieldConverged, ...]:
     """A field that is desired no more, or otherwise, has not converged, unless it is reported as it was desired."""
     wanted, actual, pending = before.desired, after.reported, after.pending
+    if before.pending.keys() <= pending.keys():
+        return ()
     return tuple(
         [
             FieldConverged(path, known.since, known.drifted)
@@ -191,11 +211,15 @@ def public(product_id: str, device_id: str, shadow: str | None, document: Docume
 
 def pending_since(document: Document) -> Millis | None:
     """Return when the oldest of the fields that are not reported as desired began to differ; None: they all are."""
-    return min([known.since for known in document.pending.values()]) if document.pending else None
+    pending = document.pending
+    return min([known.since for known in pending.values()]) if pending else None
 
 
 def _stamped(times: Times) -> dict[str, Any]:
-    return {key: _stamped(value) if value.__class__ is dict else {"timestamp": value} for key, value in times.items()}
+    found: dict[str, Any] = {}
+    for key, value in times.items():
+        found[key] = _stamped(value) if value.__class__ is dict else {"timestamp": value}
+    return found
 
 
 _canonical: Final = msgspec.json.Encoder(order="sorted").encode

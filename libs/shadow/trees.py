@@ -17,22 +17,25 @@ Times: TypeAlias = dict[str, Any]
 """The same tree with the moment at which it was set in place of each field."""
 
 ABSENT: Final = object()
+PLAIN: Final = frozenset({str, int, float, bool})
 
 
 def merge(state: Tree, times: Times, patch: Tree, at: Millis) -> tuple[Tree, Times]:
     """Apply a merge patch (RFC 7396), and note when each of its fields was set; the arguments stay as they are."""
-    state, times = dict(state), dict(times)
+    state, times = state.copy(), times.copy()
     for key, value in patch.items():
-        if value is None:
+        if value.__class__ is dict:
+            inner = state.get(key)
+            if inner.__class__ is dict:
+                state[key], times[key] = merge(inner, times[key], value, at)
+            else:
+                state[key], times[key] = merge({}, {}, value, at)
+        elif value is None:
             state.pop(key, None)
             times.pop(key, None)
-        elif value.__class__ is dict:
-            inner = state.get(key)
-            if inner.__class__ is not dict:
-                inner, times[key] = {}, {}
-            state[key], times[key] = merge(inner, times[key], value, at)
         else:
-            state[key], times[key] = value, at
+            state[key] = value
+            times[key] = at
     return state, times
 
 
@@ -57,7 +60,7 @@ def same(one: Any, other: Any) -> bool:
     if one is other:
         return True
     kind = one.__class__
-    if kind is str:
+    if kind in PLAIN and kind is other.__class__:
         return bool(one == other)
     if kind is dict:
         return other.__class__ is dict and one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
@@ -69,7 +72,9 @@ def same(one: Any, other: Any) -> bool:
 
 
 def difference(desired: Tree, reported: Tree) -> Tree:
-    """Return ``desired`` less what ``reported`` says already, nested."""
+    """Return ``desired`` less what ``reported`` says already, nested; the very tree where that says nothing."""
+    if not reported:
+        return desired
     found: Tree = {}
     for key, wanted in desired.items():
         actual = reported.get(key, ABSENT)
@@ -93,27 +98,15 @@ def agrees(wanted: Any, actual: Any) -> bool:
 def fields(tree: Tree, path: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the JSON Pointer (RFC 6901) and the value of each field."""
     for key, value in tree.items():
-        pointer = f"{path}/{_token(key)}"
+        pointer = f"{path}/{token(key)}"
         if value.__class__ is dict and value:
             yield from fields(value, pointer)
         else:
             yield pointer, value
 
 
-def beside(tree: Tree, other: Any, path: str = "") -> list[tuple[str, Any, Any]]:
-    """List the JSON Pointer and the value of each field, and what another value has there, as `find` does."""
-    found: list[tuple[str, Any, Any]] = []
-    nested = other.__class__ is dict
-    for key, value in tree.items():
-        pointer, there = f"{path}/{_token(key)}", other.get(key, ABSENT) if nested else ABSENT
-        if value.__class__ is dict and value:
-            found += beside(value, there, pointer)
-        else:
-            found.append((pointer, value, there))
-    return found
-
-
-def _token(key: str) -> str:
+def token(key: str) -> str:
+    """Return a key as it is written in a JSON Pointer."""
     return key.replace("~", "~0").replace("/", "~1") if "~" in key or "/" in key else key
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .hub import Hub
     from .limits import Buckets
 
-NAMES: Final = ("product_id", "device_id", "name", "tag", "patch_id")
+NAMES: Final = ("product_id", "device_id", "name", "tag", "patch_id", "request_id", "fanout_id")
 """Parts of paths that must be names."""
 CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="fleetlog"'}
 

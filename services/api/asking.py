@@ -43,12 +43,29 @@ class Asker:
         return "d-" + self.credential_id(f"device-id/{product_id}/{place}")
 
     def patch_id(self, product_id: str, tag: str) -> str:
-        """Name a patch by tag: the same one where the request is a repetition."""
-        return self.credential_id(f"patch/{product_id}/{tag}")
+        """Name a patch by tag: the same one where the request is a repetition.
 
-    async def ask(self, inbox: str, key: bytes, request: Request) -> RequestAnswered:
-        """Raises `Refused`, `NoAnswer`, `NotAsked`: all of them are problems that callers are told as they are."""
-        return await self.hub.requests.ask(inbox, key, request, self.hub.settings.answer_s)
+        Nobody remembers keys of patches, so another request under the same key is a patch of its own: rows that the
+        first one has visited must not take it for that one.
+        """
+        asked = "" if self.idempotency is None else self.idempotency.fingerprint
+        return self.credential_id(f"patch/{product_id}/{tag}/{asked}")
+
+    def request_id(self, kind: str, receiver: str) -> str:
+        """Name what this request makes for a device or a tag: ``kind``-…; the same name where it is a repetition.
+
+        Another request under the same key makes another name: nobody may remember the key any more.
+        """
+        asked = "" if self.idempotency is None else self.idempotency.fingerprint
+        return f"{kind}-" + self.credential_id(f"{kind}/{receiver}/{asked}")
+
+    async def ask(self, inbox: str, key: bytes, request: Request, seconds: float | None = None) -> RequestAnswered:
+        """Raises `Refused`, `NoAnswer`, `NotAsked`: all of them are problems that callers are told as they are.
+
+        ``seconds``: that the owner gets; None: as the settings say.
+        """
+        limit = self.hub.settings.answer_s if seconds is None else seconds
+        return await self.hub.requests.ask(inbox, key, request, limit)
 
 
 async def asker_of(

@@ -72,8 +72,18 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
         "unknown_patch": Code(
             404, "No such patch by tag", "Check the id; of a patch that was just made nothing may be stored yet."
         ),
+        "unknown_command": Code(404, "No such command", "Check the request id, and the device where one is named."),
+        "unknown_fanout": Code(
+            404, "No such fan-out", "Check the id; of one that was just begun nothing may be known yet."
+        ),
         "method_not_allowed": Code(405, "Not a method of this path", "The header Allow lists the methods."),
         "body_too_large": Code(413, "The body is too large", "Send less at once."),
+        "payload_too_large": Code(413, "The payload is too large", "It is 64 KiB at most: send a reference instead."),
+        "queue_too_large": Code(
+            413,
+            "The device's open commands are too large",
+            "Their payloads are 384 KiB at most together: wait until some are over, cancel them, or say less.",
+        ),
         "unsupported_media_type": Code(415, "Not a media type of this call", "Send `Content-Type: application/json`."),
         "invalid_request": Code(422, "The request does not fit", "Correct the fields that `errors` names."),
         "idempotency_key_reused": Code(
@@ -93,6 +103,7 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
         ),
         "too_many_shadows": Code(409, "Too many shadows", "A device has 10 named shadows at most: delete one."),
         "repeated_device": Code(400, "Twice in one request", "Name each device once."),
+        "invalid_ttl": Code(400, "Not a time to wait", "Let it wait for as long as the detail says at most."),
         # -- the state of the hub
         "device_exists": Code(
             409, "The device exists", "Rotate its secret, where it is lost; or choose another device id."
@@ -110,6 +121,24 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
         "product_busy": Code(429, "Too many changes of one product at once", "Wait for their answers, then ask again."),
         "version_conflict": Code(
             409, "Changed meanwhile", "Look at `current`, decide anew, and send the new version with it."
+        ),
+        "queue_full": Code(
+            429, "The device has as many open commands as it may", "Wait until some are over, or cancel them."
+        ),
+        "command_over": Code(409, "The command is over", "It stays as it is; see `current`."),
+        # -- the ends of an rpc without a reply
+        "device_offline": Code(
+            409, "The device is offline", "Send a command, which waits for the device, or call again when it is online."
+        ),
+        "command_cancelled": Code(409, "The call was cancelled", "The device may have done it all the same."),
+        "command_failed": Code(502, "The broker did not take the call", "See the detail."),
+        "command_expired": Code(
+            504, "The call's time was over", "The device may have done it all the same: a late reply is kept with it."
+        ),
+        "rpc_timed_out": Code(
+            504,
+            "The device did not reply in time",
+            "It may have done it all the same: GET /v1/commands/{request_id} has a late reply.",
         ),
         # -- the hub itself
         "internal_error": Code(500, "A fault of the hub", "Tell an operator the request id; asking again may help."),

@@ -15,6 +15,7 @@ from libs.topics.messages.registry import RegisterDevice, SetAttributes
 from libs.topics.names import REGISTRY_INBOX
 
 from . import credentials
+from .command_documents import PendingCommands
 from .documents import Device, DeviceDetail, DeviceTags, DeviceWithSecret, Presence
 from .merge_patch import merged
 from .problems import Problem
@@ -36,6 +37,8 @@ REGISTERED: Final = ("registry", "registry", "device")
 """Service, table and view of what is registered about a device."""
 PRESENT: Final = ("presence", "channels", "state")
 SUMMARY: Final = ("shadow", "documents", "summary")
+PENDING: Final = ("commands", "ledger", "pending")
+NO_COMMANDS: Final = PendingCommands(0, 0)
 NO_SHADOWS: Final = DeviceShadows(None, ShadowVersions(0, 0, 0, converged=True), {})
 """Of a device that was just registered."""
 NEVER_HEARD: Final = Presence(Session("offline", None))
@@ -120,9 +123,10 @@ async def detail(hub: Hub, product_id: str, device_id: str) -> DeviceDetail:
 
     All owners are asked at the same time.
     """
-    presence, shadows, device = await asyncio.gather(
+    presence, shadows, commands, device = await asyncio.gather(
         _shown(hub.reads.get(*PRESENT, product_id, device_id), Presence, NEVER_HEARD),
         _shown(hub.reads.get(*SUMMARY, product_id, device_id), DeviceShadows, NO_SHADOWS),
+        _shown(hub.reads.get(*PENDING, product_id, device_id), PendingCommands, NO_COMMANDS),
         read(hub, product_id, device_id),
     )
     return DeviceDetail(
@@ -131,6 +135,7 @@ async def detail(hub: Hub, product_id: str, device_id: str) -> DeviceDetail:
         status=None if shadows is None else shadows.status,
         shadow=None if shadows is None else shadows.shadow,
         shadows=None if shadows is None else shadows.named,
+        pending_commands=commands,
     )
 
 

@@ -11,6 +11,7 @@ from libs.topics.messages.base import Millis
 from libs.topics.messages.presence import Cause, LastProbe, Session, SessionState
 from libs.topics.messages.registry import AclRule, Origin
 
+from .command_documents import PendingCommands
 from .params import NAME
 from .shadow_documents import ShadowVersions, Status
 
@@ -147,6 +148,9 @@ class DeviceDetail(Device, frozen=True, kw_only=True):
         Meta(description="How far its own shadow is. null: nobody answers for it at the moment."),
     ]
     shadows: Annotated[dict[str, ShadowVersions] | None, Meta(description="Named shadows, as `shadow`.")]
+    pending_commands: Annotated[
+        PendingCommands | None, Meta(description="null: nobody answers for its commands at the moment.")
+    ]
 
 
 class MqttAddress(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ from libs.topics.messages.presence import OpenChannel, Session
 from libs.topics.messages.registry import AclRule
 from libs.topics.messages.shadow_changes import FieldConverged, ShadowSections
 
+from . import command_documents as cd
 from . import documents as d
 from . import shadow_documents as sd
 
@@ -59,6 +60,7 @@ DEVICE_DETAIL: Final = d.DeviceDetail(
     status=STATUS,
     shadow=VERSIONS,
     shadows={"network": sd.ShadowVersions(1, 1, 0, converged=False)},
+    pending_commands=cd.PendingCommands(2, 1),
 )
 NEW_DEVICE: Final = d.NewDevice(device_id="press-1", tags=("hall-2",), attributes={"serial": "A-1102"})
 DEVICE_PATCH: Final = d.DevicePatch({"line": 4, "serial": None})

@@ -70,7 +70,7 @@ class Fan:
         self._partitions = partitions
         self._cursor = Cursor({})
         self._outboxes: dict[str, list[Outbox]] = {}
-        self._listeners: dict[tuple[str, str], list[Listener]] = {}
+        self._listeners: dict[tuple[str, str | None], list[Listener]] = {}
         self._topics: set[str] = set()
 
     @property
@@ -108,11 +108,11 @@ class Fan:
     def outboxes(self) -> list[Outbox]:
         return [outbox for joined in self._outboxes.values() for outbox in joined]
 
-    def listen(self, product_id: str, device_id: str, listener: Listener) -> None:
-        """Let somebody hear every record of one device from now on, whatever it tells."""
+    def listen(self, product_id: str, device_id: str | None, listener: Listener) -> None:
+        """Let somebody hear every record of one device from now on, or of a whole product, whatever it tells."""
         self._listeners.setdefault((product_id, device_id), []).append(listener)
 
-    def leave_off(self, product_id: str, device_id: str, listener: Listener) -> None:
+    def leave_off(self, product_id: str, device_id: str | None, listener: Listener) -> None:
         """Let him hear no more."""
         listeners = self._listeners[product_id, device_id]
         listeners.remove(listener)
@@ -129,8 +129,10 @@ class Fan:
             return
         if gone:
             self._tell_of_gap(place, offset, gone)
-        for listener in self._listeners.get((record.product_id, record.device_id), ()):
-            listener(record)
+        if self._listeners:
+            for device_id in (record.device_id, None):
+                for listener in self._listeners.get((record.product_id, device_id), ()):
+                    listener(record)
         positions: dict[tuple[str, ...], str] = {}
         for outbox in self._outboxes.get(record.product_id, ()):
             if record.kind not in outbox.kinds or offset < outbox.ahead.get(place, 0):

@@ -11,10 +11,18 @@ from libs.topics.codec import FAULTS, encode
 
 from .positions import Place
 
-TOPICS: Final = (names.PRESENCE_TRANSITIONS, names.REGISTRY_EVENTS, names.SHADOW_EVENTS, names.DEVICE_TELEMETRY)
+TOPICS: Final = (
+    names.PRESENCE_TRANSITIONS,
+    names.REGISTRY_EVENTS,
+    names.SHADOW_EVENTS,
+    names.COMMANDS_EVENTS,
+    names.DEVICE_TELEMETRY,
+)
 """In the order in which positions tell of them."""
 OF_NO_PRODUCT: Final = frozenset({"api_key_issued", "api_key_revoked", "tagged_patch_applied"})
 """Their records are keyed by something else than a product or a device of one."""
+KEYED_OTHERWISE: Final = frozenset({"fan_out_started"})
+"""Their records are keyed by something else, too; of which product they are, they say themselves."""
 TOPIC_OF: Final = {kind: topic for topic in TOPICS for kind in catalog.get(topic).kinds if kind not in OF_NO_PRODUCT}
 """The topic of each event that can be asked for."""
 DEFAULT: Final = frozenset(
@@ -40,6 +48,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
 class _Kind(msgspec.Struct):
     type: str
+    product_id: str = ""
 
 
 _kind: Final = msgspec.json.Decoder(_Kind).decode
@@ -48,8 +57,11 @@ _kind: Final = msgspec.json.Decoder(_Kind).decode
 def record(place: Place, offset: int, key: bytes | None, value: bytes | None) -> Record:
     """Read what the fan-out needs. What cannot be read belongs to no product, and moves positions only."""
     try:
-        kind = _kind(value or b"").type
+        told = _kind(value or b"")
+        kind = told.type
         product, _, device = (key or b"").decode().partition("/")
+        if kind in KEYED_OTHERWISE:
+            product = told.product_id
     except FAULTS:
         kind = product = device = ""
     return Record(place, offset, product, kind, value or b"", device)

@@ -49,7 +49,7 @@ UNDER_WAY = metrics.gauge("api_requests_under_way", "Requests that are not answe
 
 
 class Api(Litestar):
-    """Litestar, behind the gate; and the few reads that are answered without it."""
+    """Litestar, behind the gate; and the few calls that are answered without it."""
 
     def __init__(self, direct: Direct, **framework: Any) -> None:
         super().__init__(**framework)
@@ -74,10 +74,9 @@ class Api(Litestar):
         UNDER_WAY.inc()
         try:
             found = self._direct.find(scope)
-            if found is not None:
-                await self._direct.answer(scope, found, request_id, tell)
-            else:
-                await super().__call__(_routed(scope), receive, tell)
+            left = receive if found is None else await self._direct.answer(scope, found, request_id, receive, tell)
+            if left is not None:
+                await super().__call__(_routed(scope), left, tell)
         finally:
             UNDER_WAY.dec()
             _tell_of(scope, path, status, time.monotonic() - begun)

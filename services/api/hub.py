@@ -119,7 +119,7 @@ class Streaming(Protocol):
         allowed: Callable[[], bool],
     ) -> AsyncGenerator[bytes, None]: ...
     def hearing(
-        self, topic: str, product_id: str, device_id: str, *, stopping: asyncio.Event
+        self, topic: str, product_id: str, device_id: str | None, *, stopping: asyncio.Event
     ) -> AbstractAsyncContextManager[asyncio.Queue[Record | None]]: ...
 
 

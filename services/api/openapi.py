@@ -90,6 +90,7 @@ TAGS: Final = {
     "devices": "Devices: who may speak at all.",
     "tags": "Groups that devices belong to.",
     "shadow": "What devices should be, and what they say that they are.",
+    "commands": "What devices are told to do, and what became of it.",
     "presence": "Who is connected, and who was.",
     "telemetry": "What devices have sent.",
     "stream": "What happens, as it happens.",
@@ -177,7 +178,7 @@ def _operation(method: str, handler: HTTPRouteHandler, schemas: _Schemas) -> dic
     if body is not None:
         content: dict[str, Any] = {"schema": schemas.of(body)}
         if said.request is not None:
-            content["example"] = msgspec.to_builtins(said.request)
+            content["example"] = _plain(said.request)
         field = handler.parsed_data_field
         described["requestBody"] = {
             "required": field is not None and not field.has_default,
@@ -223,7 +224,7 @@ def _success(handler: HTTPRouteHandler, said: Described, schemas: _Schemas) -> d
     if kind is not None:
         content: dict[str, Any] = {"schema": schemas.of(kind)}
         if said.answer is not None:
-            content["example"] = msgspec.to_builtins(said.answer)
+            content["example"] = _plain(said.answer)
         answer["content"] = {handler.media_type if kind is str else "application/json": content}
     if said.versioned:
         answer["headers"] = {
@@ -266,6 +267,11 @@ def _problems(codes: list[str]) -> dict[str, Any]:
         }
         for status, sharing in by_status.items()
     }
+
+
+def _plain(example: Any) -> Any:
+    """Write an example as JSON has it: some hold parts that are JSON already."""
+    return msgspec.json.decode(msgspec.json.encode(example))
 
 
 def problem(code: str) -> dict[str, Any]:

@@ -21,14 +21,15 @@ LETTERS: Final = {
     names.PRESENCE_TRANSITIONS: "p",
     names.REGISTRY_EVENTS: "r",
     names.SHADOW_EVENTS: "s",
+    names.COMMANDS_EVENTS: "c",
     names.DEVICE_TELEMETRY: "t",
 }
 DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 _TOPICS: Final = {letter: topic for topic, letter in LETTERS.items()}
-_FORM: Final = re.compile(r"~([prst])([0-9a-z]{1,12}(?:\.[0-9a-z]{1,12})*)")
-LONGEST: Final = 4096
-"""Characters that a position may have: four topics of a hundred partitions, and more."""
+_FORM: Final = re.compile(r"~([cprst])([0-9a-z]{1,12}(?:\.[0-9a-z]{1,12})*)")
+LONGEST: Final = 5120
+"""Characters that a position may have: five topics of a hundred partitions, and more."""
 
 
 class InvalidPosition(ValueError):

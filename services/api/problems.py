@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -67,7 +68,7 @@ class ProblemDocument(msgspec.Struct, frozen=True, omit_defaults=True):
     errors: tuple[FieldError, ...] = ()
     """With ``invalid_request``: each field at fault."""
     current: msgspec.Raw | None = None
-    """With ``version_conflict``: the document as it is now."""
+    """With ``version_conflict``: the document as it is now. With the end of an rpc: its entry, or at least its ids."""
     request_id: str | None = None
     """As in the header X-Request-Id and in the hub's log."""
 
@@ -127,6 +128,8 @@ def refusal(refused: Refused) -> Problem:
     return Problem(answer.code, answer.detail, advice=answer.advice, status=answer.status, current=current)
 
 
+MISSING: Final = re.compile(r"Missing required (?P<source>\w+) parameter '(?P<name>[^']+)'")
+"""The framework says it in words only."""
 BUSY: Final = {NotAsked: "not_asked", NoAnswer: "no_answer", Unavailable: "unavailable"}
 
 
@@ -142,7 +145,7 @@ def problem_of(error: Exception) -> Problem:
         case NotAsked() | NoAnswer() | Unavailable():
             found = busy(BUSY[type(error)], str(error))
         case ValidationException():
-            found = Problem("invalid_request", "the request does not fit", errors=tuple(_errors(error.extra)))
+            found = Problem("invalid_request", "the request does not fit", errors=tuple(_errors(error)))
         case SerializationException():
             found = Problem("malformed_body", str(error))
         case HTTPException() if error.status_code in FRAMEWORK:
@@ -167,8 +170,10 @@ def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Proble
     return Response(document, status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers)
 
 
-def _errors(extra: Any) -> list[FieldError]:
-    entries = extra if isinstance(extra, list) else []
+def _errors(error: ValidationException) -> list[FieldError]:
+    if missing := MISSING.match(error.detail):
+        return [FieldError(missing["name"], missing["source"], "it is required")]
+    entries = error.extra if isinstance(error.extra, list) else []
     return [
         FieldError(entry.get("key") or "", _source(entry.get("source")), entry.get("message") or "")
         for entry in entries

@@ -46,6 +46,12 @@ BEFORE: Final = (
     "({last_at:Int64}, {last_partition:Int64}, {last_offset:Int64})"
 )
 
+AT_LAST: Final = "%s = fromUnixTimestamp64Milli({last_at:Int64}, 'UTC')"
+TOLD: Final = (
+    f"{AT_LAST} AND (toInt64(partition), toInt64(offset)) >= ({{last_partition:Int64}}, {{last_offset:Int64}})"
+)
+"""What was on the pages before, as far as it may come again: a repetition has the same time, and another offset."""
+
 
 def presence_at(product_id: str, device_id: str, at: Millis) -> Question:
     """Ask for a device's session at a moment: (state, since), or no row."""
@@ -61,7 +67,7 @@ def transitions(about: About, before: Place | None, limit: int) -> Question:
         "toUnixTimestamp64Milli(at), toUnixTimestamp64Milli(observed_at), "
         "toUnixTimestamp64Milli(coalesce(since, at)), partition, offset FROM presence_transitions"
     )
-    return page(select, "at", about.parameters(limit=limit), before, once=" LIMIT 1 BY id")
+    return page(select, "at", about.parameters(limit=limit), before, once_of="presence_transitions")
 
 
 def events(about: About, data_type: str | None, before: Place | None, limit: int) -> Question:
@@ -78,11 +84,18 @@ def events(about: About, data_type: str | None, before: Place | None, limit: int
 
 
 def page(
-    select: str, time: str, parameters: dict[str, Any], before: Place | None, *, more: str = "", once: str = ""
+    select: str, time: str, parameters: dict[str, Any], before: Place | None, *, more: str = "", once_of: str = ""
 ) -> Question:
-    """Ask for a page of a device's rows, the newest first. ``time``: the column that orders them."""
+    """Ask for a page of a device's rows, the newest first. ``time``: the column that orders them.
+
+    ``once_of``: the table, where a row that was repeated after a crash is to be told once.
+    """
+    once = " LIMIT 1 BY id" if once_of else ""
     if before is not None:
         more += f" AND {BEFORE % time}"
+        if once_of:
+            told = f"SELECT id FROM {once_of} WHERE {OWN} AND {TOLD % time}"  # noqa: S608 - a table of ours
+            more += f" AND NOT ({AT_LAST % time} AND id IN ({told}))"
         parameters = {**parameters, **dict(zip(("last_at", "last_partition", "last_offset"), before, strict=True))}
     order = f"{time} DESC, partition DESC, offset DESC"
     where = f"{OWN} AND {DURING % (time, time)}{more}"

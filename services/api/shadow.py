@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -14,11 +13,11 @@ from libs.topics.messages.shadow_views import NamedShadows
 from libs.topics.names import SHADOW_INBOX
 
 from . import devices
-from .problems import FieldError, Problem, busy
+from .newcomers import attempts, unheard_of
+from .problems import FieldError, Problem
 from .shadow_documents import Shadow, Status
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from typing import Literal
 
     from .asking import Asker
@@ -30,9 +29,6 @@ OWN: Final = ("shadow", "documents", "document")
 NAMED: Final = ("shadow", "documents", "named")
 STATUS: Final = ("shadow", "documents", "status")
 
-PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
-"""Seconds between two attempts, while the shadow service has not heard of a device that is registered."""
-
 
 class _Named(NamedShadows, frozen=True):
     shadows: dict[str, Shadow]  # type: ignore[assignment]  # the same documents, without their Kafka type
@@ -43,11 +39,11 @@ async def current(hub: Hub, shadow: ShadowId) -> Shadow:
 
     Raises `Problem` (``unknown_shadow``, ``unknown_device``, ``unknown_product``, ``unavailable``), `Unavailable`.
     """
-    async for _ in _heard_of(hub, shadow.product_id, shadow.device_id):
+    async for _ in attempts(hub, shadow.product_id, shadow.device_id):
         found = await glance(hub, shadow)
         if found is not None:
             return found
-    raise _unheard_of(shadow.product_id, shadow.device_id)
+    raise unheard_of(OWN[0], shadow.product_id, shadow.device_id)
 
 
 async def glance(hub: Hub, shadow: ShadowId) -> Shadow | None:
@@ -66,11 +62,11 @@ async def glance(hub: Hub, shadow: ShadowId) -> Shadow | None:
 
 async def named(hub: Hub, product_id: str, device_id: str) -> list[Shadow]:
     """Read all named shadows, by name. Raises as `current`."""
-    async for _ in _heard_of(hub, product_id, device_id):
+    async for _ in attempts(hub, product_id, device_id):
         found = await _all_named(hub, product_id, device_id)
         if found is not None:
             return [found[name] for name in sorted(found)]
-    raise _unheard_of(product_id, device_id)
+    raise unheard_of(OWN[0], product_id, device_id)
 
 
 async def _all_named(hub: Hub, product_id: str, device_id: str) -> dict[str, Shadow] | None:
@@ -117,26 +113,10 @@ async def change(asker: Asker, asked: ChangeDesired) -> Shadow:
 async def ask(asker: Asker, asked: ChangeDesired) -> msgspec.Raw:
     """Return the body of the owner's answer. Raises as `change`."""
     product_id, device_id = asked.product_id, asked.device_id
-    async for _ in _heard_of(asker.hub, product_id, device_id):
+    async for _ in attempts(asker.hub, product_id, device_id):
         try:
             return (await asker.ask(SHADOW_INBOX, device_key(product_id, device_id), asked)).body
         except Refused as refused:
             if refused.answer.code != "unknown_device":
                 raise
-    raise _unheard_of(product_id, device_id)
-
-
-async def _heard_of(hub: Hub, product_id: str, device_id: str) -> AsyncIterator[None]:
-    """Yield for each attempt; before the second one the registry is asked, which knows first of a device.
-
-    Raises `Problem` where it knows of none, `Unavailable`.
-    """
-    yield
-    await devices.read(hub, product_id, device_id)
-    for pause in PAUSES:
-        await asyncio.sleep(pause)
-        yield
-
-
-def _unheard_of(product_id: str, device_id: str) -> Problem:
-    return busy("unavailable", f"{product_id}/{device_id} is registered, but the shadow service has not heard of it")
+    raise unheard_of(OWN[0], product_id, device_id)

@@ -139,5 +139,5 @@ class TaggedPatchProgress(msgspec.Struct, frozen=True, kw_only=True):
     changed: int
     refused: int
     converged: Annotated[
-        int, Meta(description="Of those changed: devices that are as all that was desired of them up to the patch.")
+        int, Meta(description="Of those changed: devices that have since reported each field as the patch set it.")
     ]

@@ -133,10 +133,13 @@ def _of_another_life(now: Shadow, newest: Newest) -> bool:
 
 
 def _complete(now: Shadow | None, newest: Newest) -> bool:
-    """Tell whether every change that was made is stored."""
-    if now is None:
+    """Tell whether every change that was made is stored.
+
+    The version of the empty document that stands for none does not tell: deleted named shadows raise it, too.
+    """
+    if now is None or not _says_something(now):
         return newest.deleted
-    return now.version == 0 or (newest.version == now.version and not _of_another_life(now, newest))
+    return newest.version == now.version and not _of_another_life(now, newest)
 
 
 async def page(

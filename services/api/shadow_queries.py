@@ -32,7 +32,7 @@ def history(about: About, name: str | None, before: Place | None, limit: int) ->
         about.parameters(limit=limit, shadow=name or ""),
         before,
         more=" AND shadow = {shadow:String}",
-        once=" LIMIT 1 BY id",
+        once_of="shadow_events",
     )
 
 

@@ -94,9 +94,12 @@ class Streams:
 
     @asynccontextmanager
     async def hearing(
-        self, topic: str, product_id: str, device_id: str, *, stopping: asyncio.Event
+        self, topic: str, product_id: str, device_id: str | None, *, stopping: asyncio.Event
     ) -> AsyncIterator[asyncio.Queue[Record | None]]:
-        """Give what a topic tells of one device from now on; None: the process ends. Raises `Problem`: no Kafka."""
+        """Give what a topic tells of one device, or of a whole product, from now on; None: the process ends.
+
+        Raises `Problem`: no Kafka.
+        """
         heard = asyncio.Queue[Record | None]()
         told_to_end = asyncio.create_task(stopping.wait())
         told_to_end.add_done_callback(lambda _: heard.put_nowait(None))

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from libs.runtime.requests.client import NoAnswer, NotAsked, Refused
 from libs.topics.messages.shadow_changes import PatchTagged
 from libs.topics.names import SHADOW_INBOX
 
-from . import shadow_queries
+from . import scatter, shadow_queries
 from .problems import Problem
 from .shadow import storable
 from .shadow_documents import TaggedPatch, TaggedPatchProgress
@@ -40,25 +39,15 @@ async def patch(asker: Asker, product_id: str, tag: str, shadow: str | None, des
         PatchTagged(patch_id, number, product_id, tag, shadow, desired, **asker.stamp())
         for number in range(hub.settings.kafka.partitions)
     ]
-    told = await hub.requests.ask_partitions(SHADOW_INBOX, requests, hub.settings.answer_s)
-    counted: list[Counted] = []
-    missing: list[int] = []
-    for number, outcome in enumerate(told):
-        if isinstance(outcome, Refused):
-            raise outcome
-        if isinstance(outcome, NoAnswer | NotAsked):
-            missing.append(number)
-        else:
-            counted.append(msgspec.json.decode(outcome.body, type=Counted))
-    if not counted:
-        raise next((one for one in told if isinstance(one, NoAnswer)), None) or NotAsked("no partition was asked")
+    told = await scatter.ask(hub, SHADOW_INBOX, requests)
+    counted = [msgspec.json.decode(body, type=Counted) for body in told.bodies]
     return TaggedPatch(
         patch_id=patch_id,
         matched=sum(one.matched for one in counted),
         changed=sum(one.changed for one in counted),
         refused=sum(one.refused for one in counted),
         partitions=len(counted),
-        missing_partitions=missing,
+        missing_partitions=told.missing,
     )
 
 

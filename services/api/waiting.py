@@ -49,8 +49,12 @@ async def change(asker: Asker, asked: ChangeDesired, patch: Tree, seconds: float
                     event = _event(record, asked.shadow)
                     if event is not None and not convergence.take(event):
                         convergence.begin(await _now(hub, asked) or made)
+    verdict = convergence.verdict()
     now = await _now(hub, asked)
-    return (made, False) if now is None else (now, convergence.verdict() == "converged")
+    if now is None:
+        return made, False
+    convergence.begin(now)  # what is shown may be newer than what was heard in time
+    return now, "converged" in {verdict, convergence.verdict()}
 
 
 def _event(record: Record, name: str | None) -> ShadowChanged | None:

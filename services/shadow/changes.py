@@ -62,16 +62,16 @@ def current(entry: Entry, shadow: str | None, now: int) -> Document:
 
 def make(entry: Entry, wish: Wish, at: At) -> Changed | Refused:
     """Change a shadow, or say which limit forbids it."""
-    shadow, now = wish.shadow, at.timestamp
+    shadow, now, desired, reported = wish.shadow, at.timestamp, wish.desired, wish.reported
     known = entry.document(shadow)
-    if refused := limits.too_deep(wish.desired) or limits.too_deep(wish.reported):
+    if refused := limits.too_deep(desired) or limits.too_deep(reported):
         return refused
     if known is None and (refused := limits.too_many(entry, shadow)):
         return refused
     before = document.empty(now, entry.floor) if known is None else known
-    after, converged = document.change(before, now, desired=wish.desired, reported=wish.reported, cleared=wish.cleared)
-    key = at.key.decode()
-    product_id, _, device_id = key.partition("/")
+    after, converged = document.change(before, now, desired=desired, reported=reported, cleared=wish.cleared)
+    product_id, _, device_id = at.key.decode().partition("/")
+    public = document.public(product_id, device_id, shadow, after)
     event = ShadowChanged(
         at.id(),
         product_id,
@@ -80,8 +80,8 @@ def make(entry: Entry, wish: Wish, at: At) -> Changed | Refused:
         wish.cause,
         wish.via,
         wish.by,
-        wish.desired,
-        wish.reported,
+        desired,
+        reported,
         wish.cleared,
         before.version,
         after.version,
@@ -93,10 +93,10 @@ def make(entry: Entry, wish: Wish, at: At) -> Changed | Refused:
         document.checkpoint(before) if known is None or after.version % CHECKPOINT == 0 else None,
         wish.patch_id,
         now,
-        document.pending_since(after),
+        public.pending_since,
     )
     said = catalog.publish(names.SHADOW_EVENTS, at.key, event)
-    shown = encode(document.public(product_id, device_id, shadow, after))
+    shown = encode(public)
     if refused := limits.too_large(entry, shadow, after, said[0][2], shown):
         return refused
     return Changed(event, after, (*said, send(names.SHADOW_DOCUMENTS, _key(at, shadow), shown)), shown)

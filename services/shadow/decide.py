@@ -68,8 +68,10 @@ def asked(entry: Entry | None, message: ChangeDesired, at: At) -> Decision:
 
 
 def _again(entry: Entry, message: ChangeDesired, at: At) -> Again | Denied | None:
+    if message.idempotency is None:
+        return None
     known = memory.recalled(entry.answered, message.idempotency, at.timestamp)
-    if known is None or message.idempotency is None:
+    if known is None:
         return None
     if known.fingerprint != message.idempotency.fingerprint:
         return Denied(key_reused(known.key))

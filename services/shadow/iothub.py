@@ -95,13 +95,16 @@ def _version(said: Tree, name: str) -> int:
 
 
 def accepted(document: Document, at: Millis, form: Form = "iothub", shadow: str | None = None) -> Tree:
-    """Make the ``$shadow_reply`` to a change that was made."""
-    return _reply("success", document, at, form, shadow)
+    """Make the ``$shadow_reply`` to a change that was made; natively with what is desired and still not so."""
+    made = _reply("success", document, at, form)
+    if form == "native" and document.delta:
+        made["delta"] = document.delta
+    return _named(made, shadow)
 
 
 def refused(code: str, document: Document, at: Millis, form: Form = "iothub", shadow: str | None = None) -> Tree:
     """Make the ``$shadow_reply`` to what was not done; ``code`` says why."""
-    return _reply(code, document, at, form, shadow)
+    return _named(_reply(code, document, at, form), shadow)
 
 
 def whole(document: Document, form: Form = "iothub", shadow: str | None = None) -> Tree:
@@ -116,11 +119,11 @@ def whole(document: Document, form: Form = "iothub", shadow: str | None = None) 
     return _named(made, shadow)
 
 
-def _reply(status: str, document: Document, at: Millis, form: Form, shadow: str | None) -> Tree:
-    made = {"status": status, "timestamp": seconds(at), "version": document.version}
+def _reply(status: str, document: Document, at: Millis, form: Form) -> Tree:
+    made: Tree = {"status": status, "timestamp": seconds(at), "version": document.version}
     if form == "native":
         made["reported_version"] = document.reported_version
-    return _named(made, shadow)
+    return made
 
 
 def _named(made: Tree, shadow: str | None) -> Tree:

@@ -6,12 +6,13 @@ again, or one that was under way.
 
 from __future__ import annotations
 
+import re
 from copy import copy
 from typing import TYPE_CHECKING, Final
 
 from . import mouth, template
 from .changes import Changed, delete
-from .fold import settle
+from .fold import REGISTRY, settle
 from .model import Entry, Head
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 REMNANT: Final = 60_000
 """Milliseconds for which a deleted device's row drops what comes late."""
-REGISTRY: Final = "registry"
+_CAUSE: Final = re.compile(r"(?P<inbox>.+?-[0-9]+)-(?P<offset>[0-9]+)-")
+"""What the id of an event says of its cause (`At.id`): its partition and the place in that."""
 
 
 def register(entry: Entry, event: DeviceRegistered, at: At, shared: Reference) -> tuple[Entry, tuple[Output, ...]]:
@@ -96,17 +98,28 @@ def pass_time(entry: Entry, now: Millis) -> Entry | None:
 
 
 def connect(entry: Entry, event: PresenceChanged, at: At) -> tuple[Entry | None, tuple[Output, ...]]:
-    """Note whether a device is online; one that is, on a channel that is new, is told what it missed."""
-    if event.id == entry.presence_id:
+    """Note whether a device is online; after silence, or on a channel that is new, it is told what it missed.
+
+    Also in doubt: it may connect while nobody watches its broker, and later be known to be online on that channel.
+    """
+    if _met(event.id, entry.presence_id):
         return entry, ()
     row = copy(entry)
     row.session, row.presence_id = event.new, event.id
-    if event.new != "online" or event.channel_id == event.previous_channel_id:
+    if event.new == "offline" or (hears(entry) and event.channel_id == event.previous_channel_id):
         return (row if known(row) else None), ()
     outputs: tuple[Output, ...] = ()
     for shadow in (None, *row.named):
         outputs += told(row, shadow, at, len(outputs))
     return row, outputs
+
+
+def _met(event_id: str, newest: str) -> bool:
+    """Tell whether a transition was met before: after a crash presence repeats some, from one before the newest on."""
+    one, other = _CAUSE.match(event_id), _CAUSE.match(newest)
+    if one is None or other is None or one["inbox"] != other["inbox"]:
+        return event_id == newest
+    return int(one["offset"]) <= int(other["offset"])
 
 
 def known(entry: Entry) -> bool:
@@ -122,11 +135,14 @@ def known(entry: Entry) -> bool:
     )
 
 
+def hears(entry: Entry) -> bool:
+    """Tell whether a device may hear what is said: where presence never told, once it has spoken."""
+    return entry.session != "offline" and (entry.session is not None or entry.speech is not None)
+
+
 def told(entry: Entry, shadow: str | None, at: At, n: int) -> tuple[Output, ...]:
     """Tell a device what is desired and not reported, if it can hear. ``n``: of the first output, for `At.id`."""
     document = entry.document(shadow)
-    if document is None or not document.delta or entry.session == "offline":
-        return ()
-    if entry.session is None and entry.speech is None:
+    if document is None or not document.delta or not hears(entry):
         return ()
     return mouth.changed(at, entry.speech, shadow, document, n=n)

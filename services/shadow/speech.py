@@ -16,6 +16,7 @@ from .changes import Changed, Wish, current
 from .decide import DEVICE, judged, meant, unknown_shadow
 from .fold import settle
 from .intents import Acknowledge, Fetch, Report, Unreadable
+from .lives import hears, told
 from .model import Entry, Heard, Speech
 
 if TYPE_CHECKING:
@@ -29,11 +30,30 @@ Outputs: TypeAlias = "tuple[Output, ...]"
 
 AGAIN = "again"
 CHANGED = "changed"
+SHOWN = "shown"
 UNREADABLE = "unreadable_message"
 
 
 def hear(entry: Entry, message: Any, at: At) -> tuple[Entry, Outputs, str]:
-    """Fold what a device says; the third is what came of it, in a word."""
+    """Fold what a device says; the third is what came of it, in a word.
+
+    Where presence does not tell, the first word makes it online: it is told what it missed.
+    """
+    after, outputs, outcome = _answer(entry, message, at)
+    if not hears(entry) and hears(after):
+        for shadow in (None, *after.named):
+            if outcome != SHOWN or shadow != _asked_for(message):
+                outputs += told(after, shadow, at, len(outputs) + 1)
+    return after, outputs, outcome
+
+
+def _asked_for(message: Any) -> str | None:
+    """Return the shadow whose document a message asks for."""
+    intent = iothub.read(message) if type(message) is ShadowPulled else None
+    return intent.shadow if type(intent) is Fetch else None
+
+
+def _answer(entry: Entry, message: Any, at: At) -> tuple[Entry, Outputs, str]:
     kind = type(message)
     if kind is ShadowMessageReceived:
         return _heard(_spoken(entry, None, Speech("aliyun", message.form)), aliyun.read(message), at)
@@ -49,7 +69,9 @@ def hear(entry: Entry, message: Any, at: At) -> tuple[Entry, Outputs, str]:
     if (known := entry.heard) is not None and (known.message_id, known.payload) == (message.message_id, digest):
         document = entry.document(shadow)
         if known.shadow == shadow and document is not None and document.reported_version == known.version:
-            then = replace(document, version=known.version)
+            then = document
+            if document.version != known.version:  # what differs since then was told with a version of its own
+                then = replace(document, version=known.version, delta={})
             return entry, mouth.accepted(at, via, entry.speech, shadow, then, n=0), AGAIN
     after, outputs, outcome = _heard(entry, intent, at)
     if outcome == CHANGED and (document := after.document(shadow)) is not None:
@@ -73,7 +95,7 @@ def _heard(entry: Entry, intent: Intent, at: At) -> tuple[Entry, Outputs, str]:
     document = current(entry, shadow, at.timestamp)
     if type(intent) is Fetch:
         if shadow is None or shadow in entry.named:
-            return entry, mouth.whole(at, via, speech, shadow, document, n=0), "shown"
+            return entry, mouth.whole(at, via, speech, shadow, document, n=0), SHOWN
         why = unknown_shadow(shadow)
         return entry, mouth.refused(at, via, speech, shadow, document, n=0, code=why.code, detail=why.detail), why.code
     said = mouth.refused(at, via, speech, shadow, document, n=1, code=intent.code, detail=intent.detail)

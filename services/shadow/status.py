@@ -9,6 +9,7 @@ from libs.topics import catalog, names
 from libs.topics.codec import InvalidMessage
 from libs.topics.messages.shadow_changes import StatusChanged
 
+from . import limits
 from .fold import report
 from .model import Status
 from .wire import Garbage, content
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class InvalidPayload(InvalidMessage):
-    """A status that is no JSON object: a dead letter, since no device waits for an answer to it."""
+    """A status that is no JSON object, or too large: a dead letter, since no device waits for an answer to it."""
 
     code = reason = "invalid_payload"
 
@@ -32,6 +33,8 @@ def take(entry: Entry, message: StatusReported, at: At) -> tuple[Entry, tuple[Ou
         said: Any = content(message.encoding, message.payload)
     except Garbage as garbage:
         raise InvalidPayload(str(garbage)) from garbage
+    if fault := limits.too_large_status(said, len(message.payload)):
+        raise InvalidPayload(fault)
     status = Status(said, message.message_id, message.received_at)
     known = entry.status
     if known is not None and trees.same(known.status, said):

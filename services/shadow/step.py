@@ -84,7 +84,7 @@ def step(
         return row, ()
     else:
         raise Misplaced("what concerns every partition is a broadcast")
-    tell(str(kind.__struct_config__.tag), outcome)
+    tell(TAGS[kind], outcome)
     return after, outputs
 
 
@@ -136,6 +136,8 @@ def _asked(row: Entry | None, message: ChangeDesired, at: At, _: Reference) -> O
         shown = msgspec.Raw(decision.document) if decision.after is not None else None
     elif type(decision) is Again:
         outcome, status = "again", decision.answered.status
+    if message.reply_to is None and message.idempotency is None:
+        return after, outputs, outcome
     document = current(after, message.shadow, after.since) if status == DONE else None
     version = None if document is None else document.version
     if outcome != "again" and (known := message.idempotency) is not None:
@@ -180,3 +182,4 @@ RULES: Final[Mapping[type[Any], Callable[[Entry | None, Any, At, Reference], Out
     **dict.fromkeys(get_args(Said), _spoken),
 }
 """A table, since an `isinstance` of a struct costs as much as decoding one."""
+TAGS: Final[Mapping[type[Any], str]] = {kind: str(kind.__struct_config__.tag) for kind in get_args(Message)}

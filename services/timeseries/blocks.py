@@ -24,7 +24,7 @@ import msgspec
 from .records import Rows
 
 if TYPE_CHECKING:
-    from .tables import Table
+    from .table import Table
 
 _METADATA: Final = re.compile(r"block:(\d{1,19})-(\d{1,19})")
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from .tables import DAY, METRICS
+from .table import DAY
+from .tables import METRICS
 
 MEMBER: Final = "ts"
 

@@ -10,25 +10,30 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from base64 import b64encode
-from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from libs.topics.codec import InvalidMessage, UnknownKind
 from libs.topics.messages.base import Message
 from libs.topics.messages.deadletters import DeadLetter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from .tables import Columns, Table
+    from .table import Columns, Table
 
 SERVICE: Final = "timeseries"
 TIMES: Final = range(4_102_444_800_000)
 """Milliseconds that a row may have: from 1970 until 2100. A time outside would make a partition of its own."""
 
+COUNTS: Final = range(1 << 63)
+"""What a version, a duration or a number of devices may be."""
+PARTITIONS: Final = range(1 << 16)
+
 OVERHEAD: Final = 100
 """Bytes that a record counts beside its value, so that records without one fill a block too."""
 
 M = TypeVar("M", bound=Message)
+Row: TypeAlias = tuple[Any, ...]
 
 
 class Record(Protocol):
@@ -112,3 +117,20 @@ class Rows(ABC, Generic[M]):
 def bad_time(field: str, time: int) -> InvalidMessage:
     """Say of a time outside `TIMES` that it cannot be stored."""
     return InvalidMessage(f"{field} {time} is not a time between 1970 and 2100 in milliseconds")
+
+
+def check(event: object, times: Iterable[str], counts: Iterable[str]) -> None:
+    """Raise `InvalidMessage` where one of these fields holds what its column cannot. None always fits."""
+    for field in times:
+        time = getattr(event, field)
+        if time is not None and time not in TIMES:
+            raise bad_time(field, time)
+    for field in counts:
+        count = getattr(event, field)
+        if count is not None and count not in COUNTS:
+            raise InvalidMessage(f"{field} {count} is not a number from 0 to 2**63")
+
+
+def transposed(table: Table, rows: Sequence[Row]) -> Columns:
+    """Make the columns of a table from its rows."""
+    return list(zip(*rows, strict=True)) if rows else [()] * len(table.columns)

@@ -14,13 +14,16 @@ from libs.topics.codec import Decoder, InvalidMessage
 from libs.topics.messages.presence import PresenceChanged
 from libs.topics.messages.telemetry import DataUploaded, DeviceMessageSent
 
+from .commands import CommandRows
 from .flatten import Metrics
 from .records import TIMES, Rows, bad_time
 from .shadows import ShadowRows
-from .tables import METRIC_STRINGS, METRICS, PRESENCE_TRANSITIONS, RAW_EVENTS, REGISTRY_EVENTS, Columns, Table
+from .tables import METRIC_STRINGS, METRICS, PRESENCE_TRANSITIONS, RAW_EVENTS, REGISTRY_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from .table import Columns, Table
 
 
 class TelemetryRows(Rows[DataUploaded | DeviceMessageSent]):
@@ -197,6 +200,7 @@ MAKERS: Final[dict[str, type[Rows[Any]]]] = {
     names.PRESENCE_TRANSITIONS: PresenceRows,
     names.REGISTRY_EVENTS: RegistryRows,
     names.SHADOW_EVENTS: ShadowRows,
+    names.COMMANDS_EVENTS: CommandRows,
 }
 """What makes rows of a topic's records."""
 

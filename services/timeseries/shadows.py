@@ -7,12 +7,13 @@ last of its shadow in the block, the row that says how far the shadow is.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
+from libs.shadow import trees
 from libs.topics.codec import Decoder, InvalidMessage, encode
 from libs.topics.messages.shadow_changes import ShadowChanged, ShadowChangeRefused, StatusChanged, TaggedPatchApplied
 
-from .records import TIMES, Rows, bad_time
+from .records import PARTITIONS, TIMES, Row, Rows, bad_time, check, transposed
 from .tables import (
     SHADOW_CONVERGENCE,
     SHADOW_CURRENT,
@@ -25,14 +26,9 @@ from .tables import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .tables import Columns, Table
+    from .table import Columns, Table
 
 Event: TypeAlias = ShadowChanged | ShadowChangeRefused | StatusChanged | TaggedPatchApplied
-Row: TypeAlias = tuple[Any, ...]
-
-COUNTS: Final = range(1 << 63)
-"""What a version or a number of devices may be."""
-PARTITIONS: Final = range(1 << 16)
 
 _CHECKS: Final[dict[type[Event], tuple[tuple[str, ...], tuple[str, ...]]]] = {
     ShadowChanged: (
@@ -83,38 +79,26 @@ class ShadowRows(Rows[Event]):
                 if event.converged:
                     converged += [(*place, *row) for row in _converged(event)]
                 if event.patch_id is not None:
-                    members.append((*place, *_member(event, "", event.created_at)))
+                    members.append((*place, *_member(event, "", _pending(event), event.created_at)))
             elif type(event) is ShadowChangeRefused:
                 log.append((*place, *_refused(event), text))
                 if event.patch_id is not None:
-                    members.append((*place, *_member(event, event.code, None)))
+                    members.append((*place, *_member(event, event.code, [], None)))
             elif type(event) is StatusChanged:
                 status.append((*place, *_status(event)))
             elif type(event) is TaggedPatchApplied:
                 patches.append((*place, *_applied(event)))
-        yield SHADOW_EVENTS, _columns(SHADOW_EVENTS, log)
-        yield SHADOW_CURRENT, _columns(SHADOW_CURRENT, [_current(event) for event in self._newest.values()])
-        yield SHADOW_CONVERGENCE, _columns(SHADOW_CONVERGENCE, converged)
-        yield SHADOW_PATCH_MEMBERS, _columns(SHADOW_PATCH_MEMBERS, members)
-        yield SHADOW_PATCHES, _columns(SHADOW_PATCHES, patches)
-        yield STATUS_EVENTS, _columns(STATUS_EVENTS, status)
-
-
-def _columns(table: Table, rows: list[Row]) -> Columns:
-    return list(zip(*rows, strict=True)) if rows else [()] * len(table.columns)
+        yield SHADOW_EVENTS, transposed(SHADOW_EVENTS, log)
+        yield SHADOW_CURRENT, transposed(SHADOW_CURRENT, [_current(event) for event in self._newest.values()])
+        yield SHADOW_CONVERGENCE, transposed(SHADOW_CONVERGENCE, converged)
+        yield SHADOW_PATCH_MEMBERS, transposed(SHADOW_PATCH_MEMBERS, members)
+        yield SHADOW_PATCHES, transposed(SHADOW_PATCHES, patches)
+        yield STATUS_EVENTS, transposed(STATUS_EVENTS, status)
 
 
 def _check(event: Event) -> None:
     """Raise `InvalidMessage` for what no column can hold."""
-    times, counts = _CHECKS[type(event)]
-    for field in times:
-        time = getattr(event, field)
-        if time is not None and time not in TIMES:
-            raise bad_time(field, time)
-    for field in counts:
-        count = getattr(event, field)
-        if count not in COUNTS:
-            raise InvalidMessage(f"{field} {count} is not a number from 0 to 2**63")
+    check(event, *_CHECKS[type(event)])
     if type(event) is ShadowChanged:
         for field_converged in event.converged:
             if field_converged.since not in TIMES:
@@ -194,9 +178,17 @@ def _converged(event: ShadowChanged) -> list[Row]:
     ]
 
 
-def _member(event: ShadowChanged | ShadowChangeRefused, code: str, created_at: int | None) -> Row:
+def _member(event: ShadowChanged | ShadowChangeRefused, code: str, pending: list[str], created_at: int | None) -> Row:
     owner = (event.product_id, event.patch_id, event.device_id, event.shadow or "")
-    return (*owner, code, event.version, created_at, event.at)
+    return (*owner, code, pending, event.version, created_at, event.at)
+
+
+def _pending(event: ShadowChanged) -> list[str]:
+    """Return the fields that the event desired, and that were not reported so."""
+    if not event.desired or not event.delta:
+        return []
+    desired = {path for path, _ in trees.fields(trees.merge({}, {}, event.desired, event.at)[0])}
+    return [path for path, _ in trees.fields(event.delta) if path in desired]
 
 
 def _applied(event: TaggedPatchApplied) -> Row:

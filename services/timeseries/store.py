@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from libs.topics.messages.deadletters import DeadLetter
 
     from .blocks import Block
-    from .tables import Columns, Table
+    from .table import Columns, Table
 
 log = logs.get(__name__)
 

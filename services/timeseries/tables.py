@@ -2,42 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final, TypeAlias
-
-import msgspec
+from typing import Final
 
 from libs.topics.topic import FOREVER
 
-DAY: Final = 24 * 60 * 60 * 1000
-TIME: Final = "DateTime64(3, 'UTC')"
-"""Written as whole milliseconds since 1970."""
-
-Columns: TypeAlias = list[Sequence[Any]]
-"""One sequence per column of a table, in its order, all of the same length."""
-
-
-class Table(msgspec.Struct, frozen=True):
-    """A table without the columns that ClickHouse fills."""
-
-    name: str
-    columns: tuple[tuple[str, str], ...]
-    """Name and type as sent. Where the table has LowCardinality(String), plain text is: the server builds the
-    dictionary faster than we could."""
-    time: str
-    """The column by which its rows age."""
-    retention_ms: int
-    """As in the table's TTL: ClickHouse takes older rows and drops them at the next merge, without a word.
-    `FOREVER`: it has none."""
-
-    def expired(self, columns: Columns, now: int) -> int:
-        """Count the rows that ClickHouse will not keep; ``now``: milliseconds. The TTL counts whole seconds."""
-        if self.retention_ms == FOREVER:
-            return 0
-        times = columns[[name for name, _ in self.columns].index(self.time)]
-        oldest = (now - self.retention_ms) // 1000 * 1000 + 1000
-        return 0 if min(times, default=oldest) >= oldest else sum(time < oldest for time in times)
-
+from .command_tables import COMMAND_EVENTS, COMMANDS, FANOUTS, PROBES
+from .table import DAY, POSITION, TIME, Table
 
 RAW_EVENTS: Final = Table(
     "raw_events",
@@ -123,12 +93,10 @@ REGISTRY_EVENTS: Final = Table(
     FOREVER,
 )
 
-_POSITION: Final = (("topic", "String"), ("partition", "UInt16"), ("offset", "UInt64"), ("id", "String"))
-
 SHADOW_EVENTS: Final = Table(
     "shadow_events",
     (
-        *_POSITION,
+        *POSITION,
         ("type", "String"),
         ("product_id", "String"),
         ("device_id", "String"),
@@ -176,7 +144,7 @@ SHADOW_CURRENT: Final = Table(
 SHADOW_CONVERGENCE: Final = Table(
     "shadow_convergence",
     (
-        *_POSITION,
+        *POSITION,
         ("product_id", "String"),
         ("device_id", "String"),
         ("shadow", "String"),
@@ -194,7 +162,7 @@ SHADOW_CONVERGENCE: Final = Table(
 STATUS_EVENTS: Final = Table(
     "status_events",
     (
-        *_POSITION,
+        *POSITION,
         ("product_id", "String"),
         ("device_id", "String"),
         ("message_id", "String"),
@@ -208,7 +176,7 @@ STATUS_EVENTS: Final = Table(
 SHADOW_PATCHES: Final = Table(
     "shadow_patches",
     (
-        *_POSITION,
+        *POSITION,
         ("product_id", "String"),
         ("patch_id", "String"),
         ("answered_by", "UInt16"),
@@ -227,12 +195,13 @@ SHADOW_PATCHES: Final = Table(
 SHADOW_PATCH_MEMBERS: Final = Table(
     "shadow_patch_members",
     (
-        *_POSITION,
+        *POSITION,
         ("product_id", "String"),
         ("patch_id", "String"),
         ("device_id", "String"),
         ("shadow", "String"),
         ("code", "String"),
+        ("pending", "Array(String)"),
         ("version", "UInt64"),
         ("created_at", f"Nullable({TIME})"),
         ("at", TIME),
@@ -253,4 +222,8 @@ TABLES: Final = (
     STATUS_EVENTS,
     SHADOW_PATCHES,
     SHADOW_PATCH_MEMBERS,
+    COMMAND_EVENTS,
+    COMMANDS,
+    PROBES,
+    FANOUTS,
 )

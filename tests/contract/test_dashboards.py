@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from libs.topics import catalog
+
 ROOT = Path(__file__).parents[2]
 PATHS = sorted((ROOT / "dashboards").glob("*.json"))
 DATA_SOURCE = {"type": "grafana-clickhouse-datasource", "uid": "${datasource}"}
-MACROS = {"__timeFilter", "__timeInterval", "__interval_s"}
-"""Of the plugin, as far as the tests know how to replace them."""
+MACROS = {"__timeFilter", "__timeInterval", "__interval_s", "__from"}
+"""Of the plugin and of Grafana itself, as far as the tests know how to replace them."""
 FORMATS = {"timeseries": (0, "timeseries"), "table": (1, "table")}
 """What a kind of panel asks the plugin for."""
 
@@ -26,13 +28,13 @@ def board(path: Path) -> dict[str, Any]:
     return found
 
 
-def test_there_is_one_for_shadows() -> None:
-    assert [path.stem for path in PATHS] == ["shadow"]
+def test_there_is_one_for_each_history_of_changes() -> None:
+    assert [path.stem for path in PATHS] == ["commands", "shadow"]
 
 
 @boards
 def test_a_dashboard_has_the_name_of_a_service_and_is_listed(path: Path) -> None:
-    assert (ROOT / "services" / path.stem).is_dir()
+    assert any(path.stem in topic.producers for topic in catalog.TOPICS)
     assert board(path)["uid"] == f"fleetlog-{path.stem}"
     assert f"({path.name})" in (ROOT / "dashboards/README.md").read_text(encoding="utf-8")
 

@@ -33,6 +33,6 @@ async def test_every_cut_and_every_return_of_a_storm_is_in_presence_and_no_messa
         verdict = await audit.settle(fleet.truth, PATIENCE)
         assert fleet.truth.online() == verdict.hub_online == DEVICES
 
-    assert verdict.findings == []
+    assert verdict.findings == [], verdict.findings
     assert verdict.causes == {"connected": DEVICES + VICTIMS, "connection_lost": VICTIMS}
     assert fleet.truth.endings("lost") == 0

@@ -36,7 +36,7 @@ NOW = 1_790_000_000_000
 PAYLOAD = b'{"n":%d,"inner":{"half":0.5},"on":true,"state":"open"}'
 EACH = {"metrics": 3, "metric_strings": 1, "raw_events": 1}
 """Rows of one upload."""
-TOPICS = ("device.telemetry", "presence.transitions", "registry.events", "shadow.events")
+TOPICS = ("device.telemetry", "presence.transitions", "registry.events", "shadow.events", "commands.events")
 
 
 def uploads(product: str, count: int, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
@@ -137,6 +137,12 @@ class Sink:
         if self._client is None:
             self._client = clickhouse.client(self._clickhouse_url, self.database)
         return [tuple(row) for row in self._client.query(sql).result_rows]
+
+    def merge(self, table: str) -> None:
+        """Let ClickHouse merge all that it would some day."""
+        self.rows("SELECT 1")
+        assert self._client is not None
+        self._client.command(f"OPTIMIZE TABLE {table} FINAL")
 
     def await_ready(self) -> None:
         eventually(lambda: self.health("ready") == 200, START_TIMEOUT, describe=f"a ready sink\n{self.said()[-2000:]}")

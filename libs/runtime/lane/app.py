@@ -62,6 +62,13 @@ def fields(row: type[Row]) -> tuple[str, ...]:
     return row.__struct_encode_fields__
 
 
+def _rest() -> None:
+    """Let the collector forget what there is, and come seldom: what a slice leaves behind has no cycles."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
 class SliceSchema(Schema):
     """Hands a slice to the agent untouched."""
 
@@ -233,12 +240,13 @@ class LaneApp(faust.App):
             self.conf.datadir.mkdir(parents=True, exist_ok=True)
             super()._create_directories()
 
+    async def on_start(self) -> None:
+        await super().on_start()
+        _rest()  # recovery makes millions of objects, and would have all modules' looked through each time
+
     async def on_started(self) -> None:
         await super().on_started()
-        # Recovered rows leave the collector's sight; what a slice leaves behind has no cycles.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 100)
+        _rest()  # recovered rows leave the collector's sight
 
     async def on_stop(self) -> None:
         await self.serving.say_goodbye()  # before the partitions go to somebody else

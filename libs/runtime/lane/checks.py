@@ -1,14 +1,14 @@
-"""Start-up checks: what would silently break a lane later is refused now."""
+"""What is asked of Kafka besides records: start-up checks, so that what would break a lane later is refused now."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import TopicCollection
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+from confluent_kafka import TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, ResourceType
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from .lane import Lane
 
@@ -33,6 +33,13 @@ def topic_id(client: AdminClient, topic: str) -> str:
     """Ask for the id that Kafka gave a topic when it was created. Raises `confluent_kafka.KafkaException`."""
     futures = client.describe_topics(TopicCollection([topic]), request_timeout=TIMEOUT)
     return str(futures[topic].result(TIMEOUT).topic_id)
+
+
+def beginnings(client: AdminClient, partitions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
+    """Ask for the first offsets that there are, by topic and partition. Raises `confluent_kafka.KafkaException`."""
+    asked = {TopicPartition(*one): OffsetSpec.earliest() for one in partitions}
+    futures = client.list_offsets(asked, request_timeout=TIMEOUT)
+    return {(one.topic, one.partition): future.result(TIMEOUT).offset for one, future in futures.items()}
 
 
 def problems(lane: Lane, partitions: int, counts: Mapping[str, int], policy: str | None) -> list[str]:

@@ -14,11 +14,13 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from aiokafka.errors import KafkaError
+from confluent_kafka import KafkaException
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 from mode.utils.futures import notify
 
+from . import checks
 from .continuity import Continuity
 from .fail import die, log
 from .fetch import SliceThread
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
     from .part import Record
 
-SEEK_ERRORS = (KafkaError, AssertionError, TimeoutError)
+SEEK_ERRORS = (KafkaError, KafkaException, AssertionError, TimeoutError)
 """What a seek raises while a rebalance is under way, which seeks again itself."""
 
 RECOVERY_SLICE = 5000
@@ -143,6 +145,12 @@ class SliceConsumer(driver.Consumer):
                 for lane in self.app.lanes.values():
                     if lane.inbox == tp.topic:
                         lane.counters.lost += lost
+
+    async def earliest_offsets(self, *partitions: TP) -> dict[TP, int]:
+        """Ask beside the consumer's connection: there the answer waits for a fetch, which waits 1.5 s for records."""
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(None, checks.beginnings, self.app.admin, partitions)
+        return {TP(*one): offset for one, offset in found.items()}
 
     async def _seek_again(self, assignment: set[TP]) -> None:
         """Seek back where something was fetched and not taken."""

@@ -15,7 +15,7 @@ from .model import DeadlineOf, Due, TallyOf, Term, Terms, TermsOf
 from .tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
 BUCKET = 1000
 """Milliseconds of deadlines that share one bucket."""
@@ -73,8 +73,10 @@ class Index:
         deadline: DeadlineOf | None,
         tally: TallyOf | None = None,
         listing: TermsOf | None = None,
+        head: Callable[[Any], Hashable] | None = None,
     ) -> None:
-        self._terms_of, self._deadline_of = terms, deadline
+        """``head``: reads from a row, or its head, all that the four look at; None: they may look at all of it."""
+        self._terms_of, self._deadline_of, self._head_of = terms, deadline, head
         self.tally = None if tally is None else Tally(tally)
         self.listing = None if listing is None else Listing(listing)
         self.clear()
@@ -119,7 +121,7 @@ class Index:
     def filling(self) -> Filling:
         """Begin anew with many rows at once."""
         self.clear()
-        return Filling(self, self._terms_of, self._deadline_of)
+        return Filling(self, self._terms_of, self._deadline_of, self._head_of)
 
     def members(self, terms: tuple[Term, ...], keys: Sequence[bytes]) -> None:
         """Set new keys, all with the same terms."""
@@ -146,33 +148,52 @@ class Filling:
     """The rows of a partition on their way into its empty index: each key once, a slice at a time.
 
     Rows are gathered by what they have in common, so that sets, dictionaries and lists are filled by the thousand: a
-    third of what as many `Index.put` cost, and rows of equal terms share one tuple of them.
+    third of what as many `Index.put` cost, and rows of equal terms share one tuple of them. Rows of equal heads are
+    asked once for all what they are found by.
     """
 
-    def __init__(self, index: Index, terms: TermsOf | None, deadline: DeadlineOf | None) -> None:
-        self._index, self._terms_of, self._deadline_of = index, terms, deadline
+    def __init__(
+        self,
+        index: Index,
+        terms: TermsOf | None,
+        deadline: DeadlineOf | None,
+        head_of: Callable[[Any], Hashable] | None,
+    ) -> None:
+        self._index, self._terms_of, self._deadline_of, self._head_of = index, terms, deadline, head_of
         self._by_terms: defaultdict[tuple[Term, ...], list[bytes]] = defaultdict(list)
+        self._by_head: dict[Hashable, tuple[Any, list[bytes]]] = {}
 
-    def add(self, rows: Sequence[tuple[bytes, Any]]) -> None:
-        """Take living rows, or their heads, with their keys."""
+    def add(self, keys: Sequence[bytes], rows: Sequence[Any]) -> None:
+        """Take living rows, or their heads, and beside them their keys."""
+        if self._head_of is None:
+            for key, row in zip(keys, rows, strict=True):
+                self._take([key], row)
+            return
+        by_head = self._by_head
+        for key, head, row in zip(keys, map(self._head_of, rows), rows, strict=True):
+            try:
+                by_head[head][1].append(key)
+            except KeyError:
+                by_head[head] = row, [key]
+
+    def _take(self, keys: list[bytes], row: Any) -> None:
+        """Take keys whose rows are like this one."""
         index = self._index
         if self._terms_of is not None:
-            terms_of, by_terms = self._terms_of, self._by_terms
-            for key, row in rows:
-                by_terms[tuple(terms_of(row))].append(key)
-        if self._deadline_of is not None:
-            deadline_of = self._deadline_of
-            for key, row in rows:
-                if (deadline := deadline_of(row)) is not None:
-                    index.deadlines.put(key, deadline)
+            self._by_terms[tuple(self._terms_of(row))] += keys
+        if self._deadline_of is not None and (deadline := self._deadline_of(row)) is not None:
+            for key in keys:
+                index.deadlines.put(key, deadline)
         if index.tally is not None:
-            for key, row in rows:
+            for key in keys:
                 index.tally.put(key, row)
         if index.listing is not None:
-            index.listing.gather(rows)
+            index.listing.gather(keys, row)
 
     def finish(self) -> None:
         """Make the index whole."""
+        for row, keys in self._by_head.values():
+            self._take(keys, row)
         for terms, keys in self._by_terms.items():
             if terms:
                 self._index.members(terms, keys)

@@ -7,6 +7,7 @@ broadcast sweeps, the partition's later slices are held. Partitions interleave.
 from __future__ import annotations
 
 import asyncio
+from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,11 @@ from .fail import EXIT_CONFIG, die, log
 from .index import Index
 from .model import Shared
 from .passage import passage
-from .pipeline import Batch, Pipeline, weight
+from .pipeline import Batch, Pipeline
 from .rows import SHARED_KEY, Codec, Dead, Row, SharedRow, is_dead
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from .app import LaneApp
     from .model import At, DeadlineOf, Decode, FoldShared, Step, Swept, TallyOf, Targets, TermsOf, View
@@ -33,6 +34,12 @@ _END = object()
 
 def _keep(shared: Any, _event: Any, _at: At) -> tuple[Any, Targets | None]:
     return shared, None
+
+
+def _getter(head: type[Row]) -> Callable[[Row], Any]:
+    """Return what reads all that the author declared in a head."""
+    own = [name for name in head.__struct_fields__ if name not in Row.__struct_fields__]
+    return attrgetter(*own) if own else lambda _: None
 
 
 class Lane:
@@ -86,6 +93,8 @@ class Lane:
         self.lists = listing is not None
         self.has_cells = cell is not None
         self.codec = Codec(row, type(shared), cell if self.has_cells else Any, head)
+        self.head_of = None if head is None else _getter(head)
+        """Reads what a row is found by. Where it is named, rows are kept as frames: see docs/lane.md."""
         self.counters, self.breaker = Counters(), Breaker(*breaker)
         self.pipeline = Pipeline(table.changelog_name)
         self._sweeping: list[Part] = []
@@ -98,7 +107,7 @@ class Lane:
         return parts
 
     def new_index(self) -> Index | None:
-        return Index(*self._derived) if any(self._derived) else None
+        return Index(*self._derived, self.head_of) if any(self._derived) else None
 
     def shared_of(self, part: Part) -> SharedRow[Any]:
         """Return the partition's own row; a fresh one before the first broadcast."""
@@ -174,10 +183,10 @@ class Lane:
             counters.dead_letters += 1
             self.breaker.trip(counters.events, refusal)
         batch = Batch(event, work.part, work.revision, changed)
-        for (topic, partition), messages in work.outputs.items():
-            counters.outputs += len(messages)
-            batch.size += weight(messages)
-            producer.send(topic, messages, batch.outputs, partition)
+        if work.outputs:
+            counters.outputs += len(work.outputs)
+            batch.size += sum([len(value or b"") for _, _, value, _ in work.outputs])
+            producer.say(work.outputs, batch.outputs)
         self.pipeline.put(batch)
         producer.poll()
 

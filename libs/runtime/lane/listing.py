@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from .model import Term, TermsOf
 
 
+MANY = 16
+"""Terms of a row of which sets find one sooner than a look at each."""
+
+
 class Listing:
     """Contract: after every slice it equals the one listed anew from the rows (`snapshot` of both)."""
 
@@ -31,11 +35,12 @@ class Listing:
         old = self._of.get(key, ())
         if new == old:
             return
+        was, now = (old, new) if len(old) + len(new) < MANY else (frozenset(old), frozenset(new))
         for term in old:
-            if term not in new:
+            if term not in now:
                 self._leave(term, key)
         for term in new:
-            if term not in old:
+            if term not in was:
                 keys = self._keys.get(term)
                 if keys is None:
                     keys = self._keys[term] = SortedList()
@@ -51,11 +56,9 @@ class Listing:
         if not keys:
             del self._keys[term]
 
-    def gather(self, rows: Iterable[tuple[bytes, Any]]) -> None:
-        """Take rows, each key once, into a listing that was cleared; `sort` lists them."""
-        terms_of, gathered = self._terms_of, self._gathered
-        for key, row in rows:
-            gathered[tuple(terms_of(row))].append(key)
+    def gather(self, keys: Iterable[bytes], row: Any) -> None:
+        """Take keys whose rows are like this one, each once, into a listing that was cleared; `sort` lists them."""
+        self._gathered[tuple(self._terms_of(row))] += keys
 
     def sort(self) -> None:
         """List what was gathered. Keys that came in order, as they do from disk, cost next to nothing."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from .rows import (
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
 
     from .index import Index
 
-BUILD_SLICE = 5000
-"""Rows indexed without yielding to the event loop."""
+BUILD_SLICE = 250
+"""Rows indexed without yielding to the event loop; that many large ones are still in the processor's cache when they
+are decoded."""
 
 Change: TypeAlias = dict[str, Any]
 """``{"key": bytes, "value": frame or None}``, as librdkafka's batch call takes it."""
@@ -54,7 +56,7 @@ class Record(Protocol):
 
 
 class Part:
-    """All rows in memory: frames until first touched, then `Row` objects."""
+    """All rows in memory: frames until first touched, then `Row` objects; in a lane with heads, frames always."""
 
     loads = False
     """`load` has something to do."""
@@ -165,30 +167,34 @@ class Part:
         graves: list[tuple[bytes, Dead]] = []
         cells: dict[str, Any] = {}
         filling = None if self.index is None else self.index.filling()
-        fresh: list[tuple[bytes, Any]] = []
-        for n, (key, stored) in enumerate(self.everything(), 1):
-            framed = stored.__class__ is bytes
-            if not key[0]:
-                row: Any = self._cell(key, stored, codec, cells)
-            elif is_dead(stored):
-                row = codec.thaw(stored) if framed else stored
-            else:
-                row = None
-                if filling is not None:
-                    fresh.append((key, codec.head(stored) if framed else stored))
-            if isinstance(row, Dead):
-                graves.append((key, row))
-            if not n % BUILD_SLICE:
-                if filling is not None:
-                    filling.add(fresh)
-                    fresh = []
-                yield
+        everything, head = self.everything(), codec.head
+        while some := list(islice(everything, BUILD_SLICE)):
+            living = [one for one in some if one[0][0] and not is_dead(one[1])]
+            if len(living) < len(some):
+                graves += self._others(some, codec, cells)
+            if filling is not None:
+                rows = [head(stored) if stored.__class__ is bytes else stored for _, stored in living]
+                filling.add([key for key, _ in living], rows)
+            yield
         if filling is not None:
-            filling.add(fresh)
             filling.finish()
         self._redo(codec, cells)
         graves.sort(key=lambda grave: grave[1].revision)
         self.graves, self.cells, self.built = deque(graves), cells, True
+
+    def _others(
+        self, some: Iterable[tuple[bytes, Any]], codec: Codec, cells: dict[str, Any]
+    ) -> Iterator[tuple[bytes, Dead]]:
+        """Add cells to the others; yields rows and cells that are deleted."""
+        for key, stored in some:
+            if not key[0]:
+                row: Any = self._cell(key, stored, codec, cells)
+            elif is_dead(stored):
+                row = codec.thaw(stored) if isinstance(stored, bytes) else stored
+            else:
+                continue
+            if isinstance(row, Dead):
+                yield key, row
 
     def _cell(self, key: bytes, stored: Any, codec: Codec, cells: dict[str, Any]) -> Row | None:
         """Add a cell to the others; None: the row is none."""

@@ -46,14 +46,16 @@ class Replayed(msgspec.Struct):
 class _Recorder:
     """The lane's producer, as far as a replay goes: keeps what is said, and everything is delivered at once."""
 
-    def __init__(self, lane: Lane, changelog: str) -> None:
-        self._lane, self._changelog = lane, changelog
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
         self.outputs: dict[str, list[Output]] = {}
 
-    def send(self, topic: str, messages: Sequence[Change], _deliveries: Deliveries, partition: int = -1) -> None:
-        if topic != self._changelog:
-            said = self.outputs.setdefault(topic, [])
-            said += [(topic, one["key"], one["value"], partition) for one in messages]
+    def say(self, outputs: Sequence[Output], _deliveries: Deliveries) -> None:
+        for output in outputs:
+            self.outputs.setdefault(output[0], []).append(output)
+
+    def send(self, _topic: str, _messages: Sequence[Change], _deliveries: Deliveries, _partition: int) -> None:
+        """Rows are taken from the partition in the end."""
 
     def poll(self) -> None:
         self._lane.advance()
@@ -81,7 +83,7 @@ class Replay:
         self._lane = twin = copy(lane)
         twin.counters, twin.breaker = Counters(), Breaker(sys.maxsize, 1)  # a flood of letters is part of the result
         twin.pipeline, twin.inbox_id = Pipeline(lane.pipeline.changelog), ""
-        self._recorder = _Recorder(twin, lane.pipeline.changelog)
+        self._recorder = _Recorder(twin)
         twin.app = SimpleNamespace(lane_producer=self._recorder)
         self._parts: dict[int, Part] = {}
         for number, records in (changelog or {}).items():

@@ -15,7 +15,7 @@ import rocksdict
 from libs.topics.topic import ROWS
 
 from .part import Change, Part
-from .rows import is_dead
+from .rows import is_dead, revision_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -103,7 +103,7 @@ class RocksPart(Part):
         rows = self.rows
         for key in keys:
             row = rows.get(key)
-            if row is not None and (isinstance(row, bytes) or row.revision <= revision):
+            if row is not None and revision_of(row) <= revision:
                 del rows[key]
 
     def complete(self, at: int) -> None:

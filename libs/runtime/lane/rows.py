@@ -82,7 +82,7 @@ def revision_of(stored: bytes | Row) -> int:
 
 
 def is_dead(stored: bytes | Row) -> bool:
-    return bool(stored[PREFIX - 1] & 1) if isinstance(stored, bytes) else stored.__class__ is Dead
+    return stored[PREFIX - 1] & 1 == 1 if stored.__class__ is bytes else stored.__class__ is Dead
 
 
 def cell_key(name: str) -> bytes:
@@ -101,10 +101,10 @@ class Codec:
         self, row_type: type[Row], shared_type: Any, cell_type: Any = Any, head_type: type[Row] | None = None
     ) -> None:
         """``head_type``: of a row's first fields, where what rows are found by needs no others."""
-        self._head: Callable[[memoryview], Row] = msgspec.msgpack.Decoder(head_type or row_type).decode
-        self._live: Callable[[memoryview], Row] = msgspec.msgpack.Decoder(row_type).decode
+        self._head: Callable[[bytes], Row] = msgspec.msgpack.Decoder(head_type or row_type).decode
+        self._live: Callable[[bytes | memoryview], Row] = msgspec.msgpack.Decoder(row_type).decode
         # Decodes a row that lives, too, as far as its position; what follows is skipped.
-        self._dead: Callable[[memoryview], Row] = msgspec.msgpack.Decoder(Dead).decode
+        self._dead: Callable[[bytes | memoryview], Row] = msgspec.msgpack.Decoder(Dead).decode
         self._shared: Callable[[memoryview], SharedRow[Any]] = msgspec.msgpack.Decoder(SharedRow[shared_type]).decode
         self.decision: Callable[[bytes], Any] = msgspec.msgpack.Decoder(tuple[shared_type, Targets | None]).decode
         self._cell: Callable[[memoryview], Cell[Any]] = msgspec.msgpack.Decoder(Cell[cell_type]).decode
@@ -113,12 +113,12 @@ class Codec:
 
     def thaw(self, framed: bytes) -> Row:
         """Decode the author's row, or `Dead`. Raises `msgspec.DecodeError`."""
-        decode = self._dead if is_dead(framed) else self._live
-        return decode(memoryview(framed)[PREFIX:])
+        decode = self._dead if framed[PREFIX - 1] & 1 else self._live
+        return decode(framed[PREFIX:])  # sooner copied than viewed
 
     def head(self, framed: bytes) -> Row:
         """Decode the first fields of a row that lives. Raises `msgspec.DecodeError`."""
-        return self._head(memoryview(framed)[PREFIX:])
+        return self._head(framed[PREFIX:])
 
     def offset(self, stored: bytes | Row) -> int:
         """Return the last offset that is recorded in a row, without decoding its content."""

@@ -8,7 +8,7 @@ since row and shared state are then what they were (`passage` skips what lies be
 from __future__ import annotations
 
 from copy import copy
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from libs.topics.codec import UnknownKind
 from libs.topics.identity import BROADCAST_KEY
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from .lane import Lane
     from .model import Decode, Output
     from .part import Change, Part, Record
-
-Address: TypeAlias = tuple[str, int]
-"""Topic and partition, `ANY_PARTITION` where the key decides: librdkafka takes a batch for each."""
 
 
 class Visit(NamedTuple):
@@ -47,6 +44,7 @@ class Work:
         "_frames",
         "_lane",
         "_live_prefix",
+        "_moved",
         "_shared_frame",
         "outputs",
         "part",
@@ -60,10 +58,12 @@ class Work:
         self._lane, self.part, self.revision = lane, part, part.next_revision(generation)
         self._live_prefix, self._dead_prefix = prefix(self.revision), prefix(self.revision, dead=True)
         self._frames: dict[bytes, bytes] = {}
+        self._moved: dict[bytes, Row] = {}
+        """Rows that may be found by something else now, in a lane whose rows have heads."""
         self._shared_frame: bytes | None = None
         self._cells: dict[bytes, bytes] = {}
         self._deleted = False
-        self.outputs: dict[Address, list[Change]] = {}
+        self.outputs: list[Output] = []
         self.refusals: list[str] = []
         self.skipped = self.unknown = 0
 
@@ -79,13 +79,13 @@ class Work:
         self._run(visits, 0, len(visits), lambda _: event, swept=True)
 
     # One loop without calls that are not needed, since everything here happens once per event.
-    def _run(  # noqa: C901, PLR0912
+    def _run(  # noqa: C901, PLR0912, PLR0915
         self, records: Sequence[Record], start: int, end: int, decode: Decode, *, swept: bool
     ) -> int:
         lane, part, frames, outbox = self._lane, self.part, self._frames, self.outputs
         rows, get, step, thaw, encode = part.rows, part.rows.get, lane.step, lane.codec.thaw, lane.codec.encode
         topic, number, shared = lane.inbox, part.number, lane.reference(part)
-        max_row, max_output = lane.max_row, lane.max_output
+        max_row, max_output, head_of, moved = lane.max_row, lane.max_output, lane.head_of, self._moved
         for n in range(start, end):
             record = records[n]
             key, offset = record.key, record.offset
@@ -97,7 +97,9 @@ class Work:
             row = live = get(key)
             if row is not None:
                 if row.__class__ is bytes:
-                    row = live = rows[key] = thaw(row)
+                    row = live = thaw(row)
+                    if head_of is None:
+                        rows[key] = row
                 if offset <= row.offset:
                     self.skipped += 1
                     continue
@@ -127,14 +129,13 @@ class Work:
             except Exception as error:  # noqa: BLE001 - dead-lettered
                 self._give_up(record, key, live, error)
                 continue
-            rows[key], frames[key] = row, frame
+            frames[key] = frame
             if new is None:
                 self._deleted = True
-            for out_topic, out_key, value, partition in outputs:
-                try:
-                    outbox[out_topic, partition].append({"key": out_key, "value": value})
-                except KeyError:
-                    outbox[out_topic, partition] = [{"key": out_key, "value": value}]
+            rows[key] = row if head_of is None else frame
+            if head_of is not None and (new is None or live is None or head_of(new) != head_of(live)):
+                moved[key] = row
+            outbox += outputs
         return end
 
     def _give_up(self, record: Record, key: bytes, live: Row | None, error: Exception) -> None:
@@ -143,8 +144,11 @@ class Work:
         row = Dead() if live is None else copy(live)
         row.revision, row.offset = self.revision, record.offset
         prefix = self._dead_prefix if live is None else self._live_prefix
-        self.part.rows[key], self._frames[key] = row, prefix + self._lane.codec.encode(row)
-        self._deleted |= live is None
+        frame = self._frames[key] = prefix + self._lane.codec.encode(row)
+        self.part.rows[key] = row if self._lane.head_of is None else frame
+        if live is None:
+            self._deleted = True
+            self._moved[key] = row
 
     def refuse(self, record: Record, key: bytes | None, error: Exception) -> None:
         """Add a dead letter."""
@@ -153,7 +157,7 @@ class Work:
             service=lane.service, topic=lane.inbox, partition=self.part.number, record=record, key=key, error=error
         )
         kafka_key = key if key is not None and len(key) <= MAX_KEY else None
-        self.outputs.setdefault((topic, ANY_PARTITION), []).append({"key": kafka_key, "value": value})
+        self.outputs.append((topic, kafka_key, value, ANY_PARTITION))
         self.refusals.append(f"{lane.inbox}-{self.part.number}-{record.offset} {reason_of(error)}")
 
     def share(self, shared: SharedRow[Any]) -> None:
@@ -177,27 +181,26 @@ class Work:
         for _, _, value, _ in outputs:
             if value is not None and len(value) > self._lane.max_output:
                 raise OutputTooLarge(len(value), self._lane.max_output)
-        for topic, key, value, partition in outputs:
-            self.outputs.setdefault((topic, partition), []).append({"key": key, "value": value})
+        self.outputs += outputs
 
     def finish(self) -> list[Change]:
         """Bring index and graves up to date with the changed rows; returns these, framed.
 
         The shared row comes first, then cells.
         """
-        part, rows, index = self.part, self.part.rows, self.part.index
         changed: list[Change] = [{"key": key, "value": frame} for key, frame in self._frames.items()]
         if self._cells:
             changed[:0] = [{"key": key, "value": frame} for key, frame in self._cells.items()]
         if self._shared_frame is not None:
             changed.insert(0, {"key": SHARED_KEY, "value": self._shared_frame})
+        part, rows, index = self.part, self.part.rows, self.part.index
         if index is None and not self._deleted:
             return changed
-        for key in self._frames:
-            row = rows[key]
+        headless = self._lane.head_of is None
+        for key, row in [(key, rows[key]) for key in self._frames] if headless else self._moved.items():
             dead = row.__class__ is Dead
             if dead:
-                part.graves.append((key, row))
+                part.graves.append((key, cast("Dead", row)))
             if index is not None:
                 index.put(key, None if dead else row)
         return changed

@@ -209,7 +209,8 @@ class Link(asyncio.BufferedProtocol):
             self.ended.set_result(error)
             if say is not None:
                 self.transport.write(mqtt5.DisconnectPacket(reason_code=say).write())
-            self.transport.close()
+            if not self.transport.is_closing():  # closed twice, TLS's cannot be aborted (Python 3.11.2)
+                self.transport.close()
 
     def subscribe(self) -> None:
         """Also on a resumed session, since filters may have changed.

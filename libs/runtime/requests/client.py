@@ -70,8 +70,14 @@ class RequestsSettings(Settings, frozen=True, kw_only=True):
         Meta(min_length=1, description="Consumer group that deals the partitions of `api.replies` out to replicas."),
     ] = "api-replies"
     limit: Annotated[
-        int, Meta(ge=1, le=100_000, description="Requests that may wait for an answer at once; more are not asked.")
-    ] = 1000
+        int,
+        Meta(
+            ge=1,
+            le=100_000,
+            description="Requests that may wait for an answer at once, calls of devices among them; more are not "
+            "asked.",
+        ),
+    ] = 5000
 
 
 class Requests(Background):

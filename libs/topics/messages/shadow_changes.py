@@ -61,14 +61,14 @@ class FieldConverged(msgspec.Struct, frozen=True, gc=False):
     """Both as `FieldPending` had them."""
 
 
-class ShadowSections(msgspec.Struct, frozen=True, omit_defaults=True):
+class ShadowSections(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The two halves of a shadow; an absent one is empty."""
 
     desired: dict[str, Any] = {}
     reported: dict[str, Any] = {}
 
 
-class ShadowCheckpoint(msgspec.Struct, frozen=True):
+class ShadowCheckpoint(msgspec.Struct, frozen=True, gc=False):
     """All that a shadow was before an event, so that who replays the log need not begin with its first one."""
 
     state: ShadowSections

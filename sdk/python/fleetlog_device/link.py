@@ -234,6 +234,7 @@ async def _enter(client: Client) -> None:
         await asyncio.shield(entering)
     except asyncio.CancelledError:
         await asyncio.wait({entering})
+        entering.exception()  # looked at, so that nobody is told of what concerns nobody any more
         client.hang_up()
         raise
     except aiomqtt.MqttCodeError as error:

@@ -68,7 +68,8 @@ class Shadow:
 
         When it returns None, all that is desired is so, and is acknowledged: in the native form it is reported, and
         stays desired; in the dialects it is reported, and is desired no more. When it returns an object, that is
-        reported instead, and what is desired stays. When it raises, nothing is said; the next document tries again.
+        reported instead (nothing, where it is empty), and what is desired stays. When it raises, nothing is said; the
+        next document tries again.
         """
         self._handler = handler
         return handler
@@ -103,13 +104,16 @@ class Shadow:
         None where something else is desired meanwhile, which then comes as a delta of its own.
         Raises `NoAnswer`, `NotConnected` and `ShadowRefused`.
         """
+        return await self._acknowledge(self._document.desired, timeout)
+
+    async def _acknowledge(self, desired: State, timeout: float) -> int | None:  # noqa: ASYNC109 - as above
+        """As `acknowledge`, of what was desired before others let us talk: nobody heard of what is desired since."""
         async with self._conversation(timeout):
-            desired = self._document.desired
             for _ in range(ATTEMPTS):
                 known = self._document
                 if not shadow_documents.same(known.desired, desired):
                     return None
-                if not known.delta and not self._dialect.acknowledges:
+                if not known.desired or not (known.delta or self._dialect.acknowledges):
                     return known.version
                 answer = await self._exchange(self._dialect.acknowledge(_id(), known), known)
                 if isinstance(answer, Accepted):
@@ -150,9 +154,10 @@ class Shadow:
             return
         result = await call(handler, document.delta, document) if document.delta else None
         if isinstance(result, Mapping):
-            await self.report(result)
-        elif shadow_documents.same(document.desired, self._document.desired):
-            await self.acknowledge()
+            if result:
+                await self.report(result)
+        else:
+            await self._acknowledge(document.desired, PATIENCE)
 
     async def _insist(self, change: State, say: Callable[[Document], tuple[str, bytes]], timeout: float) -> int:  # noqa: ASYNC109 - as above
         """Say it for the newest document until the hub accepts it; the version that makes."""

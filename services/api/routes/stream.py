@@ -30,8 +30,10 @@ Types = Annotated[
         name="types",
         max_length=1024,
         description="Kinds of events, separated by commas; without it, who is connected and what is registered: "
-        "what devices send (`data_uploaded`, `device_message_sent`) and what becomes of their shadows "
-        "(`shadow_changed`, `shadow_change_refused`, `status_changed`) is told to those who ask for it.",
+        "what devices send (`data_uploaded`, `device_message_sent`), what becomes of their shadows "
+        "(`shadow_changed`, `shadow_change_refused`, `status_changed`) and of commands (`command_accepted`, "
+        "`command_queued`, `command_sent`, `command_delivered`, `command_replied`, `command_ended`, "
+        "`late_reply_recorded`, `fan_out_started`, `probe_concluded`) is told to those who ask for it.",
         examples=[Example(value="presence_changed,device_registered")],
     ),
 ]

@@ -132,6 +132,8 @@ CREATE TABLE IF NOT EXISTS shadow_patch_members (
   device_id String CODEC(ZSTD(1)),
   shadow LowCardinality(String) COMMENT 'as in shadow_events',
   code LowCardinality(String) COMMENT 'why it was refused; empty: changed',
+  pending Array(LowCardinality(String)) CODEC(ZSTD(1))
+    COMMENT 'fields that the patch set and that were not reported so, as path in shadow_convergence',
   version UInt64 CODEC(ZSTD(1)) COMMENT 'of the document after it',
   created_at Nullable(DateTime64(3, 'UTC')) CODEC(ZSTD(1)) COMMENT 'of the document; null: refused',
   at DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1))

@@ -23,8 +23,8 @@ FROM shadow_current FINAL
 WHERE NOT converged AND NOT deleted;
 
 -- What came of a patch by tag: SELECT * FROM shadow_patch_progress(product = 'lock-a1', patch = '01JT8W6Z0009').
--- No row: nobody has answered yet. partitions: how many have. converged: of the changed devices those whose shadow has
--- agreed in all that was desired up to the patch, at some time since.
+-- No row: nobody has answered yet. partitions: how many have. converged: of the changed devices those that have since
+-- reported each field as the patch set it. One of which something else is desired before that never does.
 CREATE VIEW IF NOT EXISTS shadow_patch_progress AS
 SELECT p.product_id AS product_id, p.patch_id AS patch_id, p.tag AS tag, p.shadow AS shadow, p.by AS by, p.at AS at,
   p.partitions AS partitions, p.matched AS matched, p.changed AS changed, p.refused AS refused,
@@ -38,12 +38,25 @@ FROM (
   GROUP BY product_id, patch_id
 ) AS p
 CROSS JOIN (
-  SELECT countIf(c.converged OR c.pending_since > m.at) AS converged
-  FROM shadow_patch_members AS m FINAL
-  INNER JOIN shadow_current AS c FINAL
-    ON c.product_id = m.product_id AND c.device_id = m.device_id AND c.shadow = m.shadow AND c.created_at = m.created_at
-  WHERE m.product_id = {product:String} AND m.patch_id = {patch:String} AND m.code = ''
-    AND c.product_id = {product:String} AND NOT c.deleted AND c.version >= m.version
+  SELECT countIf(done) AS converged
+  FROM (
+    SELECT
+      length(any(member.pending)) = uniqExactIf(field.path,
+        has(member.pending, field.path) AND field.since <= member.at AND field.version > member.version) AS done
+    FROM (
+      SELECT device_id, shadow, pending, version, at FROM shadow_patch_members FINAL
+      WHERE product_id = {product:String} AND patch_id = {patch:String} AND code = ''
+    ) AS member
+    LEFT JOIN (
+      WITH (
+        SELECT (min(at), max(at)) FROM shadow_patch_members
+        WHERE product_id = {product:String} AND patch_id = {patch:String} AND code = ''
+      ) AS times
+      SELECT device_id, shadow, path, since, version FROM shadow_convergence
+      WHERE product_id = {product:String} AND converged_at >= times.1 AND since <= times.2
+    ) AS field ON field.device_id = member.device_id AND field.shadow = member.shadow
+    GROUP BY member.device_id, member.shadow
+  )
 ) AS m;
 
 -- What a replay needs to make a shadow as it was at a version: the newest checkpoint and all events since, in order,

@@ -58,7 +58,7 @@ class Scene:
             await asyncio.to_thread(self._endure, fault)
             await playing
             verdict = await self.audit.settle(fleet.truth, PATIENCE)
-        assert verdict.findings == []
+        assert verdict.findings == [], verdict.findings
         assert verdict.letters == 0
         await asyncio.to_thread(self._balance)
 

@@ -55,7 +55,7 @@ async def test_a_broker_that_ends_in_order_loses_nothing_that_it_had_acknowledge
         await asyncio.to_thread(end_in_order, stack)
         await playing
         verdict = await audit.settle(fleet.truth, PATIENCE)
-    assert verdict.findings == []
+    assert verdict.findings == [], verdict.findings
     assert verdict.causes is not None
     assert verdict.causes["source_restarted"] > 0
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Kafka, a guarded mosquitto, and what the API answers with."""
     with Stack(
-        tmp_path_factory.mktemp("api"), services=("registry", "presence", "shadow", "timeseries", "guard", "api")
+        tmp_path_factory.mktemp("api"),
+        services=("registry", "presence", "shadow", "commands", "timeseries", "guard", "api"),
     ) as running:
         ready(running)
         yield running

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.integration.api.calling import client, issue
-from tests.support.api import life, shadow_life
+from tests.support.api import command_life, life, shadow_life
 from tests.support.names import unique
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     [
         *(life.product_life, life.device_life, life.tags_life, life.names, life.repetitions, life.bulk, life.listing),
         *shadow_life.TALES,
+        *command_life.TALES,
     ],
     ids=lambda tale: tale.__name__,
 )

@@ -15,12 +15,14 @@ from libs.runtime.lane.settings import LaneSettings
 from libs.runtime.lane.store import RocksStore
 from libs.runtime.settings import KafkaSettings
 from tests.unit.runtime.lane.celled import CELLED, Note
-from tests.unit.runtime.lane.lab import Lab, Record, broadcast, event
+from tests.unit.runtime.lane.lab import Lab, Record, Thing, broadcast, event
 from tests.unit.runtime.lane.test_app import declare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from libs.runtime.lane.rows import Row
 
 META, CACHE = RocksStore.offset_key, 4
 
@@ -93,8 +95,9 @@ def test_what_is_not_settled_is_not_on_disk(disk: Disk) -> None:
     assert part.db.get(b"b") is None
 
 
-def test_the_cache_drops_settled_rows_and_loads_them_again(disk: Disk) -> None:
-    lab = Lab(part=disk.open())
+@pytest.mark.parametrize("head", [None, Thing], ids=["objects", "frames"])
+def test_the_cache_drops_settled_rows_and_loads_them_again(disk: Disk, head: type[Row] | None) -> None:
+    lab = Lab(part=disk.open(), head=head)
     for n in range(20):
         lab.feed(event(b"k%02d" % n, n))
         lab.deliver()

@@ -1,4 +1,4 @@
-"""Every panel of the dashboards and every question of the documentation, on the real engine, with known answers."""
+"""Every panel about shadows and every question of the documentation, on the real engine, with known answers."""
 
 from __future__ import annotations
 
@@ -6,33 +6,32 @@ import json
 import re
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from libs.topics import names
 from tests.support import shadow_scene
+from tests.support.boards import STEP, asked, board, expanded, questions
 from tests.support.shadow_scene import OTHER, PATCH, PRODUCT
 from tests.support.stored import store
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
-ROOT = Path(__file__).parents[3]
-BOARD: dict[str, Any] = json.loads((ROOT / "dashboards/shadow.json").read_text(encoding="utf-8"))
+BOARD = board("shadow")
 PANELS: list[dict[str, Any]] = BOARD["panels"]
-PAGES = ("docs/analysts.md", "docs/shadow-history.md")
 QUESTIONS = [
-    sql
-    for page in PAGES
-    for sql in re.findall(r"```sql\n(.*?)\n```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+    question
+    for question in questions("docs/analysts.md", "docs/shadow-history.md")
+    if not re.search(r"command|probe|fanout", question)
 ]
+"""Those about commands: `test_command_dashboard.py`."""
 
 HOUR = 3_600_000
 BASE = (int(time.time() * 1000) // HOUR - 2) * HOUR
 """Between two and three hours ago."""
-MINUTE = 60
+MINUTE = STEP
 FIRST, SECOND = BASE // 1000, BASE // 1000 + MINUTE
 
 
@@ -41,25 +40,6 @@ def told(client: Client) -> Client:
     events = shadow_scene.events(BASE)
     store(client, names.SHADOW_EVENTS, events)
     return client
-
-
-def asked(client: Client, sql: str) -> list[tuple[Any, ...]]:
-    """Rows; moments as milliseconds since 1970."""
-
-    def plain(value: Any) -> Any:
-        return round(value.replace(tzinfo=UTC).timestamp() * 1000) if isinstance(value, datetime) else value
-
-    return [tuple(map(plain, row)) for row in client.query(sql).result_rows]
-
-
-def expanded(sql: str) -> str:
-    """Replace what Grafana and its ClickHouse plugin replace, for the two minutes and both products."""
-    begin, end = f"toDateTime({FIRST})", f"toDateTime({SECOND + MINUTE})"
-    sql = re.sub(r"\$__timeFilter\((\w+)\)", rf"\1 >= {begin} AND \1 <= {end}", sql)
-    sql = re.sub(r"\$__timeInterval\((\w+)\)", rf"toStartOfInterval(toDateTime(\1), INTERVAL {MINUTE} second)", sql)
-    sql = sql.replace("$__interval_s", str(MINUTE)).replace("${product:sqlstring}", f"'{PRODUCT}','{OTHER}'")
-    assert "$" not in sql
-    return sql
 
 
 SHOWN: dict[str, list[tuple[Any, ...]]] = {
@@ -88,7 +68,7 @@ SECONDS = {"Not converged, by product": 3, "Not converged, the oldest first": 4}
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
 def test_a_panel_shows_what_happened(told: Client, panel: dict[str, Any]) -> None:
     [target] = panel["targets"]
-    found = asked(told, expanded(target["rawSql"]))
+    found = asked(told, expanded(target["rawSql"], FIRST, SECOND + MINUTE, (PRODUCT, OTHER)))
     if (column := SECONDS.get(panel["title"])) is not None:
         assert all(2 * HOUR / 1000 - MINUTE <= row[column] <= time.time() - FIRST for row in found)
         found = [row[:column] + row[column + 1 :] for row in found]

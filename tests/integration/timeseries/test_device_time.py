@@ -10,7 +10,8 @@ import pytest
 
 from libs.topics.codec import encode
 from libs.topics.messages.telemetry import DataUploaded
-from services.timeseries.tables import DAY, METRICS
+from services.timeseries.table import DAY
+from services.timeseries.tables import METRICS
 from tests.support.names import unique
 from tests.support.records import produce
 from tests.support.sink import Sink

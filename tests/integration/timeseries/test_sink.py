@@ -91,10 +91,14 @@ def test_while_clickhouse_is_away_it_stays_in_its_group_and_loses_nothing(
         produce(brokers.kafka, TOPIC, uploads(product, 1_000))
         sink.await_count("raw_events", f"product_id = '{product}'", 1_000)
         member = sink.members()
+        ended = brokers.pid("clickhouse")
         brokers.kill("clickhouse", signal.SIGKILL)
+        eventually(lambda: brokers.pid("clickhouse") not in {None, ended}, describe="ClickHouse started again")
+        brokers.kill("clickhouse", signal.SIGSTOP)  # before it listens: also a slow sink writes into the outage
         produce(brokers.kafka, TOPIC, uploads(product, 9_000, start=1_000))
         eventually(lambda: sink.health("ready") == 503, describe="a sink that says that it is not ready")
         assert sink.health("live") == 200
+        brokers.kill("clickhouse", signal.SIGCONT)
         sink.await_count("raw_events", f"product_id = '{product}'", 10_000)
         assert sink.members() == member
         assert sink.end() == 0

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from libs.topics import names
 from libs.topics.topic import FOREVER
-from services.timeseries.tables import PRESENCE_TRANSITIONS, RAW_EVENTS, TABLES, TIME, Columns, Table
+from services.timeseries.table import TIME, Columns, Table
+from services.timeseries.tables import PRESENCE_TRANSITIONS, RAW_EVENTS, TABLES
+from tests.support import stored
+from tests.support.command_log import CommandLog
 from tests.support.names import unique
 from tests.support.polling import eventually
 from tests.support.presence.hub import Hub
@@ -31,23 +35,40 @@ def millis(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
 
 
+def absent(name: str, kind: str) -> Any:
+    """What a column has where nothing is told."""
+    if kind.startswith("Nullable("):
+        return None
+    if kind.startswith("Tuple("):
+        return (0, "", "", "")
+    if kind == "String":
+        return "accepted" if name == "state" else ""
+    return {"Array(String)": [], "Float64": 0.0}.get(kind, 0)
+
+
 def insert(client: Client, table: Table, rows: list[dict[str, Any]], token: str = "") -> None:
     """Insert rows; columns that are not given are empty."""
-    empty: dict[str, Any] = {"String": "", "Float64": 0.0, f"Nullable({TIME})": None}
     client.insert(
         table.name,
-        [[row.get(name, empty.get(kind, 0)) for name, kind in table.columns] for row in rows],
+        [[row.get(name, absent(name, kind)) for name, kind in table.columns] for row in rows],
         column_names=[name for name, _ in table.columns],
         column_type_names=[kind for _, kind in table.columns],
         settings={"insert_deduplication_token": token or unique("token")},
     )
 
 
+def plain(kind: str) -> str:
+    """The kind of value that a column holds, however it is kept and added up."""
+    kind = re.sub(r"SimpleAggregateFunction\(\w+, (.*)\)", r"\1", kind)
+    kind = re.sub(r"LowCardinality\((.*)\)", r"\1", kind)
+    return "String" if kind.startswith("Enum8(") else kind
+
+
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_every_column_is_sent_as_the_table_has_it(client: Client, table: Table) -> None:
     described = client.query(f"DESCRIBE TABLE {table.name}").result_rows
     sent = [(name, kind) for name, kind, default, *_ in described if not default]
-    assert [(name, re.sub(r"LowCardinality\((.*)\)", r"\1", kind)) for name, kind in sent] == list(table.columns)
+    assert [(name, plain(kind)) for name, kind in sent] == list(table.columns)
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
@@ -79,14 +100,20 @@ AGEING = [table for table in TABLES if table.retention_ms != FOREVER]
 def test_rows_that_count_as_expired_are_those_that_the_table_drops(client: Client, table: Table) -> None:
     product, kept_for = unique("p"), timedelta(milliseconds=table.retention_ms)
     ages = (timedelta(0), kept_for - timedelta(hours=1), kept_for + timedelta(hours=1), 2 * kept_for)
-    others = {name: millis(NOW) for name, kind in table.columns if kind == TIME}
-    keys = [{"product_id": product, "offset": n, "patch_id": f"patch-{n}"} for n in range(len(ages))]
-    rows = [others | key | {table.time: millis(NOW - age)} for key, age in zip(keys, ages, strict=True)]
+    others: dict[str, Any] = {name: millis(NOW) for name, kind in table.columns if kind == TIME}
+    keys = [dict.fromkeys(("patch_id", "request_id", "fanout_id"), f"k{n}") for n in range(len(ages))]
+    rows = [
+        others | {"product_id": product} | key | {table.time: millis(NOW - age)}
+        for key, age in zip(keys, ages, strict=True)
+    ]
     insert(client, table, rows)
     columns: Columns = [[row.get(name) for row in rows] for name, _ in table.columns]
     client.command(f"OPTIMIZE TABLE {table.name} FINAL")
-    found = client.query(f"SELECT offset FROM {table.name} WHERE product_id = '{product}' ORDER BY offset").result_rows
-    assert found == [(0,), (1,)]
+    found = client.query(
+        f"SELECT toUnixTimestamp64Milli({table.time}) AS time FROM {table.name} WHERE product_id = '{product}' "
+        "ORDER BY time DESC"
+    ).result_rows
+    assert found == [(millis(NOW - age),) for age in ages[:2]]
     assert table.expired(columns, millis(NOW)) == len(ages) - len(found)
 
 
@@ -211,6 +238,23 @@ def test_a_topic_that_was_made_anew_goes_on_where_the_old_one_ended(client: Clie
     eventually(a_millisecond_is_over)
     insert_one(10, "online", 0)
     assert states(client, product, (9, 10)) == {9: ("unknown", "unknown"), 10: ("online", "online")}
+
+
+def test_a_step_that_another_machine_saw_earlier_belongs_to_its_command_too(client: Client) -> None:
+    """The broker, whose clock is ahead, sees the delivery before the downlink tells of the sending."""
+    begin = millis(NOW) - 3_600_000
+    log = CommandLog(unique("p"), "d1", "r1", begin)
+    log.deliver(begin + 300_000)
+    sent = log.send(begin + 1_000)
+    stored.store(client, names.COMMANDS_EVENTS, log.events[:2])
+    stored.store(client, names.COMMANDS_EVENTS, [sent], first=2)
+
+    def attempts(after: int) -> list[tuple[int]]:
+        since = (begin + after) / 1000
+        sql = f"SELECT attempts FROM commands_since(since = {since}) WHERE product_id = '{log.product_id}'"
+        return [tuple(row) for row in client.query(sql).result_rows]
+
+    assert [attempts(after) for after in (0, 120_000, 300_000, 300_001)] == [[(1,)], [(1,)], [(1,)], []]
 
 
 def store(client: Client, hub: Hub, product: str, base: int) -> None:

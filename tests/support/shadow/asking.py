@@ -85,8 +85,8 @@ def acknowledge(version: int, message_id: str = "m1") -> ShadowAcknowledged:
     return message
 
 
-def pull(shadow: str | None = None) -> ShadowPulled:
-    payload = {} if shadow is None else {"shadow": shadow}
+def pull(shadow: str | None = None, *, native: bool = False) -> ShadowPulled:
+    payload = {"shadow": shadow} if native or shadow is not None else {}
     message = said(ShadowPulled, payload, "m1", "d1", "p1")
     assert isinstance(message, ShadowPulled)
     return message

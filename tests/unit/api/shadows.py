@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec.structs import replace
 
@@ -24,12 +24,25 @@ if TYPE_CHECKING:
 class Shown(dict[str, Any]):
     """A view of all registered devices."""
 
-    def __init__(self, shadows: FakeShadows, view: tuple[str, str, str]) -> None:
+    def __init__(self, owner: Owner, view: tuple[str, str, str]) -> None:
         super().__init__()
-        self._shadows, self._view = shadows, view
+        self._owner, self._view = owner, view
 
     def get(self, key: str, default: Any = None) -> Any:
-        return self._shadows.show(self._view, key) if self._shadows.knows(key) else default
+        return self._owner.show(self._view, key) if self._owner.knows(key) else default
+
+    def __contains__(self, key: object) -> bool:
+        return self._owner.knows(str(key))
+
+    def __getitem__(self, key: str) -> Any:
+        return self._owner.show(self._view, key)
+
+
+class Owner(Protocol):
+    """What shows the rows of a service."""
+
+    def knows(self, key: str) -> bool: ...
+    def show(self, view: tuple[str, str, str], key: str) -> Any: ...
 
 
 class FakeShadows:

@@ -1,4 +1,4 @@
-"""The reads that are answered without the framework are answered as by the framework."""
+"""The calls that are answered without the framework are answered as by the framework."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import pytest
 
 from libs.runtime import metrics
 from libs.runtime.owners.reads import Unavailable
+from libs.runtime.requests.client import NoAnswer, NotAsked
+from libs.shadow import document
 from libs.topics.messages.presence import PresenceDocument, Session
 from libs.topics.messages.registry import ProductDefaults
 from libs.topics.messages.registry_events import ProductDocument
@@ -20,7 +22,7 @@ from services.api.direct import DEVICE, PRESENCE, Direct
 from services.api.gate import level_of
 from services.api.limits import Buckets
 from services.api.settings import HttpSettings
-from tests.unit.api.world import NOW, SETTINGS, FakeReads, World
+from tests.unit.api.world import NOW, SETTINGS, FakeReads, World, answered, refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,6 +138,117 @@ async def test_both_ways_end_a_read_that_takes_too_long() -> None:
     assert (direct.content, direct.headers) == (framework.content, framework.headers)
 
 
+PATCHED = "/v1/products/p1/devices/d1/shadow"
+PATCHING = {"Content-Type": "application/merge-patch+json"}
+
+
+class FakeAnswer:
+    """The shadow service, which takes every patch; ``failure`` is raised instead."""
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self._failure, self.asked = failure, list[Any]()
+
+    def __call__(self, request: Any) -> Any:
+        self.asked.append(request)
+        if self._failure is not None:
+            raise self._failure
+        desired, _ = document.change(document.empty(NOW), NOW, desired=request.desired, reported=None)
+        return answered(document.public("p1", "d1", None, desired), 200, 1)
+
+
+async def patched(
+    query: str, body: bytes, headers: dict[str, str], key: Callable[[World], dict[str, str]], owner: FakeAnswer
+) -> Response:
+    """Patch in a world of its own: a patch changes what the next one meets."""
+    world = inhabited()
+    world.requests.answer = owner
+    async with world.client({**key(world), **headers, "X-Request-Id": "r1"}) as client:
+        return await client.patch(PATCHED + query, content=body)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "key", "status"),
+    [
+        (b'{"led":{"on":true}}', PATCHING, everything, 200),
+        (b"{}", {"Content-Type": "application/json"}, everything, 200),
+        (b'{"a":1}', {**PATCHING, "If-Match": '"3"'}, everything, 200),
+        (b'{"a":1}', {**PATCHING, "Idempotency-Key": "once"}, everything, 200),
+        (b'{"a":1}', {"Content-Type": "application/json; charset=utf-8"}, everything, 200),
+        (b'{"a":"' + 70_000 * b"x" + b'"}', PATCHING, everything, 200),
+        (b'{"a":1}', {"Content-Type": "text/plain"}, everything, 415),
+        (b"[]", PATCHING, everything, 422),
+        (b'{"a":', PATCHING, everything, 400),
+        (b"", PATCHING, everything, 400),
+        (b'{"a":"\xff"}', PATCHING, everything, 400),
+        (b'{"a":' + 70 * b"[" + 70 * b"]" + b"}", PATCHING, everything, 422),
+        (b'{"a":99999999999999999999}', PATCHING, everything, 422),
+        (b'{"a":1}', PATCHING, lambda world: world.issue("read"), 403),
+        (b'{"a":1}', PATCHING, limited, 403),
+        (b"[]", PATCHING, expired, 401),
+        (b'{"a":1}', PATCHING, lambda _world: {}, 401),
+    ],
+)
+async def test_a_patch_is_carried_out_or_refused_alike(
+    body: bytes, headers: dict[str, str], key: Callable[[World], dict[str, str]], status: int
+) -> None:
+    owners = FakeAnswer(), FakeAnswer()
+    direct = await patched("", body, headers, key, owners[0])
+    framework = await patched(OTHERWISE, body, headers, key, owners[1])
+    assert direct.status_code == framework.status_code == status, (direct.text, framework.text)
+    assert direct.content == framework.content
+    assert sorted(direct.headers.multi_items()) == sorted(framework.headers.multi_items())
+    assert len(owners[0].asked) == (1 if status == 200 else 0)
+    if "Idempotency-Key" not in headers:  # whose fingerprint holds the query, too
+        assert owners[0].asked == owners[1].asked
+
+
+@pytest.mark.parametrize(
+    "error", [refused(413, "document_too_large"), NoAnswer("nobody"), NotAsked("full"), KeyError("of the hub's own")]
+)
+async def test_a_patch_that_fails_is_told_alike(error: Exception) -> None:
+    owners = FakeAnswer(error), FakeAnswer(error)
+    direct = await patched("", b'{"a":1}', PATCHING, everything, owners[0])
+    framework = await patched(OTHERWISE, b'{"a":1}', PATCHING, everything, owners[1])
+    assert direct.status_code == framework.status_code >= 400
+    assert (direct.content, direct.headers) == (framework.content, framework.headers)
+
+
+async def test_a_body_in_pieces_is_read_whole_and_a_caller_who_leaves_is_left_to_the_framework() -> None:
+    world = inhabited()
+    world.requests.answer = owner = FakeAnswer()
+    direct = Direct(world.hub, Gatekeeper(world.hub, Buckets(9.0, 9, lambda: 0.0)), 1.0)
+    headers = [(b"host", b"hub"), (b"content-type", b"application/merge-patch+json"), (b"content-length", b"7")]
+    headers.append((b"authorization", world.issue()["Authorization"].encode()))
+    scope: Any = {"method": "PATCH", "path": PATCHED, "query_string": b"", "headers": headers, "client": None}
+    scope["state"] = {}
+    found = direct.find(scope)
+    assert found is not None
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    def pieces(*messages: dict[str, Any]) -> Any:
+        left = iter(messages)
+
+        async def receive() -> Any:
+            return next(left)
+
+        return receive
+
+    halves: list[dict[str, Any]] = [
+        {"type": "http.request", "body": b'{"a', "more_body": True},
+        {"type": "http.request", "body": b'":1}'},
+    ]
+    assert await direct.answer(scope, found, "r1", pieces(*halves), send) is None
+    assert ([request.desired for request in owner.asked], sent[0]["status"]) == ([{"a": 1}], 200)
+    gone: dict[str, Any] = {"type": "http.disconnect"}
+    left = await direct.answer(scope, found, "r1", pieces(halves[0], gone, {"type": "next"}), send)
+    assert left is not None
+    assert [await left() for _ in range(3)] == [halves[0], gone, {"type": "next"}]
+    assert (len(owner.asked), len(sent)) == (1, 2)
+
+
 @pytest.mark.parametrize(
     ("changed", "route"),
     [
@@ -146,6 +259,8 @@ async def test_both_ways_end_a_read_that_takes_too_long() -> None:
         ({"root_path": "/hub"}, None),
         ({"headers": []}, None),
         ({"headers": [(b"host", b"a b")]}, None),
+        ({"path": PATCHED}, None),
+        ({"method": "PATCH"}, None),
         ({"path": PATHS[0] + ":disable"}, None),
         ({"path": PATHS[0] + "/"}, None),
         ({"path": PATHS[1] + "/history"}, None),
@@ -165,6 +280,30 @@ async def test_whatever_is_said_in_another_way_is_left_to_the_framework(
     found = direct.find(scope)
     assert (found is None) == (route is None)
     assert found is None or bool(found[3]) == (route == PRESENCE)
+
+
+@pytest.mark.parametrize(
+    ("more", "plain"),
+    [
+        ([(b"content-length", b"7")], True),
+        ([(b"content-length", b"7"), (b"user-agent", b"tests"), (b"accept", b"*/*")], True),
+        ([], False),
+        ([(b"content-length", b"65537")], False),
+        ([(b"content-length", b"-7")], False),
+        ([(b"content-length", b"7"), (b"content-length", b"7")], False),
+        ([(b"content-length", b"7"), (b"if-match", b"*")], False),
+        ([(b"content-length", b"7"), (b"idempotency-key", b"once")], False),
+        ([(b"transfer-encoding", b"chunked")], False),
+    ],
+)
+async def test_a_patch_with_conditions_or_a_large_body_is_left_to_the_framework(
+    more: list[tuple[bytes, bytes]], plain: bool
+) -> None:
+    world = inhabited()
+    direct = Direct(world.hub, Gatekeeper(world.hub, Buckets(1.0, 1, lambda: 0.0)), 1.0)
+    headers = [(b"host", b"hub"), (b"content-type", b"application/merge-patch+json"), *more]
+    scope: Any = {"method": "PATCH", "path": PATCHED, "query_string": b"", "headers": headers}
+    assert (direct.find(scope) is not None) == plain
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.api import life, shadow_life
+from tests.support.api import command_life, life, shadow_life
+from tests.unit.api.ledgers import FakeCommands
 from tests.unit.api.registry import FakeRegistry
 from tests.unit.api.shadows import FakeShadows
 
@@ -32,6 +33,13 @@ async def test_life(world: World, tale: Callable[[AsyncClient, str], Awaitable[N
 @pytest.mark.parametrize("tale", shadow_life.TALES, ids=lambda tale: tale.__name__)
 async def test_life_of_shadows(world: World, tale: Callable[[AsyncClient, str], Awaitable[None]]) -> None:
     FakeShadows(world)
+    async with world.client() as client:
+        await tale(client, "plant-7")
+
+
+@pytest.mark.parametrize("tale", command_life.TALES, ids=lambda tale: tale.__name__)
+async def test_life_of_commands(world: World, tale: Callable[[AsyncClient, str], Awaitable[None]]) -> None:
+    FakeCommands(world)
     async with world.client() as client:
         await tale(client, "plant-7")
 

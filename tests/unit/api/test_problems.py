@@ -111,6 +111,13 @@ async def test_a_query_that_does_not_fit_is_told_where(world: World, query: str,
     assert [(error["field"], error["source"]) for error in told["errors"]] == [(field, "query")]
 
 
+async def test_a_parameter_that_is_missing_is_named(world: World) -> None:
+    async with world.client() as client:
+        answer = await client.get("/v1/products/p/devices/d/shadow/diff?from=1")
+    told = problem(answer, 422, "invalid_request")
+    assert told["errors"] == [{"field": "to", "source": "query", "detail": "it is required"}]
+
+
 async def test_a_method_that_a_path_has_not_and_a_path_that_is_not_there(world: World) -> None:
     async with world.client() as client:
         answer = await client.put("/v1/products")

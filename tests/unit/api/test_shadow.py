@@ -10,7 +10,7 @@ from libs.runtime.owners.reads import Unavailable
 from libs.runtime.requests.client import NoAnswer, NotAsked
 from libs.shadow import document
 from libs.topics.messages.shadow_changes import PatchTagged
-from services.api import shadow
+from services.api import newcomers
 from services.api.devices import SUMMARY
 from services.api.shadow import OWN, STATUS
 from tests.unit.api.test_direct import inhabited
@@ -55,7 +55,7 @@ def shown() -> Any:
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shadow, "PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(newcomers, "PAUSES", (0.0, 0.0, 0.0))
 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH"])
@@ -138,6 +138,19 @@ async def test_partitions_that_do_not_answer_are_named() -> None:
     asked = [request for _, _, request in world.requests.asked if isinstance(request, PatchTagged)]
     assert [request.partition for request in asked] == list(range(partitions))
     assert {request.patch_id for request in asked} == {body["patch_id"]}
+
+
+async def test_only_the_same_request_again_is_the_same_patch() -> None:
+    """A row that has met the patch does not take it again: what is another must not have its name."""
+    world, ids = inhabited(), list[str]()
+    world.requests.answer = counted
+    tag = "/v1/products/p1/tags/red"
+    same: tuple[str, dict[str, bool]] = (f"{tag}/shadow", {"on": True})
+    async with world.client() as client:
+        for path, body in (same, same, (f"{tag}/shadow", {"on": False}), (f"{tag}/shadows/night", {"on": True})):
+            answer = await client.post(path, json=body, headers={"Idempotency-Key": "k"})
+            ids.append(answer.json()["patch_id"])
+    assert [ids.index(one) for one in ids] == [0, 0, 2, 3]
 
 
 @pytest.mark.parametrize(

@@ -167,6 +167,22 @@ async def test_a_deleted_shadow_of_the_device_is_empty_until_the_next_one_begins
     assert code(await scene.get(version=41)) == (503, "version_not_stored_yet")
 
 
+async def test_a_version_that_deleted_named_shadows_left_is_not_waited_for(scene: Scene) -> None:
+    """The next shadow of any name goes on from there; the device's own was never at it."""
+    empty = ShadowLog("p1", "d1", AT, None, 50)
+    scene.happened(empty)
+    for query in ({"version": 3}, {"at": AT + 50_000}):
+        assert code(await scene.get(**query)) == (404, "unknown_version")
+    first = forty()
+    first.delete(AT + 41_000)
+    scene.happened(empty, first)
+    assert code(await scene.get(version=45)) == (404, "unknown_version")
+    status, gone = await scene.get(at=AT + 50_000)
+    assert (status, gone["version"], gone["state"]) == (200, 41, {})
+    scene.happened(ShadowLog("p1", "d1", AT), first, stored=40)  # registered anew, and the end is not stored yet
+    assert code(await scene.get(at=AT + 50_000)) == (503, "version_not_stored_yet")
+
+
 async def test_another_life_of_the_device_is_not_taken_for_this_one(scene: Scene) -> None:
     """It begins with version 1 again: what is stored of the life before says nothing about it."""
     first = forty()

@@ -268,10 +268,20 @@ def test_whoever_listens_to_a_device_hears_all_of_it_and_of_no_other_until_he_le
     def tell(offset: int, key: bytes) -> None:
         fan.take(frames.record((names.SHADOW_EVENTS, 0), offset, key, b'{"type":"shadow_changed"}'))
 
+    whole: list[int] = []
     fan.listen("p", "d", listener)
     fan.listen("p", "d", lambda _: None)
+    fan.listen("p", None, lambda record: whole.append(record.offset))
     for offset, key in enumerate([b"p/d", b"p/e", b"q/d", b"p", b"p/d"]):
         tell(offset, key)
     fan.leave_off("p", "d", listener)
     tell(5, b"p/d")
     assert heard == [0, 4]
+    assert whole == [0, 1, 3, 4, 5]
+
+
+def test_a_fan_out_is_told_to_those_who_follow_its_product() -> None:
+    value = b'{"type":"fan_out_started","id":"i","fanout_id":"f-1","product_id":"p"}'
+    told = frames.record((names.COMMANDS_EVENTS, 0), 7, b"f-1", value)
+    assert (told.kind, told.product_id, told.device_id) == ("fan_out_started", "p", "")
+    assert topics_of({"fan_out_started"}) == (names.COMMANDS_EVENTS,)

@@ -91,6 +91,16 @@ async def test_the_end_of_the_time_and_of_the_process_end_it_too(owner: Owner) -
     assert (await patched(owner))[0] == 202
 
 
+async def test_what_is_shown_as_reported_is_not_said_to_be_late(owner: Owner) -> None:
+    """It was reported in the last moment: the owner shows it, and nobody has heard of it yet."""
+    answer = asyncio.create_task(patched(owner, "1s"))
+    await when_asked(owner)
+    owner.log.report(AT, PATCH)
+    owner.show()
+    status, body = await answer
+    assert (status, body["delta"]) == (200, {})
+
+
 async def test_a_repeated_request_asks_what_has_happened_since(owner: Owner) -> None:
     """Its answer may be that of the first attempt."""
     decide = owner.answer

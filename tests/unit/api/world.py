@@ -161,15 +161,19 @@ class FakeUplink:
 
 
 class FakeHistory:
-    """``rows``: what the store of the past answers next."""
+    """``rows``: what the store of the past answers next; ``told``: by table, where that differs."""
 
     def __init__(self) -> None:
         self.asked: list[Question] = []
         self.rows: Sequence[Sequence[Any]] = ()
+        self.told: dict[str, Sequence[Sequence[Any]]] = {}
+        self.failure: Exception | None = None
 
     async def ask(self, question: Question) -> Sequence[Sequence[Any]]:
+        if self.failure is not None:
+            raise self.failure
         self.asked.append(question)
-        return self.rows
+        return next((rows for table, rows in self.told.items() if f"FROM {table} " in question.statement), self.rows)
 
 
 class FakeStreams:
@@ -179,7 +183,7 @@ class FakeStreams:
 
     def __init__(self) -> None:
         self.heard = asyncio.Queue[Record | None]()
-        self.listening: list[tuple[str, str, str]] = []
+        self.listening: list[tuple[str, str, str | None]] = []
         self.failure: Exception | None = None
         self.opened: list[tuple[str, frozenset[str], dict[Place, int]]] = []
         self.chunks: list[bytes] = [b"retry: 1000\n\n"]
@@ -200,7 +204,7 @@ class FakeStreams:
 
     @asynccontextmanager
     async def hearing(
-        self, topic: str, product_id: str, device_id: str, *, stopping: asyncio.Event
+        self, topic: str, product_id: str, device_id: str | None, *, stopping: asyncio.Event
     ) -> AsyncIterator[asyncio.Queue[Record | None]]:
         if self.failure is not None:
             raise self.failure

@@ -141,6 +141,7 @@ def test_a_part_of_the_hub_that_is_late_is_told(fleetlog: CommandLine) -> None:
         "set plant-7/press-1 [1]",
         "set plant-7/press-1 mode",
         "set plant-7/press-1 a=1 a.b=2",
+        "set plant-7/press-1 a.b=2 a=1",
         "set plant-7/press-1 a=1 --wait 31s",
         "set plant-7/press-1 a=1 --wait 0s",
         "delete plant-7/press-1",

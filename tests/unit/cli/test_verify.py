@@ -100,6 +100,7 @@ def other_checkpoint(events: list[ShadowChanged]) -> list[ShadowChanged]:
 SPOILT: list[tuple[str, Callable[[list[ShadowChanged]], list[ShadowChanged]], str, int, int]] = [
     ("an event is missing", drop(20), "missing_events", 21, 0),
     ("the first is missing", drop(0), "missing_events", 1, 0),
+    ("all up to a checkpoint are missing", lambda events: events[31:], "missing_events", 31, 0),
     ("one with a checkpoint is missing", drop(31), "missing_events", 32, 0),
     ("the delta is another", spoil(20, delta={"level": -1}), "delta", 21, 0),
     ("the delta is forgotten", spoil(21, delta=None), "delta", 22, 0),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from aiomqtt import MqttError
 
 from devstack.ports import HOST, free_port
 from fleetlog_device import Device, MemoryStore
-from fleetlog_device.link import Link
+from fleetlog_device.link import Link, _enter
 
 
 @pytest.mark.parametrize("asking", ["subscribe", "unsubscribe"])
@@ -40,3 +42,28 @@ async def test_a_device_that_leaves_as_it_would_ask_asks_nothing() -> None:
             question.cancel()
     assert len(questions) == 3
     assert all(question.cancelled() for question in questions)
+
+
+async def test_a_device_that_leaves_while_it_connects_says_nothing_of_the_failure() -> None:
+    entered, refused = asyncio.Event(), asyncio.Event()
+
+    class Unreachable:
+        async def __aenter__(self) -> None:
+            entered.set()
+            await refused.wait()
+            raise MqttError("connection refused")
+
+        def hang_up(self) -> None:
+            pass
+
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context))
+    connecting = asyncio.ensure_future(_enter(cast("Any", Unreachable())))
+    await entered.wait()
+    connecting.cancel()
+    asyncio.get_running_loop().call_later(0.01, refused.set)
+    await asyncio.wait({connecting})
+    assert connecting.cancelled()
+    del connecting  # with its traceback, that holds the attempt
+    gc.collect()
+    assert told == []

@@ -23,13 +23,22 @@ TURNS = 5
 
 
 class Device:
-    """A device of one dialect, made as its dialect's devices are: it takes over what it is told, then says so."""
+    """A device of one dialect, made as docs/devices.md tells: it takes over what it is told, then says so.
+
+    On a new connection it asks, and says what it has where the answer has something else: of what it said last, the
+    refusal may have been lost.
+    """
 
     def __init__(self, dialect: str) -> None:
         self.dialect = dialect
         self.state: dict[str, Any] = {}
         self.version = self.reported_version = 0
         self.pulls = self.said = 0
+
+    def ask(self) -> Any:
+        if self.dialect == "aliyun":
+            return aliyun({"method": "get"})
+        return pull(native=self.dialect == "native")
 
     def report(self, reported: dict[str, Any]) -> Any:
         self.said += 1
@@ -50,10 +59,8 @@ class Device:
         if "$shadow_reply" in topic:
             return []
         desired, reported = (payload["state"].get(name, {}) for name in ("desired", "reported"))
-        if not desired:
-            return []
-        if self.dialect == "native":
-            return [self.report(desired)] if trees.difference(desired, reported) else []
+        if self.dialect == "native" or not desired:
+            return self._put_right(desired, reported)
         self.said += 1
         self.state = trees.merge(self.state, self.state, desired, 0)[0]
         return [acknowledge(payload["version"], f"m{self.said}")]
@@ -62,12 +69,18 @@ class Device:
         if told["method"] == "reply" and "version" not in told:
             payload = told["payload"]
             if payload["status"] == "error":
-                return [aliyun({"method": "get"})]
+                return [self.ask()]
             self.version = max(self.version, payload["version"])
             return []
         self.version = told["version"]
         desired, reported = (told["payload"]["state"].get(name, {}) for name in ("desired", "reported"))
-        return [self.report(desired)] if trees.difference(desired, reported) else []
+        return self._put_right(desired, reported)
+
+    def _put_right(self, desired: dict[str, Any], reported: dict[str, Any]) -> list[Any]:
+        """Take over what is desired; report what is not known to be so."""
+        self.state = trees.merge(self.state, self.state, desired, 0)[0]
+        unknown = trees.difference(self.state, reported)
+        return [self.report(unknown)] if unknown else []
 
 
 class Shadow(RuleBasedStateMachine):
@@ -132,6 +145,7 @@ class Shadow(RuleBasedStateMachine):
         self.drop()
         self.connected = True
         self._tell("online", f"ch{self.transitions}")
+        self.ask()
 
     @rule()
     def presence_tells(self) -> None:
@@ -141,7 +155,7 @@ class Shadow(RuleBasedStateMachine):
     @rule()
     def ask(self) -> None:
         if self.connected:
-            self.write(aliyun({"method": "get"}) if self.device.dialect == "aliyun" else pull())
+            self.write(self.device.ask())
 
     @rule()
     def hear(self) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from libs.shadow import document, trees
 from libs.shadow.document import CHECKPOINT, Unfounded, digest, public
-from libs.topics.messages.shadow_changes import ShadowDocument
+from libs.topics.messages.shadow_changes import FieldPending, ShadowDocument
 from tests.support.shadow.asking import clear, delete, patch, replace_desired, report
 from tests.support.shadow.hub import Hub
 from tests.unit.shadow.test_trees import PATCHES
@@ -80,6 +80,25 @@ def test_what_is_shown_follows_from_the_sections(changes: list[Any]) -> None:
     assert shown.pending_since == min([one.since for one in known.pending.values()], default=None)
     assert shown == msgspec.convert(msgspec.to_builtins(public("p1", "d1", None, known)), ShadowDocument)
     assert digest(shown) == digest(public("p1", "d1", None, known))
+
+
+SECTIONS = st.one_of(st.none(), PATCHES)
+
+
+@given(changes=st.lists(st.tuples(SECTIONS, SECTIONS, st.sampled_from([(), ("desired",), ("reported",)])), max_size=8))
+@LAW
+def test_a_field_pends_since_it_was_desired_so_or_else_since_it_differs(changes: list[Any]) -> None:
+    before = document.empty(0)
+    for at, (desired, reported, cleared) in enumerate(changes, 1):
+        after, _ = document.change(before, at, desired=desired, reported=reported, cleared=cleared)
+        wanted = {}
+        for path, value in trees.fields(after.delta):
+            unchanged = trees.same(value, trees.find(before.desired, path))
+            fresh = FieldPending(at, drifted=unchanged)
+            wanted[path] = before.pending.get(path, fresh) if unchanged else fresh
+        assert after.pending == wanted
+        assert trees.same(after.delta, trees.difference(after.desired, after.reported))
+        before = after
 
 
 def test_a_field_converges_when_it_is_reported_as_it_was_desired() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.shadow.asking import patch
+from tests.support.shadow.asking import patch, presence
 from tests.support.shadow.heard import LARGEST, heard
 from tests.support.shadow.hub import Hub, published
 from tests.support.shadow.payloads import payloads
@@ -42,6 +42,7 @@ def shadows(hub: Hub) -> dict[str | None, Document | None]:
 @given(st.lists(st.tuples(st.sampled_from(TOPICS), payloads(("get", "update", "delete"))), max_size=8))
 def test_every_message_has_one_answer_and_a_refusal_changes_nothing(messages: list[tuple[str, bytes]]) -> None:
     hub = Hub()
+    hub.write(presence("online"))
     hub.write(patch({"a": 1, "color": {"b": [1]}}))
     for number, (topic, payload) in enumerate(messages):
         before = shadows(hub)

@@ -157,10 +157,12 @@ def test_the_documents_of_the_dialect() -> None:
 
 def test_the_native_form_tells_what_differs_and_the_version_that_reports_are_checked_against() -> None:
     assert iothub.whole(both(), "native") == {**WHOLE, "reported_version": 1, "delta": {"lights": "off"}}
-    assert iothub.accepted(both(), AT, "native")["reported_version"] == 1
-    assert iothub.refused("invalid_state", both(), AT, "native")["reported_version"] == 1
+    reply = {"status": "success", "timestamp": 123_456_789, "version": 2, "reported_version": 1}
+    assert iothub.accepted(both(), AT, "native") == {**reply, "delta": {"lights": "off"}}
+    assert iothub.refused("invalid_state", both(), AT, "native") == {**reply, "status": "invalid_state"}
     agreed, _ = document.change(both(), AT, desired=None, reported=OFF)
     assert "delta" not in iothub.whole(agreed, "native")
+    assert "delta" not in iothub.accepted(agreed, AT, "native")
 
 
 def test_a_named_shadow_says_its_name() -> None:

@@ -177,6 +177,46 @@ def test_a_device_that_is_offline_is_told_all_at_once_when_it_is_back() -> None:
     assert topics(hub, presence("online", 4, "ch2", "ch2")) == [], "in doubt for a while, and the same connection"
 
 
+def test_transitions_that_presence_repeats_change_nothing() -> None:
+    """After a crash several come again, from one before the newest on: online, offline, online by another channel."""
+    hub = Hub()
+    hub.write(pull())
+    hub.write(patch({"a": 1}))
+    transitions = [
+        presence("online", 8),
+        presence("offline", 9, None, "ch1"),
+        presence("online", 10, "ch2"),
+        presence("offline", 11, None, "ch2"),
+    ]
+    assert [len(topics(hub, message)) for message in transitions] == [1, 0, 1, 0]
+    row = hub.row
+    assert [topics(hub, message) for message in transitions] == [[]] * 4
+    assert hub.row == row
+    other = msgspec.structs.replace(presence("online", 3), id="presence.inbox-1-3-p1/d1-0")
+    assert topics(hub, other) == ["cmd/p1/d1/$update_shadow"], "of another partition, as after they were divided anew"
+
+
+def test_who_connects_while_nobody_watches_its_broker_is_told_once() -> None:
+    hub = Hub()
+    hub.write(pull())
+    hub.write(presence("offline", 1))
+    hub.write(patch({"a": 1}))
+    assert len(topics(hub, presence("unknown", 2, "ch2"))) == 1, "in doubt is not offline"
+    assert topics(hub, presence("online", 3, "ch2", "ch2")) == []
+    assert topics(hub, presence("unknown", 4, "ch2", "ch2")) == []
+    assert len(topics(hub, presence("unknown", 5, "ch3", "ch2"))) == 1, "another connection"
+    assert topics(hub, presence("online", 6, "ch3", "ch3")) == []
+
+
+@pytest.mark.parametrize("first", ["unknown", "online"])
+def test_who_was_connected_before_presence_told_of_it_is_told(first: Any) -> None:
+    """The first word here is of a lapse, or of the end of one."""
+    hub = Hub()
+    assert topics(hub, patch({"a": 1})) == []
+    assert len(topics(hub, presence(first, 1, "ch1", "ch1"))) == 3, "in all dialects"
+    assert topics(hub, presence("online", 2, "ch1", "ch1")) == []
+
+
 def test_who_comes_online_is_told_of_each_shadow_that_differs() -> None:
     hub = Hub()
     hub.write(patch({"a": 1}))
@@ -200,6 +240,30 @@ def test_a_device_of_which_nothing_is_known_is_told_nothing_and_one_in_doubt_is(
     other.write(aliyun({"method": "get"}))
     assert topics(other, patch({"a": 1})) == ["/shadow/p1/d1/get"], "it has spoken: no need of presence"
     assert topics(other, patch({"a": None})) == [], "nothing differs any more"
+
+
+@pytest.mark.parametrize(
+    ("word", "answer", "missed"),
+    [
+        (report({"b": 1}), "$shadow_reply", ["$update_shadow", "$update_named_shadow"]),
+        (report({"b": 1}, version=0), "$update_shadow", ["$update_shadow", "$update_named_shadow"]),
+        (report(7), "$shadow_reply", ["$update_shadow", "$update_named_shadow"]),
+        (pull(), "$update_shadow", ["$update_named_shadow"]),
+        (pull("night"), "$update_named_shadow", ["$update_shadow"]),
+        (aliyun({"method": "get"}), "get", ["$update_named_shadow"]),
+        (aliyun({"method": "update", "state": {"reported": {"b": 1}}}), "get", ["get", "$update_named_shadow"]),
+    ],
+)
+def test_who_speaks_first_and_is_unknown_to_presence_is_told_what_it_missed(
+    word: Any, answer: str, missed: list[str]
+) -> None:
+    hub = Hub()
+    for shadow in (None, "night"):
+        assert topics(hub, patch({"a": 1}, shadow)) == []
+    told = published(hub.write(word))
+    assert [one.topic.partition("/plain/")[0].rpartition("/")[2] for one in told] == [answer, *missed]
+    assert len({one.id for one in told}) == len(told)
+    assert len(published(hub.write(word))) == 1, "it has spoken"
 
 
 def test_strangers_that_come_and_go_leave_nothing() -> None:

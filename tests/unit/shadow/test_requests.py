@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import msgspec
 import pytest
 
 from libs.runtime.lane.verdicts import Misplaced, Unfit
+from libs.shadow.document import CHECKPOINT
 from libs.topics.messages.base import ReplyTo
 from libs.topics.messages.hub import RequestAnswered, RequestRefused
 from libs.topics.messages.shadow_changes import ShadowDocument
-from services.shadow.limits import LEVELS, NAMED, STATE
+from services.shadow.limits import EVENT, LEVELS, NAMED, STATE
 from tests.support.shadow.asking import clear, delete, idempotent, patch, replace_desired, report
 from tests.support.shadow.hub import Hub
 
@@ -161,6 +163,32 @@ def test_all_shadows_of_a_device_have_a_limit_together() -> None:
     statuses = [hub.ask(patch(many, f"n{number}")).status for number in range(NAMED)]
     assert statuses == [200] * statuses.count(200) + [413] * statuses.count(413)
     assert 2 <= statuses.count(200) < NAMED
+
+
+@pytest.mark.parametrize("key", ["\x01" * 2400, "k" * 2200])
+def test_no_document_is_too_large_for_the_event_that_carries_it_whole(key: str) -> None:
+    """Else nothing could change it at that version any more, nor delete it."""
+    hub = Hub()
+    fields = 250
+    while isinstance(hub.ask(patch({key: dict.fromkeys(map(str, range(fields)), 0)})), RequestRefused):
+        fields -= 5
+    assert fields > 20
+    assert hub.events()[0].code == "shadows_too_large"
+    while hub.classic.version < CHECKPOINT - 1:
+        asked(hub, patch({"n": hub.classic.version}))
+    for message in (report({key: dict.fromkeys(map(str, range(fields)), 0)}), clear(), delete()):
+        other = copy(hub)
+        other.rows, other.log = dict(hub.rows), []
+        other.write(message)
+        (event,) = other.events()
+        assert (event.version, event.checkpoint is None) == (CHECKPOINT, False)
+        assert max(len(value) for _, _, value in other.log if value) <= EVENT
+
+
+def test_a_patch_that_is_too_large_for_an_event_is_refused() -> None:
+    hub = Hub()
+    answer = refused(hub, patch({f"{number:0100}": None for number in range(10_000)}))
+    assert (answer.status, answer.code) == (413, "shadows_too_large")
 
 
 def test_only_registered_devices_have_shadows() -> None:

@@ -157,6 +157,25 @@ def test_a_report_that_the_broker_delivers_again_is_answered_and_changes_nothing
     assert hub.classic.version == known
 
 
+@pytest.mark.parametrize("shadow", [None, "night"])
+def test_a_native_report_is_answered_with_what_still_differs(shadow: str | None) -> None:
+    hub = Hub()
+    hub.write(presence("online"))
+    hub.write(patch({"lights": "off", "fan": {"rpm": 5}}, shadow))
+    named = {} if shadow is None else {"shadow": shadow}
+    half = report({"lights": "off"}, "m1", **named)
+    ((_, reply),) = answers(hub, half)
+    assert (reply["version"], reply["delta"]) == (2, {"fan": {"rpm": 5}})
+    assert answers(hub, half) == [(_, reply)], "also when it is delivered again"
+    ((_, reply),) = answers(hub, report({"lights": "on", "fan": {"rpm": 5}}, "m2", **named))
+    assert (reply["version"], reply["delta"]) == (3, {"lights": "off"}), "it drifted"
+    hub.write(patch({"lights": "dim"}, shadow))
+    ((_, reply),) = answers(hub, report({"lights": "on", "fan": {"rpm": 5}}, "m2", **named))
+    assert (reply["version"], "delta" in reply) == (3, False), "that of a later version was told with it"
+    ((_, reply),) = answers(hub, report({"lights": "dim"}, "m3", **named))
+    assert "delta" not in reply
+
+
 def test_the_dialect_spoken_last_about_the_own_shadow_is_remembered() -> None:
     hub = Hub()
     hub.write(aliyun({"method": "get"}, "verb_first"))

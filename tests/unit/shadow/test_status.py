@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from services.shadow.app import MAX_ROW
 from services.shadow.fold import fold
+from services.shadow.limits import NAMED, STATUS
 from services.shadow.model import Entry
 from services.shadow.status import InvalidPayload
-from tests.support.shadow.asking import T0, status
-from tests.support.shadow.hub import Hub
+from tests.support.shadow.asking import T0, patch, status
+from tests.support.shadow.hub import Hub, codec
 
 
 def test_a_change_is_an_event_and_the_same_again_is_only_newer() -> None:
@@ -47,3 +49,16 @@ def test_what_is_no_json_object_is_a_dead_letter(payload: Any) -> None:
         hub.write(status(payload))
     assert caught.value.reason == "invalid_payload"
     assert hub.row.status is None
+
+
+def test_a_status_leaves_room_for_all_that_shadows_may_take() -> None:
+    hub = Hub()
+    with pytest.raises(InvalidPayload):
+        hub.write(status(b'{"a": [%s]}' % b",".join([b"1e5"] * 25_000)))
+    assert hub.events() == [], "100 kB of JSON, but 225 kB in the row"
+    hub.write(status({"a": "x" * (STATUS - 10)}))
+    assert len(hub.events()) == 1
+    wide = {f"{number}": number for number in range(2600)}
+    answers = [hub.ask(patch(wide, f"n{number}")) for number in range(NAMED)]
+    assert {answer.status for answer in answers} == {200, 413}, "as many as the shadows' own limit allows"
+    assert MAX_ROW * 3 // 4 < len(codec.encode(hub.row)) < MAX_ROW

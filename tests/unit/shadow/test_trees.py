@@ -133,9 +133,3 @@ def test_a_field_is_found_by_its_pointer(state: dict[str, Any]) -> None:
 )
 def test_depth_counts_objects_and_arrays(value: Any, levels: int) -> None:
     assert trees.depth(value) == levels
-
-
-@LAW
-@given(TREES, TREES)
-def test_fields_beside_another_tree_are_found_in_it_by_their_pointers(tree: trees.Tree, other: trees.Tree) -> None:
-    assert trees.beside(tree, other) == [(path, value, trees.find(other, path)) for path, value in trees.fields(tree)]

@@ -138,16 +138,19 @@ def test_a_large_delta_is_kept_whole() -> None:
 
 def test_what_a_patch_by_tag_did_to_a_device_is_found_under_the_patch() -> None:
     one = log()
-    one.desire(NOW, {"a": 1}, patch_id="patch-1")
+    one.report(NOW, {"c": {"x": 3, "y": 4}})
+    one.desire(NOW, {"d": 5})
+    one.desire(NOW, {"a": 1, "b": None, "c": {"x": 3, "y": 5}}, patch_id="patch-1")
     refused = ShadowChangeRefused(
         "i", "p1", "d2", None, "tag", "ops", "document_too_large", "", None, 7, "patch-1", NOW + 1
     )
     elsewhere = msgspec.structs.replace(refused, patch_id=None, device_id="d3")
     found = written(rows_of([*one.events, refused, elsewhere]))["shadow_patch_members"]
     assert [(row["patch_id"], row["device_id"], row["code"], row["version"], row["created_at"]) for row in found] == [
-        ("patch-1", "d1", "", 1, NOW),
+        ("patch-1", "d1", "", 3, NOW),
         ("patch-1", "d2", "document_too_large", 7, None),
     ]
+    assert [row["pending"] for row in found] == [["/a", "/c/y"], []]
 
 
 def test_what_a_partition_answered_to_a_patch_is_a_row_of_that_partition() -> None:

@@ -49,6 +49,16 @@ def in_the_past(client: httpx.Client, path: str, **query: Any) -> Any:
     return eventually(told, 60, describe=f"{query} stored")
 
 
+def paged(client: httpx.Client, path: str, limit: int) -> list[int]:
+    """List the versions of a history, so many on each page."""
+    page = body(client, path, limit=limit)
+    versions = [one["version"] for one in page["items"]]
+    while page["next_cursor"] is not None:
+        page = body(client, path, limit=limit, cursor=page["next_cursor"])
+        versions += [one["version"] for one in page["items"]]
+    return versions
+
+
 def test_a_change_waits_for_the_device_and_is_followed_as_it_happens(stack: Stack, client: httpx.Client) -> None:
     product = registered(client, "d1")
     device = f"/v1/products/{product}/devices/d1"
@@ -136,6 +146,7 @@ def test_lives_and_repetitions_are_told_apart(stack: Stack, client: httpx.Client
     versions = eventually(history, 60, describe="both lives stored")
     assert versions is not None
     assert sorted(versions) == sorted([*range(1, 42)] * 2)
+    assert paged(client, f"{path}/history", 5) == versions, "of what is repeated, nothing comes on two pages"
     known = body(client, path, version=40)
     assert known["state"]["desired"] == {"n": 40, "life": at + 100_000}
     assert body(client, path, version=3)["state"]["desired"] == {"n": 3, "life": at + 100_000}

@@ -36,7 +36,8 @@ class Record(NamedTuple):
 class Sent(NamedTuple):
     topic: str
     key: bytes | None
-    value: bytes
+    value: Any
+    """Bytes; None deletes a document."""
     partition: int = ANY_PARTITION
 
 
@@ -137,7 +138,11 @@ class Producer:
     def __init__(self) -> None:
         self.sent: list[Sent] = []
 
-    def send(self, topic: str, messages: list[dict[str, Any]], deliveries: Deliveries, partition: int = -1) -> None:
+    def say(self, outputs: Sequence[Output], deliveries: Deliveries) -> None:
+        deliveries.pending += len(outputs)
+        self.sent += [Sent(*output) for output in outputs]
+
+    def send(self, topic: str, messages: list[dict[str, Any]], deliveries: Deliveries, partition: int) -> None:
         deliveries.pending += len(messages)
         self.sent += [Sent(topic, message["key"], message["value"], partition) for message in messages]
 

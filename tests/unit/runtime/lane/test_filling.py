@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,6 +19,8 @@ from tests.unit.runtime.lane.lab import Lab, Record, Thing, World, event
 from tests.unit.runtime.lane.test_app import declare
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
     from libs.runtime.lane.model import Term
 
 
@@ -44,8 +47,8 @@ def tally(_key: bytes, row: Short) -> str | None:
     return row.tags[0] if row.tags else None
 
 
-def index() -> Index:
-    return Index(terms, lambda row: row.due or None, tally, listed)
+def index(head: Callable[[Any], Hashable] | None = None) -> Index:
+    return Index(terms, lambda row: row.due or None, tally, listed, head)
 
 
 def told(found: Index) -> tuple[Any, ...]:
@@ -61,15 +64,22 @@ ROWS = st.dictionaries(
 )
 
 
-@given(rows=ROWS, later=ROWS, gone=st.sets(st.binary(min_size=1, max_size=1)), size=st.integers(1, 7))
+@given(
+    rows=ROWS,
+    later=ROWS,
+    gone=st.sets(st.binary(min_size=1, max_size=1)),
+    size=st.integers(1, 7),
+    head=st.sampled_from([None, attrgetter("tags", "due")]),
+)
 def test_rows_taken_at_once_are_found_like_rows_put_one_by_one(
-    rows: dict[bytes, Long], later: dict[bytes, Long], gone: set[bytes], size: int
+    rows: dict[bytes, Long], later: dict[bytes, Long], gone: set[bytes], size: int, head: Any
 ) -> None:
-    once, single = index(), index()
+    once, single = index(head), index()
     once.put(b"of before", Long(tags=("c",), due=7))
     filling, given_rows = once.filling(), list(rows.items())
     for start in range(0, len(given_rows), size):
-        filling.add(given_rows[start : start + size])
+        some = given_rows[start : start + size]
+        filling.add([key for key, _ in some], [row for _, row in some])
     filling.finish()
     for key, row in rows.items():
         single.put(key, row)
@@ -118,6 +128,37 @@ def test_only_what_the_head_has_is_decoded_until_a_row_is_touched() -> None:
     assert lab.part.index.sizes() == {("tag", "a"): 1}
     with pytest.raises(msgspec.ValidationError, match="Expected `object`"):
         lab.row(b"k")
+
+
+KINDS = st.sampled_from(["add", "look", "ask", "delete", "boom"])
+EVENTS = st.lists(
+    st.tuples(st.sampled_from(["a", "b"]), KINDS, st.sampled_from([None, "", "red", "blue"]), st.integers(0, 2)),
+    max_size=12,
+)
+
+
+@given(written=EVENTS, cut=st.integers(0, 12))
+def test_rows_with_a_head_stay_frames_and_are_found_like_others(written: list[Any], cut: int) -> None:
+    records = [
+        event(key.encode(), n, kind, tag=tag, due=due or None) for n, (key, kind, tag, due) in enumerate(written)
+    ]
+    framed, plain = Lab(head=Thing), Lab()
+    for lab in (framed, plain):
+        lab.feed(*records[:cut])
+        lab.feed(*records[cut:])
+    assert all(isinstance(row, bytes) for _, row in framed.part.items())
+    assert framed.rows() == plain.rows()
+    assert framed.producer.sent == plain.producer.sent
+    assert framed.part.index is not None
+    assert plain.part.index is not None
+    assert framed.part.index.snapshot() == plain.part.index.snapshot()
+    assert graves(framed) == graves(plain)
+    assert framed.deliver() == plain.deliver()
+
+
+def graves(lab: Lab) -> list[tuple[bytes, int, int]]:
+    """Those of one slice are in no order."""
+    return sorted((key, dead.revision, dead.offset) for key, dead in lab.part.graves)
 
 
 class Other(Row, kw_only=True):

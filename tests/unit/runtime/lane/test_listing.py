@@ -19,6 +19,7 @@ KEYS = st.sampled_from([b"p/a", b"p/b", b"p/bb", b"p/c", b"q/a", b"q/b"])
 CHANGES: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.builds(dict, kind=st.sampled_from(["add", "delete", "look", "boom"])),
     st.builds(dict, kind=st.just("add"), tag=st.sampled_from(["", "red", "red blue", "red red", "blue green"])),
+    st.builds(dict, kind=st.just("add"), tag=st.integers(2, 20).map(lambda n: " ".join(map(str, range(n // 3, n))))),
 )
 
 

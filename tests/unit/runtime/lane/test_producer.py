@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from libs.runtime.lane import producer as module
 from libs.runtime.lane.producer import DEFAULTS, HEAVY, Deliveries, LaneProducer
@@ -20,11 +21,13 @@ class Exit(BaseException):
 
 
 class Client:
-    """In place of librdkafka's producer; takes ``room`` records of each batch."""
+    """In place of librdkafka's producer; takes ``room`` records of each batch, and as many others."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.config, self.room, self.queued = config, 10, 0
+        self.refusal: Exception = BufferError("Local: Queue full")
         self.batches: list[tuple[int, list[bytes]]] = []
+        self.produced: list[tuple[Any, ...]] = []
 
     def __len__(self) -> int:
         return self.queued
@@ -35,6 +38,12 @@ class Client:
         for message in messages[self.room :]:
             message["_error"] = "queue full"
         return min(self.room, len(messages))
+
+    def produce(self, topic: str, value: bytes, key: bytes, partition: int, on_delivery: Any) -> None:
+        if len(self.produced) == self.room:
+            raise self.refusal
+        self.produced.append((topic, value, key, partition))
+        on_delivery(None, value)
 
     def poll(self, _timeout: float) -> None:
         self.queued = max(0, self.queued - 40)
@@ -66,23 +75,45 @@ async def test_what_is_given_wins_over_the_defaults(make: Callable[..., Any]) ->
 
 async def test_a_batch_is_pending_until_every_record_of_it_is_acknowledged(make: Callable[..., Any]) -> None:
     deliveries = Deliveries()
-    make().send("out", [{"key": b"k", "value": b"v"}] * 2, deliveries)
+    make().send("out", [{"key": b"k", "value": b"v"}] * 2, deliveries, 0)
     assert deliveries.pending == 2
     deliveries(None, "first")
     deliveries(None, "second")
     assert (deliveries.pending, deliveries.last) == (0, "second")
 
 
-async def test_a_batch_goes_to_the_partition_that_is_named_or_to_those_of_its_keys(make: Callable[..., Any]) -> None:
+async def test_a_batch_goes_to_the_partition_that_is_named(make: Callable[..., Any]) -> None:
     producer = make()
-    producer.send("t", [{"key": b"a"}], Deliveries())
     producer.send("t", [{"key": b"b"}, {"key": b"c"}], Deliveries(), 5)
-    assert producer.client.batches == [(-1, [b"a"]), (5, [b"b", b"c"])]
+    assert producer.client.batches == [(5, [b"b", b"c"])]
+
+
+async def test_outputs_go_each_to_its_topic_and_partition_in_their_order(make: Callable[..., Any]) -> None:
+    producer, deliveries = make(), Deliveries()
+    producer.say([("out", b"k", b"v", -1), ("replies", b"c", b"yes", 3), ("out", b"k", None, -1)], deliveries)
+    assert producer.client.produced == [
+        ("out", b"v", b"k", -1),
+        ("replies", b"yes", b"c", 3),
+        ("out", None, b"k", -1),
+    ]
+    assert (deliveries.pending, deliveries.last) == (0, None)
 
 
 async def test_a_record_that_the_client_does_not_take_ends_the_process(make: Callable[..., Any]) -> None:
-    with pytest.raises(Exit, match=r"produce to out\[-1\]: queue full"):
-        make().send("out", [{"key": b"k", "value": b"v"} for _ in range(11)], Deliveries())
+    with pytest.raises(Exit, match=r"produce to out\[4\]: queue full"):
+        make().send("out", [{"key": b"k", "value": b"v"} for _ in range(11)], Deliveries(), 4)
+
+
+@pytest.mark.parametrize(
+    "refusal", [BufferError("Local: Queue full"), KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))]
+)
+async def test_an_output_that_the_client_does_not_take_ends_the_process(
+    make: Callable[..., Any], refusal: Exception
+) -> None:
+    producer = make()
+    producer.client.refusal = refusal
+    with pytest.raises(Exit, match=r"produce to out\[-1\]: .*(Queue full|MSG_SIZE_TOO_LARGE)"):
+        producer.say([("out", b"k", b"v", -1)] * 11, Deliveries())
 
 
 async def test_a_fatal_error_of_the_client_ends_the_process_and_others_do_not(make: Callable[..., Any]) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from faust.types import TP
 
 from libs.runtime.lane.consumer import SliceConsumer
 from libs.runtime.lane.ranges import Ranges
+
+if TYPE_CHECKING:
+    from confluent_kafka import TopicPartition
 
 MINE, COMMITTED, GONE = (TP("things.inbox", number) for number in range(3))
 
@@ -43,3 +47,19 @@ async def test_a_partition_that_went_to_another_worker_is_not_sought() -> None:
     assert consumer.sought == {MINE: 3}
     assert consumer.ranges.done() == {MINE: 3, COMMITTED: 7}
     assert GONE not in consumer._read_offset
+
+
+class Admin:
+    """Knows where partitions begin."""
+
+    def list_offsets(self, asked: dict[TopicPartition, Any], **_: Any) -> dict[TopicPartition, Future[Any]]:
+        found: dict[TopicPartition, Future[Any]] = {}
+        for one in asked:
+            found[one] = Future()
+            found[one].set_result(SimpleNamespace(offset=10 + one.partition))
+        return found
+
+
+async def test_the_beginning_is_asked_of_an_own_client_since_the_consumers_waits_for_records() -> None:
+    consumer: Any = SimpleNamespace(app=SimpleNamespace(admin=Admin()))
+    assert await SliceConsumer.earliest_offsets(consumer, MINE, COMMITTED) == {MINE: 10, COMMITTED: 11}

@@ -1,0 +1,156 @@
+"""Fan-outs: commands to all devices of a tag."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from cli.arguments import Json, Product, tag
+from cli.commands.command import Name, Timeout, Ttl
+from cli.exits import Exit, Failure, usage
+from cli.payloads import Payload, PayloadFile, given
+from cli.world import Session
+
+app = typer.Typer(no_args_is_help=True, help="Commands to all devices of a tag.")
+
+PAUSE = 1.0
+"""Seconds between two looks at the counts."""
+COUNTS = (
+    "accepted",
+    "queued",
+    "sent",
+    "delivered",
+    "replied",
+    "failed",
+    "rejected",
+    "expired",
+    "timed_out",
+    "cancelled",
+    "refused",
+    "late",
+)
+
+Tag = Annotated[str, typer.Argument(metavar="TAG", callback=tag)]
+FanOut = Annotated[str, typer.Argument(metavar="FANOUT", help="As `send` told it.")]
+
+
+def wait_for(text: str) -> dict[str, Any]:
+    """``all``, ``deadline``, or a share such as ``0.5``. Raises typer.BadParameter."""
+    if text in {"all", "deadline"}:
+        return {"wait": text}
+    try:
+        share = float(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not all, deadline or a share such as 0.5") from error
+    if not 0 < share <= 1:
+        raise typer.BadParameter(f"{text} is no share: use more than 0, and at most 1")
+    return {"wait": "share", "share": share}
+
+
+@app.command()
+def send(
+    context: typer.Context,
+    product: Product,
+    name_of_tag: Tag,
+    name: Name,
+    payload: Payload = None,
+    file: PayloadFile = None,
+    ttl: Ttl = None,
+    json: Json = False,
+) -> None:
+    """Send a command to every device that carries the tag now; for those that are offline it waits.
+
+    \b
+    Example: fleetlog fanout send plant-7 hall-3 reboot --ttl 1h
+    """
+    session = Session(context, json=json)
+    body = {"name": name, **given(payload, file), **({} if ttl is None else {"ttl_s": ttl})}
+    with session.api() as api:
+        begun = api.send("POST", f"/products/{product}/tags/{name_of_tag}/commands", body)
+    _told(session, begun)
+
+
+@app.command()
+def rpc(
+    context: typer.Context,
+    product: Product,
+    name_of_tag: Tag,
+    name: Name,
+    payload: Payload = None,
+    file: PayloadFile = None,
+    wait: Annotated[
+        str, typer.Option(metavar="WAIT", help="all: until every call is over; 0.5: until half have replied; deadline.")
+    ] = "all",
+    timeout: Timeout = None,
+    json: Json = False,
+) -> None:
+    """Call every device that carries the tag now, and show who replied what; nobody waits for those that are offline.
+
+    \b
+    Example: fleetlog fanout rpc plant-7 hall-3 measure --wait 0.9 --timeout 10s
+    """
+    session = Session(context, json=json)
+    try:
+        waited = wait_for(wait)
+    except typer.BadParameter as error:
+        raise usage(error.message) from error
+    body = {"name": name, **given(payload, file), **waited, **({} if timeout is None else {"timeout_s": timeout})}
+    with session.api() as api:
+        told = api.send("POST", f"/products/{product}/tags/{name_of_tag}/rpc", body)
+    _told(session, told)
+
+
+@app.command()
+def show(context: typer.Context, fanout: FanOut, json: Json = False) -> None:
+    """Count the devices of a fan-out by the state of their commands."""
+    session = Session(context, json=json)
+    with session.api() as api:
+        session.out.document(api.get(f"/fanouts/{fanout}"))
+
+
+@app.command()
+def cancel(context: typer.Context, fanout: FanOut, json: Json = False) -> None:
+    """End all commands of a fan-out that are not over."""
+    session = Session(context, json=json)
+    with session.api() as api:
+        _told(session, api.send("POST", f"/fanouts/{fanout}:cancel"))
+
+
+@app.command()
+def watch(context: typer.Context, fanout: FanOut, json: Json = False) -> None:
+    """Show the counts of a fan-out whenever they have changed, until all is over.
+
+    \b
+    Example: fleetlog fanout watch f-m2Tq3Jb6QGqk0dUq2mJ0Zg
+    """
+    session = Session(context, json=json)
+    shown: dict[str, Any] = {}
+    with session.api() as api:
+        while not shown or shown["open"]:
+            counts = api.get(f"/fanouts/{fanout}")
+            if counts != shown:
+                shown = counts
+                if json:
+                    session.out.json_line(counts)
+                else:
+                    session.out.line(line(counts))
+            if shown["open"]:
+                session.world.sleep(PAUSE)
+
+
+def line(counts: dict[str, Any]) -> str:
+    """``812 devices: 170 queued, 12 sent, 628 replied``."""
+    named = ", ".join(f"{counts[name]} {name.replace('_', ' ')}" for name in COUNTS if counts[name])
+    return f"{counts['members']} devices" + (f": {named}" if named else "")
+
+
+def _told(session: Session, told: dict[str, Any]) -> None:
+    session.out.document(told)
+    if told.get("missing_partitions"):
+        raise Failure(
+            Exit.UNAVAILABLE,
+            "a part of the hub has not answered in time; its devices get it later, or have got it",
+            code="no_answer",
+            advice=f"`fleetlog fanout show {told['fanout_id']}` tells how far it is",
+        )
