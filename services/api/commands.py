@@ -15,7 +15,7 @@ from libs.topics.names import COMMANDS_INBOX
 
 from . import devices
 from .command_documents import Command, CommandId
-from .newcomers import attempts, unheard_of
+from .newcomers import Attempts, unheard_of
 from .payloads import carried
 from .problems import Problem
 
@@ -110,7 +110,7 @@ async def ask(asker: Asker, request: DeviceRequest, seconds: float | None = None
     Raises `Problem` where there is no such device, `Unavailable`, and as `Asker.ask`.
     """
     product_id, device_id = request.product_id, request.device_id
-    async for _ in attempts(asker.hub, product_id, device_id):
+    async for _ in Attempts(asker.hub, product_id, device_id):
         try:
             return (await asker.ask(COMMANDS_INBOX, device_key(product_id, device_id), request, seconds)).body
         except Refused as refused:

@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from . import devices
 from .problems import Problem, busy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from .hub import Hub
 
 PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
 """Seconds between two attempts, while a service has not heard of a device that is registered."""
 
 
-async def attempts(hub: Hub, product_id: str, device_id: str) -> AsyncIterator[None]:
-    """Yield for each attempt to ask a service about a device; before the second one the registry is asked.
+class Attempts:
+    """Attempts to ask a service about a device; before the second one the registry is asked.
 
-    Raises `Problem` where it knows of none, `Unavailable`.
+    Iterating raises `Problem` where the registry knows of none, `Unavailable`. No generator: one that is left when the
+    first attempt succeeds costs a task to be closed, with every request.
     """
-    yield
-    await devices.read(hub, product_id, device_id)
-    for pause in PAUSES:
-        await asyncio.sleep(pause)
-        yield
+
+    def __init__(self, hub: Hub, product_id: str, device_id: str) -> None:
+        self._hub, self._ids, self._made = hub, (product_id, device_id), 0
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> None:
+        made, self._made = self._made, self._made + 1
+        if made == 1:
+            await devices.read(self._hub, *self._ids)
+        if made > len(PAUSES):
+            raise StopAsyncIteration
+        if made:
+            await asyncio.sleep(PAUSES[made - 1])
 
 
 def unheard_of(service: str, product_id: str, device_id: str) -> Problem:

@@ -13,7 +13,7 @@ from libs.topics.messages.shadow_views import NamedShadows
 from libs.topics.names import SHADOW_INBOX
 
 from . import devices
-from .newcomers import attempts, unheard_of
+from .newcomers import Attempts, unheard_of
 from .problems import FieldError, Problem
 from .shadow_documents import Shadow, Status
 
@@ -39,7 +39,7 @@ async def current(hub: Hub, shadow: ShadowId) -> Shadow:
 
     Raises `Problem` (``unknown_shadow``, ``unknown_device``, ``unknown_product``, ``unavailable``), `Unavailable`.
     """
-    async for _ in attempts(hub, shadow.product_id, shadow.device_id):
+    async for _ in Attempts(hub, shadow.product_id, shadow.device_id):
         found = await glance(hub, shadow)
         if found is not None:
             return found
@@ -62,7 +62,7 @@ async def glance(hub: Hub, shadow: ShadowId) -> Shadow | None:
 
 async def named(hub: Hub, product_id: str, device_id: str) -> list[Shadow]:
     """Read all named shadows, by name. Raises as `current`."""
-    async for _ in attempts(hub, product_id, device_id):
+    async for _ in Attempts(hub, product_id, device_id):
         found = await _all_named(hub, product_id, device_id)
         if found is not None:
             return [found[name] for name in sorted(found)]
@@ -113,7 +113,7 @@ async def change(asker: Asker, asked: ChangeDesired) -> Shadow:
 async def ask(asker: Asker, asked: ChangeDesired) -> msgspec.Raw:
     """Return the body of the owner's answer. Raises as `change`."""
     product_id, device_id = asked.product_id, asked.device_id
-    async for _ in attempts(asker.hub, product_id, device_id):
+    async for _ in Attempts(asker.hub, product_id, device_id):
         try:
             return (await asker.ask(SHADOW_INBOX, device_key(product_id, device_id), asked)).body
         except Refused as refused:
