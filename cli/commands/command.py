@@ -121,7 +121,16 @@ def show(context: typer.Context, request: Request, device: Of = None, json: Json
     """Show what became of a command, step by step."""
     session = Session(context, json=json)
     with session.api() as api:
-        session.out.document(api.get(f"/commands/{request}", device=device))
+        command = api.get(f"/commands/{request}", device=device)
+    if json:
+        session.out.document(command)
+        return
+    steps = command.pop("steps")
+    session.out.document(command)
+    for step in steps or ():
+        session.out.line(line(step["event"], session))
+    if steps is None:
+        session.out.note("Its steps cannot be shown now: the store of the past does not answer.")
 
 
 @app.command()
@@ -216,7 +225,15 @@ def rpc(
     session = Session(context, json=json)
     body = {"name": name, **given(payload, file), **({} if timeout is None else {"timeout_s": timeout})}
     with session.api() as api:
-        session.out.document(api.send("POST", f"{path(device)}/rpc", body))
+        try:
+            session.out.document(api.send("POST", f"{path(device)}/rpc", body))
+        except Failure as failure:
+            entry = failure.further.get("current")
+            if entry is not None:
+                failure.advice = (
+                    f"`fleetlog command show {entry['request_id']} --device {device}` tells what becomes of it"
+                )
+            raise
 
 
 def probe(

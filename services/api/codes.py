@@ -125,6 +125,7 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
         "queue_full": Code(
             429, "The device has as many open commands as it may", "Wait until some are over, or cancel them."
         ),
+        "too_many_probes": Code(429, "The device has as many probes under way as it may", "Wait for their verdicts."),
         "command_over": Code(409, "The command is over", "It stays as it is; see `current`."),
         # -- the ends of an rpc without a reply
         "device_offline": Code(
@@ -141,6 +142,9 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
             "It may have done it all the same: GET /v1/commands/{request_id} has a late reply.",
         ),
         # -- the hub itself
+        "probe_not_sent": Code(
+            503, "The device could not be asked", "Ask again later: nothing was found out about the device."
+        ),
         "internal_error": Code(500, "A fault of the hub", "Tell an operator the request id; asking again may help."),
         "not_asked": Code(503, "The hub is busy", "Nothing was done. Ask again after as long as Retry-After says."),
         "no_answer": Code(

@@ -18,6 +18,7 @@ SENDING: Final = (
     "payload_too_large",
     "queue_full",
     "queue_too_large",
+    "command_over",
 )
 """Codes of calls that send a command to one device."""
 

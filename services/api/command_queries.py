@@ -25,11 +25,11 @@ COLUMNS: Final = (
     "product_id, device_id, request_id, fanout_id, mode, command, toString(state), attempts, "
     "toUnixTimestamp64Milli(assumeNotNull(accepted_at)), toUnixTimestamp64Milli(assumeNotNull(expires_at)), "
     "toUnixTimestamp64Milli(sent_at), toUnixTimestamp64Milli(ended_at), reason, "
-    "if(isNull(late_at), reply, late_reply) AS told, by, isNotNull(late_at), rtt_ms, "
+    "if(state = 'replied', reply, late_reply) AS told, by, state != 'replied' AND isNotNull(late_at), rtt_ms, "
     "toUnixTimestamp64Milli(tupleElement(told, 'at')), "
     "tupleElement(told, 'message_id'), tupleElement(told, 'encoding'), tupleElement(told, 'payload')"
 )
-"""Of `LEDGER`: in the order of `Command`'s fields, then what makes its reply."""
+"""Of `LEDGER`: in the order of `Command`'s fields, then what makes its reply: the one in time, else the newest."""
 KNOWN: Final = "isNotNull(accepted_at)"
 """The step that tells what a command is may be stored after others."""
 

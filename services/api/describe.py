@@ -21,6 +21,8 @@ class Described(msgspec.Struct, frozen=True):
     """202 has the same body: what is asked for is not done to its end."""
     versioned: bool = False
     """The answer has an ``ETag``."""
+    located: bool = False
+    """The answer has a ``Location``."""
     idempotent: bool = True
     """An unsafe call takes ``Idempotency-Key``."""
     security: tuple[str, ...] = ()

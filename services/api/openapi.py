@@ -58,6 +58,15 @@ IDEMPOTENCY_KEY: Final = {
     "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
     "example": "7c1f3c36-6a5e-4a55-9d6f-0f7f5c2f9a11",
 }
+HEADERS: Final = {
+    "ETag": {"description": "The version.", "schema": {"type": "string"}, "example": '"3"'},
+    "Location": {
+        "description": "Where what becomes of it is read.",
+        "schema": {"type": "string"},
+        "example": "/v1/commands/c-m2Tq3Jb6QGqk0dUq2mJ0Zg?device=plant-7/press-1",
+    },
+}
+"""Of answers, where the handler says so."""
 SCHEMES: Final = {
     "api_key": {"type": "http", "scheme": "bearer", "description": "An API key: `fl_<id>_<secret>`."},
     "device_secret": {
@@ -226,10 +235,9 @@ def _success(handler: HTTPRouteHandler, said: Described, schemas: _Schemas) -> d
         if said.answer is not None:
             content["example"] = _plain(said.answer)
         answer["content"] = {handler.media_type if kind is str else "application/json": content}
-    if said.versioned:
-        answer["headers"] = {
-            "ETag": {"description": "The version.", "schema": {"type": "string"}, "example": '"3"'},
-        }
+    headers = {name: HEADERS[name] for name, has in (("ETag", said.versioned), ("Location", said.located)) if has}
+    if headers:
+        answer["headers"] = headers
     also = {str(status): {"description": HTTPStatus(status).phrase} for status in said.also}
     if said.accepted:
         also["202"] = {**answer, "description": HTTPStatus(202).phrase}

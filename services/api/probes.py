@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from .hub import Hub
     from .queries import About, Place
 
-ATTEMPT_S: Final = 5.0
-"""Seconds that a device has to answer one attempt."""
+ATTEMPT_S: Final = 10.0
+"""Seconds of one attempt at most: five to come to the broker, and five for the device to answer."""
 ATTEMPTS: Final = {"strict": 1, "normal": 2, "loose": 3}
 
 

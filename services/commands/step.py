@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
 from libs.runtime.lane.answers import address
 from libs.runtime.lane.memory import Answered, remember
 from libs.runtime.lane.verdicts import Misplaced, Refused, refusal
-from libs.topics.messages.command_events import CommandAccepted
+from libs.topics.messages.command_events import CommandAccepted, CommandReplied, CommandSent
 from libs.topics.messages.command_requests import (
     CancelCommand,
     CancelFanOut,
@@ -167,7 +167,7 @@ def _answered(turn: Turn, message: CommandAnswered) -> str:
     if isinstance(decision, str):
         return LATE if turn.row.gone_at is not None else decision
     turn.say(decision)
-    return "replied" if turn.ends else LATE
+    return "replied" if type(decision) is CommandReplied else LATE
 
 
 def _published(turn: Turn, message: MessagePublished) -> str:
@@ -177,7 +177,7 @@ def _published(turn: Turn, message: MessagePublished) -> str:
     if isinstance(decision, str):
         return decision
     turn.say(decision)
-    return "failed" if turn.ends else "sent"
+    return "sent" if type(decision) is CommandSent else "failed"
 
 
 def _delivered(turn: Turn, message: DeliveryObserved) -> str:

@@ -35,7 +35,9 @@ MONTH: Final = 30 * 24 * 3600 * 1000
     operation_id="send_command",
     guards=[needs("command")],
     status_code=202,
-    opt=described(problems=(*SENDING, "invalid_ttl"), request=examples.NEW_COMMAND, answer=examples.QUEUED_COMMAND),
+    opt=described(
+        problems=(*SENDING, "invalid_ttl"), request=examples.NEW_COMMAND, answer=examples.QUEUED_COMMAND, located=True
+    ),
 )
 async def send_command(
     request: Request[Any, Any, Any],
@@ -96,7 +98,9 @@ async def list_commands(
     status_code=200,
     opt={
         OWN_DEADLINE: True,
-        **described(problems=(*SENDING, *NO_REPLY), request=examples.NEW_RPC, answer=examples.REPLIED_RPC),
+        **described(
+            problems=(*SENDING, *NO_REPLY), request=examples.NEW_RPC, answer=examples.REPLIED_RPC, located=True
+        ),
     },
 )
 async def call_device(

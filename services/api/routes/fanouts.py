@@ -39,7 +39,9 @@ FanOutId = Annotated[
     operation_id="send_to_tag",
     guards=[needs("command")],
     status_code=202,
-    opt=described(problems=(*SENDING, "invalid_ttl"), request=examples.NEW_COMMAND, answer=examples.FAN_OUT_BEGUN),
+    opt=described(
+        problems=(*SENDING, "invalid_ttl"), request=examples.NEW_COMMAND, answer=examples.FAN_OUT_BEGUN, located=True
+    ),
 )
 async def send_to_tag(
     request: Request[Any, Any, Any],
@@ -68,7 +70,9 @@ async def send_to_tag(
     status_code=200,
     opt={
         OWN_DEADLINE: True,
-        **described(problems=SENDING, request=examples.NEW_GROUP_RPC, answer=examples.GROUP_RPC, accepted=True),
+        **described(
+            problems=SENDING, request=examples.NEW_GROUP_RPC, answer=examples.GROUP_RPC, accepted=True, located=True
+        ),
     },
 )
 async def call_tag(
@@ -80,8 +84,8 @@ async def call_tag(
 ) -> Response[GroupRpc]:
     """Call every device that carries the tag now, and answer with what they reply.
 
-    Those that are offline are not waited for. 200: what `wait` asks for has come. 202: the time was over
-    first; what comes later is in `GET /v1/fanouts`.
+    Those that are offline are not waited for. 200: what `wait` asks for has come, or no more can come. 202: the time
+    was over first; what comes later is in `GET /v1/fanouts`.
     """
     find(asker.hub, product_id)
     async with ended_after(asker.hub.settings.http.deadline_s + data.timeout_s + GRACE_S):

@@ -35,7 +35,11 @@ MONTH: Final = 30 * 24 * 3600 * 1000
     status_code=200,
     opt={
         OWN_DEADLINE: True,
-        **described(problems=("unknown_product", "unknown_device"), request=examples.NEW_PROBE, answer=examples.PROBED),
+        **described(
+            problems=("unknown_product", "unknown_device", "too_many_probes", "probe_not_sent"),
+            request=examples.NEW_PROBE,
+            answer=examples.PROBED,
+        ),
     },
 )
 async def probe_device(
@@ -46,7 +50,8 @@ async def probe_device(
 ) -> Probed:
     """Ask a device whether it is there, whatever its connection looks like: 5 s for each attempt.
 
-    What it came to is also the fact `last_probe` of the device's presence.
+    What it came to is also the fact `last_probe` of the device's presence. A question that did not come to the broker
+    says nothing about the device: that is 503 `probe_not_sent`.
     """
     new = data or NewProbe()
     async with ended_after(asker.hub.settings.http.deadline_s + probes.longest(new)):

@@ -73,6 +73,8 @@ def test_what_is_sent_is_answered_as_documented(inhabited: Stack, operation_id: 
     def fuzz(case: schemathesis.Case[Any]) -> None:
         if WAITS.fullmatch(str((case.query or {}).get("wait"))):
             case.query["wait"] = "1s"  # no device reports: every second of it would be waited for
+        if operation_id == "probe_device":
+            case.path_parameters["device_id"] = "nobody"  # where no downlink runs, each probe takes its time in vain
         case.call_and_validate(base_url=found.url, headers=session_headers, checks=CHECKS)
 
     fuzz()

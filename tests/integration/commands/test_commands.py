@@ -157,6 +157,15 @@ def events_of(kafka: KafkaSettings, product: str) -> list[dict[str, Any]]:
     return list(found.values())
 
 
+def ends_of(kafka: KafkaSettings, product: str) -> list[tuple[str, str]]:
+    """Request id and end of each command."""
+    return sorted(
+        (event["request_id"], event.get("outcome", "replied"))
+        for event in events_of(kafka, product)
+        if event["type"] in {"command_ended", "command_replied"}
+    )
+
+
 async def test_a_command_waits_for_its_device_and_ends_once(kafka: KafkaSettings) -> None:
     name = unique("product")
     async with asking(kafka) as requests, reading(kafka) as reads:
@@ -196,30 +205,27 @@ async def test_a_command_waits_for_its_device_and_ends_once(kafka: KafkaSettings
             return not msgspec.json.decode(await pending())["open"]
 
         await eventually_async(over, describe="the replies to arrive")
-        waiting = asyncio.create_task(of_commands(requests, replace(call("r4", ttl=30_000), product_id=name)))
-        answer(kafka, name, ("d1", "r4"))  # too early: nothing is known of it, so it is dropped
-
-        async def asked() -> Any:
-            return msgspec.json.decode(await pending())["open"]
-
-        await eventually_async(asked, describe="the rpc to arrive")
-        answer(kafka, name, ("d1", "r4"))
-        view = await waiting
-        assert (view["state"], view["reply"]["payload"]) == ("replied", "done")
+        await called(kafka, requests, reads, name)
         await of_registry(requests, delete("d1", name))
 
         async def gone() -> bool:
             return await pending() is None
 
         await eventually_async(gone, describe="the deletion to arrive")
-    ends = [
-        (event["request_id"], event.get("outcome", "replied"))
-        for event in await asyncio.to_thread(events_of, kafka, name)
-        if event["type"] in {"command_ended", "command_replied"}
-    ]
-    assert sorted(ends) == sorted(
-        [("r3", "rejected"), ("r2", "cancelled"), ("r1", "replied"), (f"f-{name}", "replied"), ("r4", "replied")]
-    )
+    ends = {"r3": "rejected", "r2": "cancelled", "r1": "replied", f"f-{name}": "replied", "r4": "replied"}
+    assert await asyncio.to_thread(ends_of, kafka, name) == sorted(ends.items())
+
+
+async def called(kafka: KafkaSettings, requests: Requests, reads: OwnerReads, name: str) -> None:
+    waiting = asyncio.create_task(of_commands(requests, replace(call("r4", ttl=30_000), product_id=name)))
+
+    async def asked() -> Any:
+        return msgspec.json.decode(await reads.get(SERVICE, TABLE, "pending", name, "d1") or b"{}")["open"]
+
+    await eventually_async(asked, describe="the rpc to arrive")
+    answer(kafka, name, ("d1", "r4"))
+    view = await waiting
+    assert (view["state"], view["reply"]["payload"]) == ("replied", "done")
 
 
 async def test_killed_in_the_middle_of_500_rpcs_each_is_answered_and_ends_once(

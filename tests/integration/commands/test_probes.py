@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
 import threading
 import time
 from contextlib import contextmanager
@@ -37,7 +39,7 @@ class Device:
     """Echoes probes while it is ``awake``, and keeps the hub's commands."""
 
     def __init__(self, name: str) -> None:
-        self.name, self.awake = name, True
+        self.name, self.awake, self.unanswered = name, True, 0
         self.commands: dict[str, Any] = {}
         """The newest payload of each, by its name."""
         self.client: Client
@@ -46,7 +48,9 @@ class Device:
         levels = message.topic.split("/")
         if levels[0] == "cmd":
             self.commands[levels[3]] = json.loads(message.payload)
-        elif self.awake:
+        elif not self.awake:
+            self.unanswered += 1
+        else:
             self.client.publish(f"/sys/{self.name}/rrpc/response/{levels[6]}", message.payload, qos=1)
 
     @contextmanager
@@ -86,6 +90,9 @@ async def test_a_device_is_told_its_tags_and_the_time_and_says_whether_it_is_the
         last = found[-1]["last_probe"] if found else None
         return last if last is not None and last["probe_id"] == probe_id else None
 
+    async def is_asked() -> bool:
+        return device.unanswered > 0
+
     try:
         with device.connected(stack.mqtt_port):
             eventually(lambda: "$set_tags" in device.commands, WITHIN, describe="the tags")
@@ -108,7 +115,10 @@ async def test_a_device_is_told_its_tags_and_the_time_and_says_whether_it_is_the
                 "at": known["at"],
             }
             device.awake = False
-            assert (await probed("q2", "strict"))["verdict"] == "unreachable"
+            waiting = asyncio.create_task(probed("q2", "strict"))
+            await eventually_async(is_asked, WITHIN, describe="the question")
+            stack.kill("commands", signal.SIGKILL)
+            assert (await waiting)["verdict"] == "unreachable", "also when the service dies meanwhile"
             known = await eventually_async(lambda: last_probe("q2"), WITHIN, describe="what presence knows")
             assert (known["verdict"], known["round_trip_ms"]) == ("unreachable", None)
     finally:

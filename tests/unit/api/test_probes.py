@@ -49,7 +49,7 @@ def prober() -> tuple[World, Prober]:
 
 @pytest.mark.parametrize(
     ("body", "mode", "seconds"),
-    [(None, "normal", 13), ({}, "normal", 13), ({"mode": "strict"}, "strict", 8), ({"mode": "loose"}, "loose", 18)],
+    [(None, "normal", 23), ({}, "normal", 23), ({"mode": "strict"}, "strict", 13), ({"mode": "loose"}, "loose", 33)],
 )
 async def test_a_probe_gets_the_time_of_its_attempts(
     prober: tuple[World, Prober], body: Any, mode: str, seconds: float

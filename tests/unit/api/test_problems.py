@@ -16,6 +16,7 @@ from libs.runtime.requests.client import NoAnswer, NotAsked
 from services.api.codes import CODES
 from services.api.problems import FRAMEWORK
 from services.api.settings import HttpSettings
+from services.commands.outcomes import ENDS
 from tests.support.api.life import problem
 from tests.unit.api.world import SETTINGS, FakeRequests, World, refused
 
@@ -162,10 +163,11 @@ def test_the_catalogue_of_codes_is_complete_and_holds_nothing_else() -> None:
     own = said_by("api", "Problem", "busy", "_settle") | set(FRAMEWORK.values()) | INDIRECT
     registry = said_by("registry", "Refused", "malformed", "refused") - OF_KEYS
     shadow = said_by("shadow", "Refused", "malformed") - OF_DEVICES
-    assert (own | registry | shadow) - CODES.keys() == set()
+    commands = said_by("commands", "Refused", "malformed") | {code for _, code, _ in ENDS.values()}
+    assert (own | registry | shadow | commands) - CODES.keys() == set()
     described = {code for path in ("services/api",) for code in _described(ROOT / path)}
     assert described - CODES.keys() == set()
-    assert CODES.keys() - own - registry - shadow - described == set()
+    assert CODES.keys() - own - registry - shadow - commands - described == set()
 
 
 def _described(service: Path) -> set[str]:

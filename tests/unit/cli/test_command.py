@@ -145,6 +145,7 @@ def test_a_call_without_a_reply_has_its_status(fleetlog: CommandLine, status: in
     ran = fleetlog("rpc", "plant-7/press-1", "unlock", "--json", api={f"POST {DEVICE}/rpc": refusal})
     assert ran.status == ends
     assert '"request_id":"c-1"' in ran.err
+    assert "fleetlog command show c-1 --device plant-7/press-1" in ran.err
 
 
 def test_a_device_that_does_not_answer_has_a_status_too(fleetlog: CommandLine) -> None:
@@ -167,6 +168,17 @@ def test_people_see_a_list(fleetlog: CommandLine) -> None:
     header, row = ran.out.splitlines()
     assert header.split() == ["request", "command", "mode", "state", "sent", "accepted", "over", "by"]
     assert row.split()[:5] == ["c-1", "unlock", "cmd", "replied", "1"]
+
+
+def test_people_see_a_command_step_by_step(fleetlog: CommandLine) -> None:
+    sent = {**STEP, "type": "command_sent", "attempt": 1}
+    entry = {**ENTRY, "steps": [{"type": "command_sent", "at": AT, "event": sent}]}
+    ran = fleetlog("command", "show", "c-1", api={"GET /commands/c-1": entry})
+    *shown, step = ran.out.splitlines()
+    assert [line.split()[0] for line in shown] == list(ENTRY)
+    assert step == f"{WHEN}  plant-7/press-1  c-1  sent"
+    silent = fleetlog("command", "show", "c-1", api={"GET /commands/c-1": {**ENTRY, "steps": None}})
+    assert "does not answer" in silent.err
 
 
 def stream(*steps: dict[str, Any]) -> httpx.Response:

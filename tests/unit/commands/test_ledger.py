@@ -21,6 +21,7 @@ from libs.topics.messages.command_events import (
     CommandReplied,
     CommandSent,
     LateReplyRecorded,
+    ProbeConcluded,
 )
 from libs.topics.messages.downlink import PublishMessage
 from libs.topics.messages.hub import RequestAnswered, RequestRefused, TimePassed
@@ -39,8 +40,10 @@ from tests.support.commands.asking import (
     cancel_fanout,
     delete_device,
     delivered,
+    echo,
     idempotent,
     presence,
+    probe,
     published,
     refused,
     register,
@@ -87,7 +90,9 @@ class Ledger(RuleBasedStateMachine):
         self.changelog: list[Record] = []
         self.labs = [lab([])]
         self.seen = 0
-        self.asked = self.fanouts = 0
+        self.asked = self.fanouts = self.probes = 0
+        self.question: PublishMessage | None = None
+        self.verdicts: Counter[str] = Counter()
         self.link = 0
         self.hears = False
         self.version = 1
@@ -194,6 +199,18 @@ class Ledger(RuleBasedStateMachine):
         cancelled = f"f{self.fanouts - back}"
         assert cancelled not in self.accepted or cancelled in self.ends
 
+    @rule(mode=st.sampled_from(["strict", "loose"]))
+    def probe(self, mode: Any) -> None:
+        self.probes += 1
+        self.waiting[f"q{self.probes}"] = f"q{self.probes}"
+        self.write(replace(probe(f"q{self.probes}", mode), reply_to=ReplyTo(1, f"q{self.probes}")))
+
+    @rule(again=st.booleans())
+    def echo(self, *, again: bool) -> None:
+        for _ in range(1 + again):
+            if self.question is not None:
+                self.write(echo(self.question.topic.rpartition("/")[2], bytes(self.question.payload), at=self.time))
+
     @rule(tagged=st.booleans())
     def tag(self, *, tagged: bool) -> None:
         self.version += 1
@@ -232,7 +249,9 @@ class Ledger(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.time += DAY
-        self.tick()
+        for _ in range(4):  # attempts of probes
+            self.time += 10_000
+            self.tick()
         assert set(self.accepted) == set(self.ends), "every command came to an end"
         assert self.answers == Counter(list(self.waiting)), "every request was answered once"
         whole = lab([])
@@ -271,6 +290,10 @@ class Ledger(RuleBasedStateMachine):
                 self.answers[decode_said(sent.value).correlation_id] += 1
 
     def happened(self, event: Any) -> None:
+        if isinstance(event, ProbeConcluded):
+            self.verdicts[event.probe_id] += 1
+            assert self.verdicts[event.probe_id] == 1
+            return
         after = fold(self.folded, event)
         assert fold(after, event) == after, "an event that is met again changes nothing"
         self.folded = after
@@ -292,6 +315,9 @@ class Ledger(RuleBasedStateMachine):
                 assert event.attempt == self.attempts[known] <= self.tries[known], "what was given is sent"
 
     def sent(self, message: PublishMessage) -> None:
+        if "/rrpc/" in message.topic:
+            self.question = message
+            return
         if message.request_id is None:
             return  # of the hub's own: `test_pulls`
         request_id = message.request_id

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Kafka, ClickHouse and what the reads need: the registry, presence, shadows, the sink, the API."""
-    services = ("registry", "presence", "shadow", "timeseries", "api")
+    services = ("registry", "presence", "shadow", "commands", "timeseries", "api")
     with Stack(tmp_path_factory.mktemp("reads"), services=services) as running:
         yield running
 
