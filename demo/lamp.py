@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import sys
 import tempfile
 import time
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,20 +16,15 @@ from devstack.stack import CHECKOUT
 from fleet.admission import knock
 from fleet.registration import Registry
 
+from . import example
 from .access import Check
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-
     from fleet.link import Endpoint
     from fleet.registration import ApiAccess
 
-SDK = CHECKOUT / "sdk" / "python"
-PATIENCE = 20.0
-"""Seconds that anything may take on a busy machine; what it took is told."""
 WAIT = "20s"
 """How long the API waits for the lamp at most."""
-PAUSE = 0.05
 COLOURS = ("red", "green", "blue")
 """Desired one after the other while the lamp is off."""
 
@@ -68,17 +60,12 @@ class Room:
         url = f"{self._access.url.rstrip('/')}/v1/products/{lamp[0]}/devices/{lamp[1]}"
         with tempfile.TemporaryDirectory(prefix="fleetlog-lamp-") as directory:
             async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60.0) as api:
-                command = self._command(lamp, secret, Path(directory))
+                command = example.command("lamp", self._endpoint, lamp, secret, Path(directory))
                 try:
                     checks = [await _while_on(api, command), await _while_off(api, command)]
                 except (httpx.HTTPError, TimeoutError) as error:
                     checks = [Check(False, f"the shadow of the lamp was not told: {type(error).__name__} {error}")]
         return [*checks, await self._verified()]
-
-    def _command(self, lamp: tuple[str, str], secret: str, directory: Path) -> tuple[str, ...]:
-        where = ("--host", self._endpoint.host, "--port", str(self._endpoint.port), "--store", str(directory / "store"))
-        who = ("--product", lamp[0], "--device", lamp[1], "--secret", secret)
-        return (sys.executable, str(SDK / "examples" / "lamp.py"), *where, *who)
 
     async def _verified(self) -> Check:
         command = (sys.executable, "-m", "cli", "--state", str(self._state), "shadow", "verify", "--json")
@@ -104,25 +91,9 @@ def verdict(status: int | None, told: bytes, errors: bytes) -> Check:
     return Check(status == 0, sentence)
 
 
-@asynccontextmanager
-async def _switched_on(command: tuple[str, ...]) -> AsyncIterator[list[str]]:
-    """The lamp's process; when it has ended, the list holds what it printed."""
-    environ = {**os.environ, "PYTHONPATH": str(SDK)}
-    process = await asyncio.create_subprocess_exec(
-        *command, env=environ, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
-    )
-    printed: list[str] = []
-    try:
-        yield printed
-    finally:
-        process.send_signal(signal.SIGINT)
-        told, _ = await process.communicate()
-        printed += told.decode().splitlines()
-
-
 async def _while_on(api: httpx.AsyncClient, command: tuple[str, ...]) -> Check:
-    async with _switched_on(command):
-        await _until(lambda: _session(api, "online"))
+    async with example.switched_on(command):
+        await example.until(lambda: example.session(api, "online"))
         begun = time.monotonic()
         answer = await api.patch("/shadow", params={"wait": WAIT}, json={"on": True, "colour": "white"})
         took = time.monotonic() - begun
@@ -132,12 +103,12 @@ async def _while_on(api: httpx.AsyncClient, command: tuple[str, ...]) -> Check:
 
 
 async def _while_off(api: httpx.AsyncClient, command: tuple[str, ...]) -> Check:
-    await _until(lambda: _session(api, "offline"))
+    await example.until(lambda: example.session(api, "offline"))
     for colour in COLOURS:
         (await api.patch("/shadow", json={"colour": colour})).raise_for_status()
     begun = time.monotonic()
-    async with _switched_on(command) as printed:
-        await _until(lambda: _agrees(api))
+    async with example.switched_on(command) as printed:
+        await example.until(lambda: _agrees(api))
         took = time.monotonic() - begun
     told = sum(line.startswith("version ") for line in printed)
     if told != 1:
@@ -147,18 +118,6 @@ async def _while_off(api: httpx.AsyncClient, command: tuple[str, ...]) -> Check:
     )
 
 
-async def _session(api: httpx.AsyncClient, state: str) -> bool:
-    answer = (await api.get("/presence")).raise_for_status()
-    return bool(answer.json()["session"]["state"] == state)
-
-
 async def _agrees(api: httpx.AsyncClient) -> bool:
     answer = (await api.get("/shadow")).raise_for_status()
     return bool(answer.json()["delta"] == {})
-
-
-async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
-    """Ask until it holds. Raises TimeoutError."""
-    async with asyncio.timeout(PATIENCE):
-        while not await holds():  # noqa: ASYNC110 - the API is asked, and tells nobody
-            await asyncio.sleep(PAUSE)

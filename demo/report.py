@@ -46,6 +46,7 @@ def sections(
     *,
     checks: Sequence[Check],
     shadow: Sequence[Check],
+    commands: Sequence[Check],
     times: Times,
 ) -> list[Section]:
     """Everything that a reader wants to know, the verdict last."""
@@ -56,6 +57,7 @@ def sections(
         Section("Three questions to ClickHouse", _answers(answers)),
         Section("Access: who gets in, and who may say what", [_check(check) for check in checks]),
         Section("Shadow: what a lamp should be, and when it was so", [_check(check) for check in shadow]),
+        Section("Commands: what a thermometer was told, and what became of it", [_check(check) for check in commands]),
         Section("Dead letters", [_letters(verdict.letters)]),
         Section(
             "Verdict",
@@ -63,6 +65,7 @@ def sections(
                 *_verdict(truth, verdict),
                 *_failed("Access is", checks),
                 *_failed("The shadow is", shadow),
+                *_failed("What became of commands is", commands),
                 "",
                 _times(times, len(truth.connections)),
             ],

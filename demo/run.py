@@ -28,6 +28,7 @@ from . import questions, report, watch
 from .access import Gate
 from .lamp import Room
 from .progress import Snapshot, display, waiting
+from .thermometer import Bench
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -117,8 +118,9 @@ class Stage:
 
 
 async def run(hub: Places, terms: Terms, console: Console, started: float) -> tuple[list[Section], bool]:
-    """Register, play, compare, try who gets in, switch a lamp, report; the report, and whether all is as it should be.
+    """Register, play, compare, try who gets in, switch a lamp, command a thermometer, report.
 
+    Returns the report, and whether all is as it should be.
     ``started``: seconds that the start took. Raises `NotRegistered`.
     """
     name = secrets.token_hex(4)
@@ -146,11 +148,13 @@ async def run(hub: Places, terms: Terms, console: Console, started: float) -> tu
             settled = time.monotonic()
             latency = instruments.poller.sightings.latency(fleet.truth)
             answers = instruments.answers()
-            with waiting(console, "trying who gets in, and switching a lamp"):
-                checks, shadow = await asyncio.gather(
+            with waiting(console, "trying who gets in, switching a lamp, and commanding a thermometer"):
+                checks, shadow, commands = await asyncio.gather(
                     Gate(hub_api, endpoint, instruments.kafka, name).tried(prefix),
                     Room(hub_api, endpoint, hub.state).tried(prefix),
+                    Bench(hub_api, endpoint).tried(prefix),
                 )
             times = report.Times(started, registered - begun, played - registered, settled - played)
-            parts = report.sections(fleet.truth, verdict, latency, answers, checks=checks, shadow=shadow, times=times)
-    return parts, verdict.balanced and all(check.held for check in (*checks, *shadow))
+            tried = {"checks": checks, "shadow": shadow, "commands": commands}
+            parts = report.sections(fleet.truth, verdict, latency, answers, **tried, times=times)
+    return parts, verdict.balanced and all(check.held for check in (*checks, *shadow, *commands))

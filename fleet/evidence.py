@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -51,12 +51,16 @@ class Transition(msgspec.Struct, frozen=True, gc=False):
 class Envelope(msgspec.Struct, frozen=True):
     """The fields that all events caused by a device's message share. Other records have no ``message_id``."""
 
+    type: str
     product_id: str
     device_id: str
     message_id: str
     encoding: str
     payload: msgspec.Raw
 
+
+REPLIES: Final = frozenset({"command_answered", "probe_answered"})
+"""No script has these: devices are asked for them."""
 
 _envelope = msgspec.json.Decoder(Envelope).decode
 _text = msgspec.json.Decoder(str).decode
@@ -99,10 +103,12 @@ class Evidence:
 
 
 def arrival(topic: str, partition: int, offset: int, value: bytes) -> Arrival | None:
-    """Read a record of an inbox; None for one that no device message caused, such as a connection event."""
+    """Read a record of an inbox; None for one that no device began, such as a connection event or a reply."""
     try:
         envelope = _envelope(value)
     except msgspec.ValidationError:
+        return None
+    if envelope.type in REPLIES:
         return None
     sent = bytes(envelope.payload)
     if envelope.encoding == "base64":

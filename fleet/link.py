@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Literal
 import aiomqtt
 import msgspec
 
+from . import replies
+
 if TYPE_CHECKING:
+    from paho.mqtt.client import Client, MQTTMessage
+
     from .truth import Device
 
 PATIENCE = 30.0
@@ -43,7 +47,10 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 class Link(aiomqtt.Client):
-    """A connection that is used once. ``secret``: the password; None: the broker asks for none."""
+    """A connection that is used once, and answers commands and probes.
+
+    ``secret``: the password; None: the broker asks for none.
+    """
 
     def __init__(self, endpoint: Endpoint, device: Device, protocol: Literal[4, 5], secret: str | None = None) -> None:
         name = "/".join(device)
@@ -59,10 +66,14 @@ class Link(aiomqtt.Client):
             max_inflight_messages=WINDOW,
         )
         self.pending_calls_threshold = WINDOW
+        self._device = device
 
     async def open(self) -> None:
         """Connect. Raises `aiomqtt.MqttError`."""
         await self.__aenter__()
+        # paho's own calls: nothing in a script waits for a subscription or a reply
+        self._client.on_message = self._reply
+        self._client.subscribe(replies.filters(self._device))
 
     async def over(self) -> None:
         """Return once the connection is gone, whoever ended it."""
@@ -78,6 +89,11 @@ class Link(aiomqtt.Client):
         # paho has no event for it; it takes two or three rounds of the loop
         while self._client.want_write() and not self._disconnected.done():  # noqa: ASYNC110
             await asyncio.sleep(0)
+
+    def _reply(self, client: Client, _data: object, message: MQTTMessage) -> None:
+        answer = replies.reply(message.topic, message.payload)
+        if answer is not None:
+            client.publish(*answer, qos=1)
 
     def cut(self) -> None:
         """Close the socket without DISCONNECT. What was not sent or not acknowledged stays so."""

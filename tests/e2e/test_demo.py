@@ -82,6 +82,9 @@ def test_the_books_of_a_small_demo_balance_and_nothing_stays_behind(tmp_path: Pa
     lamp = report.partition("Shadow: what a lamp should be, and when it was so\n")[2].partition("\n\n")[0].splitlines()
     assert [line[:4] for line in lamp] == ["  ✓ "] * 3, lamp
     assert "1 in Kafka and 1 at their owner are the same" in lamp[-1]
+    told = report.partition("what a thermometer was told, and what became of it\n")[2].partition("\n\n")[0].splitlines()
+    assert [line[:4] for line in told] == ["  ✓ "] * 5, told
+    assert "3 members, 1 replied, 2 queued, 2 open" in told[3]
     assert "40 devices registered in" in report
     assert processes.find(tmp_path) == {}
 

@@ -53,10 +53,17 @@ class Call:
 
 
 class Commands:
-    """``now`` tells the hub's time in ms."""
+    """``now`` tells the hub's time in ms; ``is_certain``: whether it does, or what the device's own clock says."""
 
-    def __init__(self, topics: Topics, store: Store, uplinks: Uplinks, now: Callable[[], int]) -> None:
-        self._topics, self._store, self._uplinks, self._now = topics, store, uplinks, now
+    def __init__(
+        self,
+        topics: Topics,
+        store: Store,
+        uplinks: Uplinks,
+        now: Callable[[], int],
+        is_certain: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._topics, self._store, self._uplinks, self._now, self._is_certain = topics, store, uplinks, now, is_certain
         self._handlers: dict[str, Handler] = {}
         self._any: Handler | None = None
         self._awaited: dict[str, list[asyncio.Future[Call]]] = {}
@@ -85,14 +92,19 @@ class Commands:
 
     async def take(self, topic: CommandTopic, payload: bytes, remaining: int | None) -> None:
         """``remaining``: the message expiry that was left, in s. The command may be acknowledged afterwards."""
-        ends = requests.deadline(topic.expires_at, remaining, self._now())
+        certain = self._is_certain()
+        ends = requests.deadline(topic.expires_at, remaining, self._now(), certain=certain)
         await self._slots.acquire()
+        if self._is_certain() and not certain:  # the hub has told its time meanwhile, and `ends` is of the clock before
+            ends = requests.deadline(topic.expires_at, None, self._now())
         known = self._store.request(topic.request_id) is not None
         if known or requests.is_expired(ends, self._now()):
             self._slots.release()
             self.expired += not known
             log.debug("command %s is %s", topic.request_id, "known" if known else "expired")
             return
+        if topic.expires_at is not None and not self._is_certain():
+            ends = topic.expires_at * 1000
         answer = self._topics.reply(topic.mode, topic.command, topic.request_id, topic.request_id)
         request = Request(topic.request_id, self._now(), answer)
         self._store.put_request(request)

@@ -103,7 +103,9 @@ class Device:
         self._uplinks = Uplinks(buffer or BufferLimits(), self._store)
         self._topics = protocol.Topics(product, device, self._client_id)
         self._clock = HubClock(_wall, _monotonic)
-        self._commands = Commands(self._topics, self._store, self._uplinks, self._clock.now)
+        self._commands = Commands(
+            self._topics, self._store, self._uplinks, self._clock.now, lambda: self._clock.synchronised
+        )
         self._shadows = Shadows(shadow, self._topics, self._store, self._send_now)
         self._listener = self._listen()
         self._tasks: set[asyncio.Task[None]] = set()

@@ -46,9 +46,15 @@ def is_expired(expires_at: int | None, now: int) -> bool:
     return expires_at is not None and now >= expires_at
 
 
-def deadline(expires_at: int | None, remaining: int | None, now: int) -> int | None:
-    """The earlier end, in ms, of ``expires_at`` (Unix s) and MQTT's message expiry (s that remained at ``now``, ms)."""
-    ends = [expires_at * 1000] if expires_at is not None else []
+def deadline(expires_at: int | None, remaining: int | None, now: int, *, certain: bool = True) -> int | None:
+    """The earlier end, in ms, of ``expires_at`` (Unix s) and MQTT's message expiry (s that remained at ``now``, ms).
+
+    ``certain``: ``now`` is the hub's time. A device's own clock may be off by days: then MQTT's expiry, which needs no
+    clock, decides alone where there is one.
+    """
+    ends = []
+    if expires_at is not None and (certain or remaining is None):
+        ends.append(expires_at * 1000)
     if remaining is not None:
         ends.append(now + remaining * 1000)
     return min(ends, default=None)

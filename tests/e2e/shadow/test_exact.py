@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from itertools import chain, cycle
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from tests.e2e.shadow.applications import PATIENCE, Application, insist, path
 from tests.e2e.shadow.books import Books
 from tests.e2e.shadow.gadgets import AliyunGadget, crowd
 from tests.integration.api.calling import client, ready
+from tests.support.kills import kill
 from tests.support.names import unique
 from tests.support.polling import eventually, eventually_async
 from tests.support.records import read_all
@@ -169,13 +169,6 @@ async def progress(applications: list[Application]) -> None:
         return accepted() >= wanted
 
     await eventually_async(reached, PATIENCE, describe=f"{ACCEPTED} more changes are accepted")
-
-
-def kill(stack: Stack, service: str) -> None:
-    before = stack.restarts(service)
-    stack.kill(service, signal.SIGKILL)
-    eventually(lambda: stack.restarts(service) == before + 1, PATIENCE, describe=f"{service} was started again")
-    eventually(lambda: stack.is_ready(service), PATIENCE, describe=f"{service} at work again")
 
 
 def assert_exact(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from fleet import dataset
 from fleet.device import CannotConnect
 from fleet.fleet import Fleet
 from fleet.link import Endpoint
-from fleet.plan import plan
+from fleet.plan import Connect, Script, Send, plan
 from tests.support.devices import publish, subscribed
 from tests.support.names import unique
 
@@ -54,6 +55,28 @@ async def test_the_broker_saw_every_connection_and_message_that_the_truth_knows(
     for message in truth.sent.values():
         if message.kind in {"weather", "frame"} and message.acknowledged_at is not None:
             assert uploads[message.message_id] == message.payload
+
+
+async def test_its_devices_answer_commands_and_probes(brokers: Stack) -> None:
+    product = unique("asked")
+    script = Script(product, "d", "steady", 5, 0, (Connect(0), Send(100, "weather")))
+    endpoint, name = Endpoint(HOST, brokers.mqtt_port), f"{product}/d"
+    asked = [
+        (f"cmd/{name}/$set_tags/plain/t1", b"{}"),
+        (f"cmd/{name}/unlock/plain/r1/9999999999", b"open"),
+        (f"rpc/{name}/read/plain/r2/9999999999", b""),
+        (f"/sys/{name}/rrpc/request/m1", b"{}"),
+    ]
+    with subscribed(brokers.mqtt_internal_port, ["cmd_resp/#", "rpc_resp/#", "/sys/+/+/rrpc/response/+"]) as inbox:
+        async with Fleet([script], endpoint, "run", dataset.load()) as fleet:
+            await fleet.play()  # acknowledged is what came after the subscription
+            await asyncio.to_thread(publish, brokers.mqtt_internal_port, None, asked)
+            heard = await asyncio.to_thread(inbox.until, f"/sys/{name}/rrpc/response/m1")
+    assert [(message.topic, message.payload) for message in heard] == [
+        (f"cmd_resp/{name}/unlock/r1/r1", b"open"),
+        (f"rpc_resp/{name}/read/r2/r2", b""),
+        (f"/sys/{name}/rrpc/response/m1", b"{}"),
+    ]
 
 
 async def test_without_a_broker_the_run_is_given_up_with_one_clear_error() -> None:

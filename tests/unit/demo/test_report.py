@@ -25,6 +25,7 @@ LATENCY = Latency(1234, 0.0812, 0.4021, 1.5, 0.0509)
 TIMES = Times(11.04, 0.84, 20.51, 2.2)
 CHECKS = [Check(True, "a disabled device is cut off 84 ms after the call"), Check(True, "the old secret is refused")]
 SHADOW = [Check(True, "what is desired of a lamp that is on is reported 31 ms after the call")]
+COMMANDS = [Check(True, "a probe reaches it, there and back in 12 ms")]
 ANSWERS = [
     questions.answer(questions.QUESTIONS[0], ["place", "station", "celsius"], [["garden", "station-000", 35.62]]),
     questions.answer(
@@ -62,10 +63,13 @@ def rendered(
     world: Truth,
     judged: Verdict,
     latency: Latency | None = LATENCY,
+    *,
     checks: list[Check] = CHECKS,
     shadow: list[Check] = SHADOW,
+    commands: list[Check] = COMMANDS,
 ) -> str:
-    parts = report.sections(world, judged, latency, ANSWERS, checks=checks, shadow=shadow, times=TIMES)
+    tried = {"checks": checks, "shadow": shadow, "commands": commands}
+    parts = report.sections(world, judged, latency, ANSWERS, **tried, times=TIMES)
     return "\n".join(report.render(parts))
 
 
@@ -98,6 +102,9 @@ def test_a_trial_that_failed_is_marked_and_told_in_the_verdict() -> None:
     told = rendered(world, judged, shadow=[Check(False, "a lamp that is on was not so")])
     assert "  ✗ a lamp that is on was not so\n" in told
     assert "  The shadow is not as it should be: 1 of 1 trials failed.\n" in told
+    told = rendered(world, judged, commands=[Check(False, "a probe did not reach the thermometer"), *COMMANDS])
+    assert "  ✗ a probe did not reach the thermometer\n  ✓ a probe reaches it, there" in told
+    assert "  What became of commands is not as it should be: 1 of 2 trials failed.\n" in told
 
 
 def test_a_latency_that_was_not_measured_is_not_shown_as_a_figure() -> None:

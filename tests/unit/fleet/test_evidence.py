@@ -8,6 +8,7 @@ import pytest
 from fleet.evidence import Arrival, Evidence, Transition, arrival, concerns
 from libs.topics import names
 from libs.topics.codec import InvalidMessage, encode
+from libs.topics.messages.commands import CommandAnswered, ProbeAnswered
 from libs.topics.messages.deadletters import DeadLetter
 from libs.topics.messages.presence import PresenceChanged, PresenceDocument, Session, TrafficSeen
 from libs.topics.messages.telemetry import DataUploaded
@@ -54,6 +55,16 @@ def test_records_without_a_message_id_are_no_arrivals() -> None:
     evidence = Evidence()
     evidence.take("shadow.inbox", 0, 0, b"k", encode(TrafficSeen("garden", "station-000", 1)))
     evidence.take("shadow.inbox", 0, 1, b"k", None)
+    assert evidence.arrivals == []
+
+
+def test_replies_are_in_no_script_and_no_arrivals() -> None:
+    said = (msgspec.Raw(b"{}"), 1)
+    evidence = Evidence()
+    answered = CommandAnswered("garden", "station-000", "cmd", "unlock", "r1", "r1", 7, "json", *said)
+    probed = ProbeAnswered("garden", "station-000", "m1", 7, "json", *said)
+    for offset, message in enumerate((answered, probed)):
+        evidence.take(names.COMMANDS_INBOX, 0, offset, b"k", encode(message))
     assert evidence.arrivals == []
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 TOPICS = Topics("p", "d", "p/d")
 NOW = 1_700_000_000_000
+DAY = 24 * 3600 * 1000
 
 
 class Broker:
@@ -48,9 +49,9 @@ class Rig:
 
     def __init__(self, store: MemoryStore | None = None, limits: BufferLimits | None = None) -> None:
         self.store = store or MemoryStore()
-        self.now = NOW
+        self.now, self.certain = NOW, True
         self.uplinks = Uplinks(limits or BufferLimits(), self.store)
-        self.commands = Commands(TOPICS, self.store, self.uplinks, lambda: self.now)
+        self.commands = Commands(TOPICS, self.store, self.uplinks, lambda: self.now, lambda: self.certain)
         self.broker = Broker()
         self.runs: list[Call] = []
 
@@ -188,6 +189,40 @@ async def test_an_expired_command_is_neither_run_nor_answered() -> None:
     assert (await rig.connect(), rig.runs, rig.commands.expired) == ([], [], 2)
     await rig.deliver(f"cmd/p/d/reboot/plain/r3/{NOW // 1000 + 1}", remaining=5)
     assert rig.runs or await rig.connect()
+
+
+@pytest.mark.parametrize("off", [-DAY, DAY])
+async def test_a_clock_that_is_off_decides_nothing_before_the_hub_has_told_its_time(off: int) -> None:
+    rig = Rig()
+    rig.register(None)
+    rig.certain, rig.now = False, NOW + off
+    await rig.deliver(f"cmd/p/d/reboot/plain/r1/{NOW // 1000 + 60}", remaining=60)
+    await rig.deliver(f"cmd/p/d/reboot/plain/r2/{NOW // 1000}", remaining=0)
+    rig.certain, rig.now = True, NOW
+    await rig.deliver(f"cmd/p/d/reboot/plain/r3/{NOW // 1000 + 60}")
+    await rig.deliver(f"cmd/p/d/reboot/plain/r4/{NOW // 1000}")
+    await rig.commands.finished()
+    assert [(call.request_id, call.expires_at) for call in rig.runs] == [("r1", NOW + 60_000), ("r3", NOW + 60_000)]
+    assert rig.commands.expired == 2
+
+
+@pytest.mark.parametrize("off", [-DAY, DAY])
+async def test_the_hub_may_tell_its_time_while_a_command_waits_for_a_handler(off: int) -> None:
+    rig = Rig()
+    free = asyncio.Event()
+    rig.commands.register("slow", lambda _call: free.wait())
+    rig.register("reboot")
+    rig.certain, rig.now = False, NOW + off
+    for number in range(AT_ONCE):
+        await rig.deliver(f"cmd/p/d/slow/plain/s{number}")
+    ends = NOW // 1000 + 60
+    waiting = asyncio.create_task(rig.deliver(f"cmd/p/d/reboot/plain/r1/{ends}", remaining=60))
+    await asyncio.sleep(0)
+    rig.certain, rig.now = True, NOW
+    free.set()
+    await waiting
+    await rig.commands.finished()
+    assert [call.expires_at for call in rig.runs] == [ends * 1000]
 
 
 async def test_a_command_may_expire_while_all_handlers_are_busy() -> None:

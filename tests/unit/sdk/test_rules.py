@@ -115,6 +115,8 @@ def test_a_command_ends_at_the_earlier_of_its_two_ends() -> None:
     assert deadline(None, 3, 5) == 3_005
     assert deadline(10, 3, 5) == 3_005
     assert deadline(1, 30, 5) == 1_000
+    assert deadline(1, 30, 5, certain=False) == 30_005
+    assert deadline(10, None, 5, certain=False) == 10_000
     assert [is_expired(10_000, now) for now in (9_999, 10_000)] == [False, True]
     assert not is_expired(None, 10**15)
 
