@@ -121,8 +121,10 @@ async def test_a_call_has_the_time_that_its_device_gets_beyond_that_of_others() 
 
     class Deaf(FakeRequests):
         async def ask(self, *_: Any) -> Any:
-            await asyncio.sleep(0.1)
-            raise NoAnswer("nobody")
+            try:
+                await asyncio.wait_for(asyncio.Event().wait(), 0.15)
+            except TimeoutError as error:
+                raise NoAnswer("nobody") from error
 
     world.hub.requests = Deaf()
     async with world.client({**world.issue(), **JSON}) as client:
