@@ -1,6 +1,6 @@
 """Where a lane's CPU time goes, part by part, in one thread and without a broker: microseconds per event.
 
-The lane's own code folds 100,000 keys (or 200, or the shadows of 5,000 devices), chunk by chunk, and produces to the
+The lane's own code folds 100,000 keys (or 200, or what 5,000 devices are sent), chunk by chunk, and produces to the
 broker that librdkafka has inside for tests, whose threads are not counted; nor are aiokafka's reading and Faust's
 hand-over, which are per slice. Each figure is the least of several passes: on a busy machine the others measure its
 caches.
@@ -14,6 +14,7 @@ import threading
 import time
 from collections import defaultdict
 from contextlib import contextmanager
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from aiokafka.structs import TopicPartition
 
 from bench.lane import HOT_KEYS, KEYS, PARTITIONS, readings
 from bench.lane_apps import fold as count
-from bench.support import shadows
+from bench.support import ledgers, shadows
 from bench.support.presence import connections
 from libs.runtime.lane.fetch import ParsedRecords
 from libs.runtime.lane.lane import Lane
@@ -37,6 +38,16 @@ from libs.runtime.lane.pipeline import Batch
 from libs.runtime.lane.producer import LaneProducer
 from libs.runtime.lane.work import Work
 from libs.topics.codec import Decoder
+from services.commands.app import MAX_ROW as LARGEST
+from services.commands.limits import DEFAULTS
+from services.commands.lives import deadline as expiry
+from services.commands.model import Entry as Ledger
+from services.commands.model import Product as Times
+from services.commands.reference import fold_reference as fold_times
+from services.commands.step import Message as Order
+from services.commands.step import step as order
+from services.commands.views import listing as commands_of
+from services.commands.views import terms as fanouts_of
 from services.presence.forget import deadline
 from services.presence.model import Device, Sources
 from services.presence.session import terms
@@ -82,8 +93,20 @@ SHADOW: dict[str, Any] = {
     "listing": listing,
     "max_row": MAX_ROW,
 }
+LEDGER: dict[str, Any] = {
+    "decode": Decoder[Order](Order),
+    "row": Ledger,
+    "step": order,
+    "shared": -1,
+    "cell": Times,
+    "fold_shared": partial(fold_times, rules=DEFAULTS),
+    "terms": fanouts_of,
+    "deadline": partial(expiry, rules=DEFAULTS),
+    "listing": commands_of,
+    "max_row": LARGEST,
+}
 DEVICES = 5_000
-"""Whose shadows change."""
+"""Whose shadows change, and who are sent commands."""
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -114,6 +137,7 @@ def run(quick: bool) -> dict[str, Any]:
         "presence": Task(PRESENCE, _batches(connections(events // 2, KEYS))),
         "change": Task(SHADOW, _batches(shadows.Work("inbox", DEVICES, events // 2, reported=False).records())),
         "report": Task(SHADOW, _batches(shadows.Work("inbox", DEVICES, events // 2, reported=True).records())),
+        "command": Task(LEDGER, _batches(ledgers.Work(DEVICES, 0, 0, events // 2).records())),
     }
     found: dict[str, Any] = {"mismatched": 0}
     for name, task in tasks.items():

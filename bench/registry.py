@@ -53,6 +53,12 @@ BENCHES: Final = {
             "rss_mb",
         ),
     ),
+    "rpc": Bench("bench.rpc", ("rate", "p50_ms", "p99_ms", "errors", "waiters")),
+    "ledger": Bench(
+        "bench.ledger",
+        ("events_per_s", "cpu_us_per_event", "slowdown_with_backlog", "backlog_mb", "mismatched"),
+    ),
+    "fanout": Bench("bench.fanout", ("members", "online_reached_s", "mismatched")),
     "register": Bench("bench.register", ("devices_per_s", "refused")),
     "end-to-end": Bench("bench.end_to_end", ("rate", "p50_ms", "p99_ms", "lost")),
     "cut": Bench("bench.cut", ("p50_ms", "p99_ms", "errors")),

@@ -70,7 +70,7 @@ def _rates(cluster: Cluster, size: Size) -> dict[str, Any]:
             cluster.create(shadows.topics(app.name))
             try:
                 runs.append(drain(app, names.SHADOW_DOCUMENTS, size.changes))
-                _await_changelog(cluster, app)
+                cluster.await_rest(names.changelog(app.name, TABLE))  # rows follow their documents
                 figures["mismatched"] += work.mismatches(cluster, app.name)
             finally:
                 app.kill()
@@ -82,18 +82,6 @@ def _rates(cluster: Cluster, size: Size) -> dict[str, Any]:
             f"foreign_cpus_{inbox}": round(statistics.median(one.foreign_cpus for one in runs), 2),
         }
     return figures
-
-
-def _await_changelog(cluster: Cluster, app: App) -> None:
-    """Return when the app has nothing in flight: rows follow their documents."""
-    count, pause = cluster.counter(names.changelog(app.name, TABLE)), threading.Event()
-    try:
-        before, now, deadline = -1, count(), time.monotonic() + PATIENCE
-        while before != now and time.monotonic() < deadline:
-            pause.wait(1.0)
-            before, now = now, count()
-    finally:
-        count.close()
 
 
 def _recovery(cluster: Cluster, rows: int, directory: Path) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 COMPACT = {"cleanup.policy": "compact"}
+REST = 1.0
+"""Seconds without a record, after which a topic is at rest."""
+PATIENCE = 60.0
 
 
 class Cluster:
@@ -55,6 +60,19 @@ class Cluster:
 
     def counter(self, topic: str) -> Counter:
         return Counter(Consumer(self._config(**{"group.id": "bench-counter"})), topic, self.settings.partitions)
+
+    def await_rest(self, topic: str) -> None:
+        """Return when the topic takes no more records. Raises TimeoutError."""
+        count, pause = self.counter(topic), threading.Event()
+        try:
+            before, now, deadline = -1, count(), time.monotonic() + PATIENCE
+            while before != now:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{topic} does not come to rest")
+                pause.wait(REST)
+                before, now = now, count()
+        finally:
+            count.close()
 
     def read(self, topic: str) -> Iterator[Any]:
         """Every record that the topic holds now."""

@@ -104,8 +104,11 @@ class Sample(msgspec.Struct, frozen=True):
     busy: float
 
 
-def drain(app: App, output: str, events: int) -> Drain:
-    """Start the app and wait until ``output`` has one record for each of ``events``. Raises TimeoutError."""
+def drain(app: App, output: str, events: int, before: int = 0) -> Drain:
+    """Start the app and wait until ``output`` has one record for each of ``events``. Raises TimeoutError.
+
+    ``before``: records that come before these, and are not measured.
+    """
     count = app.cluster.counter(output)
     samples: list[Sample] = []
     pause, deadline = threading.Event(), time.monotonic() + TIMEOUT
@@ -114,7 +117,7 @@ def drain(app: App, output: str, events: int) -> Drain:
         while not samples or samples[-1].events < events:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{app.name}: {samples[-1].events} of {events} outputs")
-            samples.append(Sample(time.monotonic(), count(), cpu_seconds(app.pid), busy_seconds()))
+            samples.append(Sample(time.monotonic(), count() - before, cpu_seconds(app.pid), busy_seconds()))
             pause.wait(POLL)
         memory = rss_mb(app.pid)
     finally:

@@ -93,6 +93,11 @@ async def call(asker: Asker, product_id: str, device_id: str, new: NewRpc, body:
     return msgspec.json.decode(body, type=Command)
 
 
+def location(command: Command) -> str:
+    """Say where it is found what becomes of a command."""
+    return f"/v1/commands/{command.request_id}?device={command.product_id}/{command.device_id}"
+
+
 async def cancel(asker: Asker, command: Command) -> Command:
     """End a command that is not over; returns its entry. Raises as `ask`."""
     request = CancelCommand(command.product_id, command.device_id, command.request_id, **asker.stamp())

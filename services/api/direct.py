@@ -1,22 +1,26 @@
-"""The three calls that are made most often, answered without the framework, whose own work is more than theirs.
+"""The calls that are made most often, answered without the framework, whose own work is more than theirs.
 
-A request in its plain form is answered here: its path as it is written, no query, and of a patch a small body that can
-be read, without conditions. Whatever is said in another way goes to the handlers in `routes`, which the OpenAPI
-document is made of; a test holds the two ways against each other.
+A request in its plain form is answered here: its path as it is written, no query, and where it has a body, a small one
+that can be read, without conditions. Whatever is said in another way goes to the handlers in `routes`, which the
+OpenAPI document is made of; tests hold the two ways against each other.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from . import presence, shadow
+from libs.topics.messages.registry import Scope
+
+from . import commands, presence, shadow
 from .asking import Asker
 from .bodies import JSON as BODIES
 from .bodies import LEVELS, deeper
+from .command_documents import NewCommand, NewRpc
 from .conditions import etag
 from .devices import detail
 from .problems import MEDIA_TYPE, as_problem, late
@@ -25,30 +29,61 @@ from .shadow_id import ShadowId
 if TYPE_CHECKING:
     from litestar.types import HTTPReceiveMessage, HTTPScope, Receive, Send
 
-    from libs.topics.messages.registry import Scope
-
     from .access import Caller, Gatekeeper
     from .hub import Hub
+
+Fits: TypeAlias = Callable[[bytes], Any]
+
+
+class Call(NamedTuple):
+    """How a call is made. ``fits``: reads its body, and raises where that is not as it should be; None: it has none."""
+
+    method: str
+    template: str
+    scope: Scope
+    fits: Fits | None = None
+
 
 DEVICE: Final = "/v1/products/{product_id}/devices/{device_id}"
 PRESENCE: Final = f"{DEVICE}/presence"
 SHADOW: Final = f"{DEVICE}/shadow"
-TEMPLATES: Final = {None: DEVICE, "/presence": PRESENCE, "/shadow": SHADOW}
-METHODS: Final = {None: "GET", "/presence": "GET", "/shadow": "PATCH"}
-"""How each is asked for, by the end of its path."""
+COMMANDS: Final = f"{DEVICE}/commands"
+RPC: Final = f"{DEVICE}/rpc"
+CALLS: Final = {
+    None: Call("GET", DEVICE, "read"),
+    "/presence": Call("GET", PRESENCE, "read"),
+    "/shadow": Call("PATCH", SHADOW, "command", msgspec.json.Decoder(dict[str, Any]).decode),
+    "/commands": Call("POST", COMMANDS, "command", msgspec.json.Decoder(NewCommand).decode),
+    "/rpc": Call("POST", RPC, "command", msgspec.json.Decoder(NewRpc).decode),
+}
+"""By the end of the path."""
 PATH: Final = re.compile(
-    r"/v1/products/(?P<product_id>[A-Za-z0-9_-]{1,64})/devices/(?P<device_id>[A-Za-z0-9_-]{1,64})(/presence|/shadow)?"
+    r"/v1/products/(?P<product_id>[A-Za-z0-9_-]{1,64})/devices/(?P<device_id>[A-Za-z0-9_-]{1,64})"
+    r"(/presence|/shadow|/commands|/rpc)?"
 )
 HOST: Final = re.compile(rb"[A-Za-z0-9.-]+(:[0-9]{1,5})?")
 """Not all that may stand there: of other hosts the framework judges."""
 JSON: Final = "application/json"
-PATCHES: Final = frozenset(kind.encode() for kind in BODIES)
+TAKEN: Final = frozenset(kind.encode() for kind in BODIES)
 CONDITIONS: Final = (b"if-match", b"idempotency-key")
 LARGEST: Final = 65_536
-"""Bytes of a patch's body: twice what a shadow can hold. It is read before the caller is known."""
+"""Bytes of a body: twice what a shadow can hold, and most commands. It is read before the caller is known."""
 LENGTH: Final = re.compile(rb"[0-9]{1,5}")
 
-_patch: Final = msgspec.json.Decoder(dict[str, Any]).decode
+
+class Given(NamedTuple):
+    """A body that fits, and as it was written."""
+
+    said: Any
+    written: bytes
+
+
+class Made(NamedTuple):
+    """An answer."""
+
+    status: int
+    document: Any
+    headers: dict[str, str]
 
 
 class Direct:
@@ -62,9 +97,10 @@ class Direct:
         if scope["query_string"] or scope.get("root_path"):
             return None
         found = PATH.fullmatch(scope["path"])
-        if found is None or scope["method"] != METHODS[found[3]] or not HOST.fullmatch(_header(scope, b"host")):
+        if found is None or not HOST.fullmatch(_header(scope, b"host")):
             return None
-        return found if scope["method"] == "GET" or _is_plain(scope) else None
+        call = CALLS[found[3]]
+        return found if scope["method"] == call.method and (call.fits is None or _is_plain(scope)) else None
 
     async def answer(
         self, scope: HTTPScope, found: re.Match[str], request_id: str, receive: Receive, send: Send
@@ -73,16 +109,16 @@ class Direct:
 
         Returns None; or, where a body is not what it should be, what the framework must receive to say so.
         """
-        patch: dict[str, Any] | None = None
-        if scope["method"] == "PATCH":
+        call, given = CALLS[found[3]], None
+        if call.fits is not None:
             messages = await _messages(receive)
-            patch = _read(messages)
-            if patch is None:
+            given = _read(messages, call.fits)
+            if given is None:
                 return _again(messages, receive)
-        scope["path_template"] = TEMPLATES[found[3]]
+        scope["path_template"] = call.template
         try:
-            body, headers = await self._made(scope, found, patch)
-            status, media_type = 200, JSON
+            status, made, headers = await self._made(scope, found, given)
+            media_type, body = JSON, msgspec.json.encode(made)
         except Exception as error:  # noqa: BLE001 - told as a problem, and in the log where it is the hub's own fault
             problem, document = as_problem(error, scope["method"], scope["path"], request_id)
             status, headers, media_type = problem.status, problem.headers, MEDIA_TYPE
@@ -93,24 +129,22 @@ class Direct:
         await send({"type": "http.response.body", "body": body, "more_body": False})
         return None
 
-    async def _made(
-        self, scope: HTTPScope, found: re.Match[str], patch: dict[str, Any] | None
-    ) -> tuple[bytes, dict[str, str]]:
-        product_id, device_id = found[1], found[2]
-        caller = self._admit(scope, found, "read" if patch is None else "command")
+    async def _made(self, scope: HTTPScope, found: re.Match[str], given: Given | None) -> Made:
+        ids = found[1], found[2]
+        caller = self._admit(scope, found, CALLS[found[3]].scope)
+        seconds = self._deadline
+        if given is not None and found[3] == "/rpc":
+            seconds += given.said.timeout_s + commands.GRACE_S
         try:
-            async with asyncio.timeout(self._deadline):
-                if patch is not None:
-                    asker = Asker(self._hub, caller, None)
-                    asked = shadow.request(asker, ShadowId(product_id, device_id), "merge", None, patch)
-                    changed = await shadow.change(asker, asked)
-                    return msgspec.json.encode(changed), {"ETag": etag(changed.version)}
+            async with asyncio.timeout(seconds):
+                if given is not None:
+                    return await _done(Asker(self._hub, caller, None), found[3], *ids, given)
                 if found[3]:
-                    return msgspec.json.encode(await presence.now(self._hub, product_id, device_id)), {}
-                device = await detail(self._hub, product_id, device_id)
-                return msgspec.json.encode(device), {"ETag": etag(device.version)}
+                    return Made(200, await presence.now(self._hub, *ids), {})
+                device = await detail(self._hub, *ids)
+                return Made(200, device, {"ETag": etag(device.version)})
         except TimeoutError as error:
-            raise late(self._deadline) from error
+            raise late(seconds) from error
 
     def _admit(self, scope: HTTPScope, found: re.Match[str], wanted: Scope) -> Caller:
         shown = _header(scope, b"authorization").decode("latin-1")
@@ -121,16 +155,27 @@ class Direct:
         return caller
 
 
+async def _done(asker: Asker, end: str, product_id: str, device_id: str, given: Given) -> Made:
+    """Do what is asked for by a body. ``end``: of the path."""
+    if end == "/shadow":
+        asked = shadow.request(asker, ShadowId(product_id, device_id), "merge", None, given.said)
+        changed = await shadow.change(asker, asked)
+        return Made(200, changed, {"ETag": etag(changed.version)})
+    if end == "/rpc":
+        command, status = await commands.call(asker, product_id, device_id, *given), 200
+    else:
+        command, status = await commands.send(asker, product_id, device_id, *given), 202
+    return Made(status, command, {"Location": commands.location(command)})
+
+
 def _is_plain(scope: HTTPScope) -> bool:
-    """Tell whether a patch is unconditional, of a known length that is not large, and of a type that is taken."""
+    """Tell whether a body is unconditional, of a known length that is not large, and of a type that is taken."""
     headers = list(scope["headers"])
     given = dict(headers)
     if len(given) != len(headers) or any(name in given for name in CONDITIONS):
         return False
     length = given.get(b"content-length", b"")
-    return (
-        LENGTH.fullmatch(length) is not None and int(length) <= LARGEST and given.get(b"content-type", b"") in PATCHES
-    )
+    return LENGTH.fullmatch(length) is not None and int(length) <= LARGEST and given.get(b"content-type", b"") in TAKEN
 
 
 async def _messages(receive: Receive) -> list[HTTPReceiveMessage]:
@@ -141,16 +186,16 @@ async def _messages(receive: Receive) -> list[HTTPReceiveMessage]:
     return messages
 
 
-def _read(messages: list[HTTPReceiveMessage]) -> dict[str, Any] | None:
-    """Return the merge patch; None: there is none, or it is wrong."""
+def _read(messages: list[HTTPReceiveMessage], fits: Fits) -> Given | None:
+    """Return the body; None: there is none, or it is wrong."""
     if messages[-1]["type"] != "http.request":
         return None
     body = b"".join([message["body"] for message in messages if message["type"] == "http.request"])
     try:
-        patch = _patch(body)
+        said = fits(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return None if deeper(body, LEVELS) else patch
+    return None if deeper(body, LEVELS) else Given(said, body)
 
 
 def _again(messages: list[HTTPReceiveMessage], receive: Receive) -> Receive:

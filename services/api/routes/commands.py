@@ -121,8 +121,7 @@ async def call_device(
 
 def located(command: Command, status: int) -> Response[Command]:
     """Answer with an entry, and say where it is found later."""
-    where = f"/v1/commands/{command.request_id}?device={command.product_id}/{command.device_id}"
-    return Response(command, status_code=status, headers={"Location": where})
+    return Response(command, status_code=status, headers={"Location": commands.location(command)})
 
 
 router = Router(
