@@ -55,7 +55,7 @@ class Wire:
 
     @staticmethod
     async def _passed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
+        with suppress(OSError):  # cut, or ended by either side
             while data := await reader.read(CHUNK):
                 writer.write(data)
                 await writer.drain()

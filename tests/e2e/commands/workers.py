@@ -24,7 +24,8 @@ DAY = 24 * 3600 * 1000
 class Worker:
     """``ran``: request ids, in the order in which its handler began with them; it answers with what it was sent.
 
-    ``off``: ms that its own clock is ahead; ``held``: numbers of commands that take until ``free`` is set.
+    ``off``: ms that its own clock is ahead: it then asks for the hub's time only when it is told to. ``held``: numbers
+    of commands that take until ``free`` is set.
     """
 
     def __init__(
@@ -44,7 +45,14 @@ class Worker:
     async def online(self) -> AsyncIterator[Device]:
         with mock.patch.object(fleetlog_device.device, "_wall", self._clock):
             device = Device(
-                self.product, self.device, "open", host=HOST, port=self.port, store=self._store, backoff=BACKOFF
+                self.product,
+                self.device,
+                "open",
+                host=HOST,
+                port=self.port,
+                store=self._store,
+                synchronise=not self._off,
+                backoff=BACKOFF,
             )
         async with device:
             device.command()(self._obey)
