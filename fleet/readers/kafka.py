@@ -13,6 +13,7 @@ from fleet.evidence import Evidence
 from libs.runtime.kafka import client_config
 from libs.runtime.offsets import Place, offsets
 from libs.topics import names
+from libs.topics.identity import BROADCAST_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +25,8 @@ TIMEOUT = 15.0
 RETRY = 0.25
 """Seconds until brokers that refused are asked again."""
 BATCH = 5_000
+LAST = 5.0
+"""Seconds that the last look may take besides: each second brings a tick into every inbox."""
 
 
 class KafkaReader:
@@ -52,25 +55,32 @@ class KafkaReader:
         self._consumer.assign([TopicPartition(*place, offset) for place, offset in self._next.items()])
 
     def advance(self, timeout: float) -> int:
-        """Take what is there, waiting up to ``timeout`` seconds for the first record; the number of records."""
+        """Take what is there, waiting up to ``timeout`` seconds for the first record.
+
+        Returns the number of records about devices: ticks come for ever.
+        """
+        about = 0
         records = self._consumer.consume(BATCH, timeout)
         for record in records:
             if record.error() is not None:
                 raise KafkaException(record.error())
             self._next[record.topic(), record.partition()] = record.offset() + 1
+            about += record.key() != BROADCAST_KEY
             self.evidence.take(record.topic(), record.partition(), record.offset(), record.key(), record.value())
-        return len(records)
+        return about
 
     def catch_up(self, deadline: float) -> int:
-        """Read up to what Kafka holds now; the number of records. ``deadline``: of `time.monotonic`.
+        """Read up to what Kafka holds now; the number of records about devices. ``deadline``: of `time.monotonic`.
 
         Raises `TimeoutError`, and `KafkaException` where Kafka refuses until then.
         """
         taken = 0
         ends = self._ends(deadline)
         while any(self._next[place] < end for place, end in ends.items()):
-            if time.monotonic() > deadline:
-                raise TimeoutError("Kafka holds more than could be read in time")
+            if time.monotonic() > deadline + LAST:
+                left = {f"{topic}-{number}": (self._next[topic, number], end) for (topic, number), end in ends.items()}
+                behind = {place: at for place, at in left.items() if at[0] < at[1]}
+                raise TimeoutError(f"Kafka holds more than could be read in time: {behind}")
             taken += self.advance(0.1)
         return taken
 
