@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from libs.topics import names
+from libs.topics import catalog, names
 from libs.topics.codec import Decoder
 from libs.topics.identity import InvalidName, split_key
 from libs.topics.messages.deadletters import DeadLetter
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
     from .truth import Device
 
-DEAD_LETTERS = tuple(
-    names.dead_letters(service) for service in ("ingest", "presence", "shadow", "downlink", "timeseries")
-)
+DEAD_LETTERS = tuple(topic.name for topic in catalog.TOPICS if topic.types == (DeadLetter,) and topic.stage == "live")
 
 
 class Arrival(msgspec.Struct, frozen=True, gc=False):

@@ -6,18 +6,16 @@ import asyncio
 import signal
 import threading
 from collections import Counter
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from msgspec.structs import replace
 
-from libs.runtime.owners.follow import Owners
-from libs.runtime.owners.reads import OwnerReads
-from libs.runtime.requests.client import NoAnswer, Refused, Requests, RequestsSettings
+from libs.runtime.requests.client import NoAnswer, Refused, Requests
 from libs.runtime.settings import KafkaSettings
 from libs.topics import names
 from libs.topics.codec import encode
@@ -25,6 +23,7 @@ from libs.topics.identity import device_key
 from libs.topics.messages.presence import ConnectionObserved
 from services.commands.app import SERVICE, TABLE, build
 from services.commands.settings import CommandsSettings
+from tests.support.clients import asking, of_registry, producer, reading
 from tests.support.commands.asking import call, cancel, idempotent, published, reply, send, send_to_tag
 from tests.support.exactness import unlike_the_replay
 from tests.support.names import unique
@@ -34,9 +33,10 @@ from tests.support.registry.asking import T0, delete, put, register
 from tests.support.registry.hub import key_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
 
     from devstack.stack import Stack
+    from libs.runtime.owners.reads import OwnerReads
 
 DEVICES, EACH = 100, 5
 WITHIN = 60.0
@@ -56,36 +56,6 @@ def hub(services: Stack) -> Iterator[Stack]:
 def kafka(hub: Stack) -> KafkaSettings:
     hub.wait_ready()
     return KafkaSettings(bootstrap=hub.kafka, partitions=hub.partitions)
-
-
-@asynccontextmanager
-async def asking(kafka: KafkaSettings) -> AsyncIterator[Requests]:
-    requests = Requests(kafka, RequestsSettings(group=unique("replies")))
-    await requests.start()
-    try:
-        yield requests
-    finally:
-        await requests.stop()
-
-
-@asynccontextmanager
-async def reading(kafka: KafkaSettings) -> AsyncIterator[OwnerReads]:
-    owners = Owners(kafka)
-    await owners.start()
-    reads = OwnerReads(owners, partitions=kafka.partitions)
-    try:
-        yield reads
-    finally:
-        await reads.close()
-        await owners.stop()
-
-
-def producer(kafka: KafkaSettings) -> Producer:
-    return Producer({"bootstrap.servers": kafka.bootstrap, "partitioner": "murmur2_random", "enable.idempotence": True})
-
-
-async def of_registry(requests: Requests, message: Any) -> Any:
-    return await requests.ask(names.REGISTRY_INBOX, key_of(message), message, WITHIN)
 
 
 async def of_commands(requests: Requests, message: Any, within: float = WITHIN) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,12 +11,13 @@ import pytest
 
 from libs.runtime.owners.follow import Owners
 from libs.runtime.owners.reads import OwnerReads
-from libs.runtime.requests.client import NoAnswer, Refused, Requests, RequestsSettings
+from libs.runtime.requests.client import NoAnswer, Refused, Requests
 from libs.runtime.settings import KafkaSettings
 from libs.topics import names
 from libs.topics.identity import device_key, product_key
 from services.registry.app import SERVICE, TABLE
 from tests.integration.registry.exactness import unlike_the_replay
+from tests.support.clients import asking
 from tests.support.names import unique
 from tests.support.polling import eventually, eventually_async
 from tests.support.records import read_all
@@ -25,7 +25,7 @@ from tests.support.registry.asking import DYNAMIC, credential, delete, delete_pr
 from tests.support.registry.hub import key_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
 
     from devstack.stack import Stack
     from libs.topics.messages.hub import RequestAnswered
@@ -46,16 +46,6 @@ def hub(brokers: Stack) -> Iterator[Stack]:
 def kafka(hub: Stack) -> KafkaSettings:
     hub.wait_ready()
     return KafkaSettings(bootstrap=hub.kafka, partitions=hub.partitions)
-
-
-@asynccontextmanager
-async def asking(kafka: KafkaSettings) -> AsyncIterator[Requests]:
-    requests = Requests(kafka, RequestsSettings(group=unique("replies")))
-    await requests.start()
-    try:
-        yield requests
-    finally:
-        await requests.stop()
 
 
 async def asked(requests: Requests, message: Any, within: float = 60.0) -> RequestAnswered:

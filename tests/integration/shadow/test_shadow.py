@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from confluent_kafka import Producer
 
-from libs.runtime.owners.follow import Owners
-from libs.runtime.owners.reads import OwnerReads
-from libs.runtime.requests.client import NoAnswer, Refused, Requests, RequestsSettings
+from libs.runtime.requests.client import NoAnswer, Refused, Requests
 from libs.runtime.settings import KafkaSettings
 from libs.topics import names
 from libs.topics.codec import encode
@@ -22,6 +18,7 @@ from libs.topics.messages.presence import ConnectionObserved
 from libs.topics.messages.registry import ProductDefaults
 from services.shadow.app import SERVICE, TABLE, build
 from services.shadow.settings import ShadowSettings
+from tests.support.clients import asking, of_registry, producer, reading
 from tests.support.exactness import unlike_the_replay
 from tests.support.names import unique
 from tests.support.polling import eventually, eventually_async
@@ -31,7 +28,7 @@ from tests.support.registry.hub import key_of
 from tests.support.shadow.asking import idempotent, patch, patch_tagged, report
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
 
     from devstack.stack import Stack
 
@@ -52,43 +49,6 @@ def hub(services: Stack) -> Iterator[Stack]:
 def kafka(hub: Stack) -> KafkaSettings:
     hub.wait_ready()
     return KafkaSettings(bootstrap=hub.kafka, partitions=hub.partitions)
-
-
-@asynccontextmanager
-async def asking(kafka: KafkaSettings) -> AsyncIterator[Requests]:
-    requests = Requests(kafka, RequestsSettings(group=unique("replies")))
-    await requests.start()
-    try:
-        yield requests
-    finally:
-        await requests.stop()
-
-
-@asynccontextmanager
-async def reading(kafka: KafkaSettings) -> AsyncIterator[OwnerReads]:
-    owners = Owners(kafka)
-    await owners.start()
-    reads = OwnerReads(owners, partitions=kafka.partitions)
-    try:
-        yield reads
-    finally:
-        await reads.close()
-        await owners.stop()
-
-
-def producer(kafka: KafkaSettings) -> Producer:
-    return Producer(
-        {
-            "bootstrap.servers": kafka.bootstrap,
-            "partitioner": "murmur2_random",
-            "enable.idempotence": True,
-            "queue.buffering.max.messages": 100_000,
-        }
-    )
-
-
-async def of_registry(requests: Requests, message: Any) -> Any:
-    return await requests.ask(names.REGISTRY_INBOX, key_of(message), message, 60.0)
 
 
 async def of_shadow(requests: Requests, message: Any, within: float = 60.0) -> Any:
