@@ -168,7 +168,8 @@ class Publisher:
         counts = {"published": 0, "no_subscribers": 0, "refused": 0}
         for ack in acks:
             code = int(ack.reason_code)
-            entry = self._window.land(ack.packet_id, now, None if code < REFUSED else _refusal(ack, code))
+            refusal = None if code < REFUSED else _refusal(ack, code)
+            entry = self._window.land(ack.packet_id, now, refusal, heard=code != NO_MATCHING_SUBSCRIBERS)
             if entry is None:
                 continue  # of a partition that was taken away
             oldest = oldest or entry.sent_at

@@ -117,7 +117,7 @@ class Window:
             self._tell(entry, refusal, at)
         self._done(entry, refusal)
 
-    def land(self, packet_id: int, at: Millis, refusal: Refusal | None = None) -> Entry | None:
+    def land(self, packet_id: int, at: Millis, refusal: Refusal | None = None, *, heard: bool = True) -> Entry | None:
         """The broker acknowledges, whatever it says about it. Returns what is done by that; None: nothing of ours."""
         entry = self._flying.pop(packet_id, None)
         if entry is None:
@@ -125,14 +125,14 @@ class Window:
         self._landed, self._doubt, self._limit = True, False, self._allowed
         if entry.void:
             return None
-        self._tell(entry, refusal, at)
+        self._tell(entry, refusal, at, heard=heard)
         self._done(entry, refusal)
         return entry
 
     @staticmethod
-    def _tell(entry: Entry, refusal: Refusal | None, at: Millis) -> None:
+    def _tell(entry: Entry, refusal: Refusal | None, at: Millis, *, heard: bool = True) -> None:
         if entry.publish is not None and entry.publish.receipt is not None:
-            entry.notice = notice(entry.publish.receipt, refusal, at)
+            entry.notice = notice(entry.publish.receipt, refusal, at, heard=heard)
 
     def _done(self, entry: Entry, refusal: Refusal | None) -> None:
         entry.publish, entry.refusal, entry.packet_id = None, refusal, 0

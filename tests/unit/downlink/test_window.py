@@ -42,8 +42,8 @@ class Scene:
         self.done: dict[Place, set[int]] = {place: set() for place in PLACES}
         """Offsets that were acknowledged, refused, or had nothing to publish."""
         self.letters: Counter[tuple[Place, int]] = Counter()
-        self.answers: dict[tuple[Place, int], str | None] = {}
-        """What the broker said about commands: refused, and why; None: it took them."""
+        self.answers: dict[tuple[Place, int], tuple[str | None, bool]] = {}
+        """What the broker said about commands: why it refused them (None: it took them), and whether anybody heard."""
         self.air: list[tuple[int, Entry]] = []
         """What the broker got on this connection and has not acknowledged."""
         self.limit = self.messages = self.bytes = 0
@@ -127,7 +127,7 @@ class Scene:
             if choice % 7 == 0:
                 self.window.finish(found, REFUSAL if choice % 2 else None, choice)
                 if choice % 2:
-                    self.answers[place, offset] = REFUSAL.reason
+                    self.answers[place, offset] = REFUSAL.reason, True
                 self.done[place].add(offset)
             else:
                 self._fly(found)
@@ -154,11 +154,12 @@ class Scene:
         if self.air:
             packet_id, found = self.air.pop(choice % len(self.air))  # brokers answer in order; we do not rely on it
             record, refusal = found.record, REFUSAL if choice % 5 == 0 else None
-            landed = self.window.land(packet_id, choice, refusal)
+            heard = refusal is not None or choice % 3 > 0
+            landed = self.window.land(packet_id, choice, refusal, heard=heard)
             assert landed is (None if found.void else found)
             if landed:
                 self.done[record.place].add(record.offset)
-                self.answers[record.place, record.offset] = None if refusal is None else refusal.reason
+                self.answers[record.place, record.offset] = (None if refusal is None else refusal.reason), heard
         stray = choice % (LARGEST + 2)
         if stray not in [other for other, _ in self.air]:
             assert self.window.land(stray, 0) is None
@@ -174,8 +175,9 @@ class Scene:
             answered = [
                 (at, self.answers[place, at]) for at in range(before, step.position) if (place, at) in self.answers
             ]
-            expected = [(f"{place.topic}-{at}", said) for at, said in answered if at % 3]
-            assert [(told.request_id, told.refused) for told in step.notices] == expected, "told: what was answered"
+            expected = [(f"{place.topic}-{at}", *said) for at, said in answered if at % 3]
+            notices = [(told.request_id, told.refused, told.heard) for told in step.notices]
+            assert notices == expected, "told: what was answered"
             self.committed[place] = step.position
             self.messages -= step.count
             self.bytes -= step.size
