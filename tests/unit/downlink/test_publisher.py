@@ -83,7 +83,7 @@ class Scene:
         self.publisher = Publisher(
             self.window,
             settled=self.steps.append,
-            forgotten=lambda *counts: self.forgotten.append(counts) if any(counts) else None,
+            forgotten=lambda part: self.forgotten.append((part.messages, part.size)),
             limit=100,
         )
         self.client = Client(OPTIONS, self.publisher, self.broker.connect)
