@@ -32,7 +32,7 @@ DEVICES = ("d1", "d2", "d3")
 
 def fleet(partition: int = 0, **rules: Any) -> Hub:
     """Three devices of a tag: d1 and d2 are online and have subscribed to what they hear, d3 is offline."""
-    hub = Hub(online=None, rules=Rules(tag_topics=True, **rules))
+    hub = Hub(online=None, rules=Rules(**{"tag_topics": True, **rules}))
     hub.partition = partition
     hub.write(product(None))
     for device in DEVICES:
@@ -181,7 +181,6 @@ def test_rpcs_have_no_topic_of_their_tag() -> None:
 
 
 def test_where_the_broker_cannot_nothing_is_published_to_a_tag() -> None:
-    hub = fleet()
-    hub.rules = Rules()
+    hub = fleet(tag_topics=False)
     hub.write(send_to_tag())
     assert (to_tag(hub), own(hub)) == ([], [("d1", "f1"), ("d2", "f1")])
