@@ -91,6 +91,7 @@ class Listener:
 
     async def hold(self, link: Link) -> None:
         """See `fleetlog_device.connection.Session`."""
+        self._commands.connected()
         await self._subscribe(link, (*self._topics.standing(), *map(self._topics.tag, sorted(self.tags.names))))
         self.link = link
         self.linked.set()
