@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any
 
+from . import times
+
 
 class Exit(IntEnum):
     """What the exit status of ``fleetlog`` means."""
@@ -45,7 +47,9 @@ class Failure(Exception):
         self.further = further or {}
 
     def document(self) -> dict[str, Any]:
-        return {"error": self.sentence, "code": self.code, "advice": self.advice, **self.further}
+        """Return it as scripts read it, with moments in RFC 3339 as everywhere."""
+        told = {"error": self.sentence, "code": self.code, "advice": self.advice}
+        return {**told, **{name: times.for_scripts(value) for name, value in self.further.items()}}
 
     def lines(self) -> list[str]:
         """One block: the sentence, the code, and what to do."""
