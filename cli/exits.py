@@ -56,8 +56,9 @@ class Failure(Exception):
         facts = {"code": self.code, **self.further, "advice": self.advice}
         shown = {name: value for name, value in facts.items() if isinstance(value, str | int) and value != ""}
         width = max(map(len, shown))
-        faults = [f"  {fault['field']}: {fault['detail']}" for fault in self.further.get("errors", ())]
-        return [f"error: {self.sentence}", *faults, *(f"  {name:<{width}}  {value}" for name, value in shown.items())]
+        faults = [f"{fault['field']}: {fault['detail']}" for fault in self.further.get("errors", ())]
+        further = [f"  {fault}" for fault in faults if fault != self.sentence]
+        return [f"error: {self.sentence}", *further, *(f"  {name:<{width}}  {value}" for name, value in shown.items())]
 
 
 def usage(sentence: str, advice: str = "") -> Failure:

@@ -213,7 +213,7 @@ def said(reply: dict[str, Any]) -> str:
     payload = reply["payload"]
     if reply["encoding"] == "json":
         return msgspec.json.encode(payload).decode()
-    return payload if (text := _text(payload)) is None else text
+    return payload if (text := _text(payload)) is None else text or "(nothing)"
 
 
 def _text(encoded: str) -> str | None:

@@ -233,6 +233,7 @@ STEPS: list[tuple[dict[str, Any], str]] = [
         'replied when it was over  "x"',
     ),
     ({"type": "late_reply_recorded", "encoding": "base64", "payload": "b2s="}, "replied when it was over  ok"),
+    ({"type": "late_reply_recorded", "encoding": "base64", "payload": ""}, "replied when it was over  (nothing)"),
 ]
 
 
