@@ -31,6 +31,15 @@ COUNTS = (
     "late",
 )
 
+COLUMNS = {
+    "device_id": "device",
+    "state": "state",
+    "attempts": "sent",
+    "accepted_at": "accepted",
+    "ended_at": "over",
+    "reason": "why",
+}
+
 Tag = Annotated[str, typer.Argument(metavar="TAG", callback=tag)]
 FanOut = Annotated[str, typer.Argument(metavar="FANOUT", help="As `send` told it.")]
 
@@ -87,6 +96,8 @@ def rpc(
 ) -> None:
     """Call every device that carries the tag now, and show who replied what; nobody waits for those that are offline.
 
+    Exit status 5 where fewer have replied than the share that --wait names.
+
     \b
     Example: fleetlog fanout rpc plant-7 hall-3 measure --wait 0.9 --timeout 10s
     """
@@ -99,6 +110,14 @@ def rpc(
     with session.api() as api:
         told = api.send("POST", f"/products/{product}/tags/{name_of_tag}/rpc", body)
     _told(session, told)
+    wanted = waited.get("share", 0) * told["members"]
+    if told["replied"] < wanted:
+        raise Failure(
+            Exit.UNAVAILABLE,
+            f"{told['replied']} of {told['members']} have replied, which is less than {waited['share']:g} of them",
+            code="too_few_replies",
+            advice=f"`fleetlog fanout members {told['fanout_id']}` tells what became of each",
+        )
 
 
 @app.command()
@@ -107,6 +126,27 @@ def show(context: typer.Context, fanout: FanOut, json: Json = False) -> None:
     session = Session(context, json=json)
     with session.api() as api:
         session.out.document(api.get(f"/fanouts/{fanout}"))
+
+
+@app.command()
+def members(
+    context: typer.Context,
+    fanout: FanOut,
+    state: Annotated[
+        str, typer.Option(metavar="STATE", help="open, ended, all, or one state such as queued or expired.")
+    ] = "all",
+    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="At most so many; all without it.")] = None,
+    json: Json = False,
+) -> None:
+    """List what became of each device's command, in order of the devices.
+
+    \b
+    Example: fleetlog fanout members f-m2Tq3Jb6QGqk0dUq2mJ0Zg --state expired
+    """
+    session = Session(context, json=json)
+    with session.api() as api:
+        found = api.pages(f"/fanouts/{fanout}/commands", limit, state=state)
+        session.out.items(found, COLUMNS, "no device")
 
 
 @app.command()

@@ -26,6 +26,8 @@ OPEN_STATES: Final = ("accepted", "queued", "sent", "delivered")
 ENDS: Final = ("replied", "failed", "rejected", "expired", "cancelled", "timed_out")
 PAST: Final = {"ended": ENDS, "all": (), **{state: (state,) for state in ENDS}}
 """What of the past may be asked for, as states; none: all of them."""
+ANY: Final = {"open": OPEN_STATES, **{state: (state,) for state in OPEN_STATES}, **PAST}
+"""What of a fan-out's members may be asked for, in the same way."""
 State: TypeAlias = Annotated[
     str,
     QueryParameter(
@@ -34,6 +36,15 @@ State: TypeAlias = Annotated[
         "states are told by the owner, as they are now and in order of acceptance; the others from the past.",
         examples=[Example(value="ended")],
         schema_extra={"enum": ["open", *OPEN_STATES, *PAST]},
+    ),
+]
+MemberState: TypeAlias = Annotated[
+    str,
+    QueryParameter(
+        name="state",
+        description="Only commands that are `open` or `ended`, or those in one state.",
+        examples=[Example(value="expired")],
+        schema_extra={"enum": list(ANY)},
     ),
 ]
 RequestId: TypeAlias = Annotated[

@@ -89,7 +89,9 @@ class Command(msgspec.Struct, frozen=True):
             "it; `delivered`: the device has it, where the broker tells. The others are ends, and stay."
         ),
     ]
-    attempts: Annotated[int, Meta(description="How often it was handed to the broker's connection.")]
+    attempts: Annotated[
+        int, Meta(description="How often the broker is known to have taken it; a reply may be faster than that word.")
+    ]
     accepted_at: Millis
     expires_at: Millis
     sent_at: Annotated[Millis | None, Meta(description="When the broker acknowledged it last.")]

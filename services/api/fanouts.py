@@ -92,7 +92,7 @@ async def progress(hub: Hub, caller: Caller, fanout_id: str) -> FanOut:
             raise
     product_id = next(iter(states), "").partition("/")[0] if started is None else started.product_id
     if not product_id or not caller.knows(product_id):
-        raise Problem("unknown_fanout", f"there is no fan-out {fanout_id}")
+        raise _unknown(fanout_id)
     counts, late = Counter(states.values()), 0
     if started is not None:
         stored, late = await _stored(hub, product_id, fanout_id)
@@ -100,6 +100,24 @@ async def progress(hub: Hub, caller: Caller, fanout_id: str) -> FanOut:
         if not whole or len(states) != started.members - started.refused:
             counts = max(counts, stored, key=Counter.total)
     return _counted(fanout_id, product_id, started, counts, late)
+
+
+async def product_of(hub: Hub, caller: Caller, fanout_id: str) -> str:
+    """Find whose devices are a fan-out's members. Raises as `progress`."""
+    for key, document in await hub.reads.list(*MEMBERS, f"request:{fanout_id}", limit=1):
+        if fanout_id in msgspec.json.decode(document, type=Member).states:
+            product_id = key.partition("/")[0]
+            break
+    else:
+        rows = await hub.history.ask(queries.fanout_started(fanout_id))
+        product_id = str(rows[0][0]) if rows else ""
+    if not product_id or not caller.knows(product_id):
+        raise _unknown(fanout_id)
+    return product_id
+
+
+def _unknown(fanout_id: str) -> Problem:
+    return Problem("unknown_fanout", f"there is no fan-out {fanout_id}")
 
 
 def _counted(fanout_id: str, product_id: str, started: Started | None, counts: Counter[str], late: int) -> FanOut:

@@ -43,6 +43,7 @@ PARTS: dict[str, dict[str, set[str]]] = {
             "command_calls",
             "command_documents",
             "command_examples",
+            "command_pages",
             "command_queries",
             "commands",
             "conditions",

@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from services.api import command_examples as examples
-from services.api import commands, ledger
+from services.api import command_pages, commands
 from services.api.access import needs
 from services.api.asking import Asker
 from services.api.command_calls import OPEN_STATES, PAST, SENDING, State
@@ -77,7 +77,8 @@ async def list_commands(
     """List a device's commands: those that are open, or those of the past.
 
     Open ones come whole, on one page. The past is told the newest first, of those that were accepted in the last 30
-    days, unless told otherwise, also of devices that were deleted; what has just happened may be missing for a moment.
+    days, unless told otherwise, also of devices that were deleted. What has just ended is told by the owner until it is
+    stored.
     """
     if which == "open" or which in OPEN_STATES:
         found = (await commands.known(hub, product_id, device_id)).open
@@ -86,8 +87,8 @@ async def list_commands(
         raise unfit("state", "known are open, ended, all and the states of commands")
     find(hub, product_id)
     about = About(product_id, device_id, *span(begin, end, hub.clock(), MONTH))
-    items, last = await ledger.page(hub, about, PAST[which], ledger.read(position(cursor)), limit)
-    return Page(items, next_cursor(ledger.written(last)))
+    items, last = await command_pages.past(hub, about, PAST[which], command_pages.read(position(cursor)), limit)
+    return Page(items, next_cursor(command_pages.written(last)))
 
 
 @post(

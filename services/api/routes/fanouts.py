@@ -10,16 +10,20 @@ from litestar.openapi.spec import Example
 from litestar.params import JSONBody, PathParameter
 
 from services.api import command_examples as examples
-from services.api import fanouts, group_calls
+from services.api import command_pages, fanouts, group_calls
 from services.api.access import Caller, needs
 from services.api.asking import Asker
-from services.api.command_documents import NewCommand
+from services.api.command_calls import ANY, MemberState
+from services.api.command_documents import Command, NewCommand
 from services.api.commands import GRACE_S, order
+from services.api.conditions import next_cursor, position
 from services.api.describe import described
+from services.api.documents import Page
 from services.api.fanout_documents import FanOut, FanOutBegun, FanOutEnded, GroupRpc, NewGroupRpc
 from services.api.gate import OWN_DEADLINE, ended_after
 from services.api.hub import Hub
-from services.api.params import NAME, ProductId, TagName
+from services.api.moments import unfit
+from services.api.params import NAME, Cursor, Limit, ProductId, TagName
 from services.api.products import find
 
 SENDING: Final = ("unknown_product", "reserved_name", "invalid_header", "payload_too_large")
@@ -108,6 +112,37 @@ async def get_fanout(hub: NamedDependency[Hub], caller: NamedDependency[Caller],
     return await fanouts.progress(hub, caller, fanout_id)
 
 
+@get(
+    "/v1/fanouts/{fanout_id:str}/commands",
+    summary="List the commands of a fan-out's members",
+    operation_id="list_fanout_commands",
+    guards=[needs("read")],
+    opt=described(
+        problems=("unknown_fanout", "invalid_cursor", "too_much"),
+        answer=Page([examples.MEMBERS_COMMAND], "cHJlc3MtMQ"),
+    ),
+)
+async def list_fanout_commands(
+    hub: NamedDependency[Hub],
+    caller: NamedDependency[Caller],
+    fanout_id: FanOutId,
+    which: MemberState = "all",
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Page[Command]:
+    """List what became of each member, by device: who has not replied, and why.
+
+    As the owners have it while they remember it, else as it is stored, a moment behind. Up to 100 members are looked at
+    for a page, so one may be short, or empty, and others follow. Members that were `refused` got no command.
+    """
+    if which not in ANY:
+        raise unfit("state", "known are open, ended, all and the states of commands")
+    items, last = await command_pages.members(
+        hub, caller, fanout_id, states=ANY[which], after=position(cursor), limit=limit
+    )
+    return Page(items, next_cursor(last))
+
+
 @post(
     "/v1/fanouts/{fanout_id:str}/:cancel",
     summary="Cancel a fan-out",
@@ -128,4 +163,6 @@ def _located(fanout_id: str) -> dict[str, str]:
     return {"Location": f"/v1/fanouts/{fanout_id}"}
 
 
-router = Router("/", route_handlers=[send_to_tag, call_tag, get_fanout, cancel_fanout], tags=["commands"])
+router = Router(
+    "/", route_handlers=[send_to_tag, call_tag, get_fanout, list_fanout_commands, cancel_fanout], tags=["commands"]
+)

@@ -14,16 +14,19 @@ from libs.topics.messages.command_events import CommandEnded, CommandReplied
 from libs.topics.messages.command_requests import SendToTag
 from libs.topics.names import COMMANDS_EVENTS
 from services.api import fanouts, group, group_calls
+from services.api.conditions import next_cursor
 from services.api.fanout_documents import FanOutBegun
 from services.api.fanouts import MEMBERS
 from services.api.frames import Record
 from services.api.group import Group
 from services.api.problems import busy
 from tests.unit.api.ledgers import FakeCommands
+from tests.unit.api.test_commands import stored
 from tests.unit.api.test_direct import inhabited
 from tests.unit.api.world import NOW, FakeReads
 
 if TYPE_CHECKING:
+    from services.api.queries import Question
     from tests.unit.api.world import World
 
 TAG = "/v1/products/p1/tags/red"
@@ -129,6 +132,67 @@ async def test_a_key_of_one_product_is_told_of_no_other_fan_outs(ledger: FakeCom
         status, told = await read(world, begun["fanout_id"], products=("p2",))
         assert (status, told["code"]) == (404, "unknown_fanout")
         world.history.told = {"fanouts": []}
+
+
+@pytest.mark.parametrize("limit", [1, 3, 4, 200])
+async def test_members_are_listed_as_owners_remember_them_and_else_as_they_are_stored(
+    ledger: FakeCommands, limit: int
+) -> None:
+    world = ledger.world
+    _, begun = await posted(world, f"{TAG}/commands", {"name": "unlock"})
+    fanout = begun["fanout_id"]
+    for number in (3, 10):
+        ledger.entries[f"p1/d{number}"].clear()
+        world.reads.listed[f"request:{fanout}"].remove(f"p1/d{number}")
+    past = [("d10", "replied"), ("d2", "accepted"), ("d3", "expired"), ("gone", "cancelled")]
+
+    async def ask(question: Question) -> list[Any]:
+        asked = question.parameters
+        if "device_id > " not in question.statement:
+            return [("p1", "red", NOW, 24, 10, 0)]
+        rows = [stored(device_id=name, state=state, request_id=fanout, fanout_id=fanout) for name, state in past]
+        return [row for row in rows if row[1] > asked["after"]][: asked["limit"]]
+
+    world.history.ask = ask  # type: ignore[method-assign] # it looks at what is asked
+
+    async def listed(**query: Any) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = []
+        async with world.client(world.issue()) as client:
+            while True:
+                answer = await client.get(f"/v1/fanouts/{fanout}/commands", params={"limit": limit, **query})
+                assert answer.status_code == 200, answer.text
+                found += [(one["device_id"], one["state"]) for one in answer.json()["items"]]
+                query["cursor"] = answer.json()["next_cursor"]
+                if query["cursor"] is None:
+                    return found
+
+    queued = [(f"d{number}", "queued") for number in range(4, 10)]
+    assert await listed() == [
+        ("d1", "accepted"),
+        ("d10", "replied"),
+        ("d2", "accepted"),
+        ("d3", "expired"),
+        *queued,
+        ("gone", "cancelled"),
+    ]
+    assert await listed(state="expired") == [("d3", "expired")]
+    assert await listed(state="open") == [("d1", "accepted"), ("d2", "accepted"), *queued]
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [("?state=lost", 422, "invalid_request"), (f"?cursor={next_cursor('a/b')}", 400, "invalid_cursor")],
+)
+async def test_members_that_cannot_be_asked_for(ledger: FakeCommands, query: str, status: int, code: str) -> None:
+    world = ledger.world
+    _, begun = await posted(world, f"{TAG}/commands", {"name": "unlock"})
+    path = f"{begun['fanout_id']}/commands"
+    answer, told = await read(world, f"{path}{query}")
+    assert (answer, told["code"]) == (status, code)
+    for _ in range(2):
+        answer, told = await read(world, path, products=("p2",))
+        assert (answer, told["code"]) == (404, "unknown_fanout")
+        world.reads.listed.clear()
 
 
 async def test_members_are_asked_for_page_by_page(monkeypatch: pytest.MonkeyPatch, ledger: FakeCommands) -> None:
