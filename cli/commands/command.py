@@ -307,7 +307,7 @@ def message(
     """Send a message to one device, which needs no subscription for it and must be online.
 
     \b
-    Example: fleetlog message plant-7/press-1 recipes/new recipe=12
+    Example: fleetlog message plant-7/press-1 recipes recipe=12
     """
     session = Session(context, json=json)
     with session.api() as api:

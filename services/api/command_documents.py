@@ -163,8 +163,8 @@ class NewMessage(Given, frozen=True, forbid_unknown_fields=True, kw_only=True):
         Meta(
             min_length=1,
             max_length=256,
-            description="The device gets it on `{topic}/p2p/{product}/{device}`. One to four levels, no wildcard, not "
-            "as the hub's own topics begin.",
+            description="The device gets it on `{topic}/p2p/{product}/{device}`. One to four levels, of which "
+            "the second is the product, no wildcard, not as the hub's own topics begin.",
         ),
     ]
 

@@ -112,5 +112,5 @@ GROUP_RPC: Final = fd.GroupRpc(
 NEW_PROBE: Final = cd.NewProbe(mode="strict")
 PROBED: Final = cd.Probed("p-m2Tq3Jb6QGqk0dUq2mJ0Zg", "strict", "reachable", 1, 41, altered=False)
 PROBE: Final = cd.Probe("p-m2Tq3Jb6QGqk0dUq2mJ0Zg", "strict", "reachable", 1, 41, altered=False, at=AT + 41)
-NEW_MESSAGE: Final = {"topic": "recipes/new", "payload": {"recipe": 12}}
+NEW_MESSAGE: Final = {"topic": "recipes", "payload": {"recipe": 12}}
 MESSAGE: Final = cd.MessageTaken("m-m2Tq3Jb6QGqk0dUq2mJ0Zg")

@@ -71,10 +71,10 @@ CALLS: list[tuple[str, str, str, Any]] = [
     ("probe plant-7/press-1 --mode loose", "POST", f"{DEVICE}/probe", {"mode": "loose"}),
     ("probes plant-7/press-1 --limit 3", "GET", f"{DEVICE}/probes?limit=3", None),
     (
-        "message plant-7/press-1 recipes/new recipe=12",
+        "message plant-7/press-1 recipes recipe=12",
         "POST",
         f"{DEVICE}/messages",
-        {"topic": "recipes/new", "payload": {"recipe": 12}},
+        {"topic": "recipes", "payload": {"recipe": 12}},
     ),
     ("fanout send plant-7 hall-3 reboot --ttl 60s", "POST", f"{TAG}/commands", {"name": "reboot", "ttl_s": 60}),
     ("fanout rpc plant-7 hall-3 measure", "POST", f"{TAG}/rpc", {"name": "measure", "wait": "all"}),
