@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from libs.runtime.owners.reads import Unavailable
 from libs.runtime.requests.client import Refused
 from libs.topics.identity import split_key
 
@@ -31,12 +32,20 @@ FORGOTTEN: Final = ("unknown_command", "unknown_device")
 async def find(hub: Hub, caller: Caller, request_id: str, device: str | None) -> Command:
     """Find a command. ``device``: ``product/device``, where it is known, or the request id is that of a fan-out.
 
+    One that is over is found also where its owner is silent.
+
     Raises `Problem` (``unknown_command``, ``invalid_request`` for a fan-out's without a device, and as `Asked.ask`),
     `Unavailable`, `InvalidName`.
     """
-    found = await _remembered(hub, caller, request_id, device)
+    silent: Unavailable | None = None
+    try:
+        found = await _remembered(hub, caller, request_id, device)
+    except Unavailable as error:
+        found, silent = [], error
     if not found:
         found = _only(caller, await hub.history.ask(queries.commands_of(request_id, _split(device))))
+    if silent is not None and not (found and found[0].ended_at is not None):  # an end stays as it is stored
+        raise silent
     if not found:
         raise Problem("unknown_command", f"there is no command {request_id}" + (f" of {device}" if device else ""))
     if device is None and found[0].fanout_id is not None:

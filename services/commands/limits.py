@@ -85,8 +85,9 @@ def fault(message: SendCommand | SendToTag, request_id: str, rules: Rules) -> Re
     if message.ttl is not None:
         longest = rules.longest_ttl if message.mode == "cmd" else RPC_LONGEST
         if not 0 < message.ttl <= longest:
-            detail = f"{message.ttl} ms is no time for a {'command' if message.mode == 'cmd' else 'call'} to wait"
-            return malformed("invalid_ttl", detail, f"Let it wait for 1 to {longest} ms.")
+            kind = "command" if message.mode == "cmd" else "call"
+            detail = f"{message.ttl / SECOND:.15g} s is no time for a {kind} to wait"
+            return malformed("invalid_ttl", detail, f"Let it wait for {longest // SECOND} s at most, and not for none.")
     size = carried(message.encoding, bytes(message.payload))
     if size > PAYLOAD:
         detail = f"the payload has {size} bytes, and may have {PAYLOAD}"

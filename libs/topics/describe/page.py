@@ -130,11 +130,16 @@ def _messages(topics: Iterable[Topic]) -> str:
     for topic in topics:
         kinds |= zip(topic.kinds, topic.types, strict=True)
     rows = [
-        f'| <a id="{name}"></a>`{name}` | {words.of_type(kinds[name])} '
+        f'| <a id="{name}"></a>`{name}` | {_in_a_cell(words.of_type(kinds[name]))} '
         f"| [schema]({SCHEMAS}/{name}.json), [examples]({EXAMPLES}/{name}) |"
         for name in sorted(kinds)
     ]
     return "\n".join(["## Messages\n", "| type | what it says | |", "|---|---|---|", *rows])
+
+
+def _in_a_cell(text: str) -> str:
+    """Keep a bar from ending the cell, which it would in code, too."""
+    return text.replace("|", r"\|")
 
 
 def _retention(topic: Topic) -> str:

@@ -17,6 +17,7 @@ from .requests import Request, failure
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .errors import DeviceError
     from .handlers import Handler
     from .store import Store
     from .topics import CommandTopic, Mode, Topics
@@ -120,7 +121,7 @@ class Commands:
         if topic.expires_at is not None and not self._is_certain():
             ends = topic.expires_at * 1000
         answer = self._topics.reply(topic.mode, topic.command, topic.request_id, topic.request_id)
-        request = Request(topic.request_id, self._moment(), answer)
+        request = Request(topic.request_id, self._dated(topic), answer)
         self._store.put_request(request)
         self._prune()
         task = asyncio.create_task(self._run(topic, payload, ends, request), name=f"command {topic.command}")
@@ -131,7 +132,7 @@ class Commands:
         """Whether a command of the hub's own, which has no reply, comes for the first time."""
         if self._store.request(topic.request_id) is not None:
             return False
-        self._store.put_request(Request(topic.request_id, self._moment(), "", b"", answered=True))
+        self._store.put_request(Request(topic.request_id, self._dated(topic), "", b"", answered=True))
         self._prune()
         return True
 
@@ -185,12 +186,12 @@ class Commands:
         outcome = request.outcome or b""
         self._store.put_request(request)
 
-        def acknowledged() -> None:
+        def over(refusal: DeviceError | None) -> None:
             self._store.put_request(replace(request, outcome=b"", answered=True))
-            if len(outcome) <= LONGEST_REPLY:
+            if refusal is None and len(outcome) <= LONGEST_REPLY:
                 self._keep(request.request_id, outcome)
 
-        self._uplinks.reply(request.topic, outcome, acknowledged)
+        self._uplinks.reply(request.topic, outcome, over)
 
     def _keep(self, request_id: str, outcome: bytes) -> None:
         self._replied.pop(request_id, None)
@@ -207,10 +208,10 @@ class Commands:
         connection, outcome = self._replied.get(known.request_id, (self._connections, b""))
         if known.answered and connection < self._connections:
             self._keep(known.request_id, outcome)
-            self._uplinks.reply(known.topic, outcome, lambda: None)
+            self._uplinks.reply(known.topic, outcome)
 
-    def _moment(self) -> int:
-        return self._now() if self._is_certain() else requests.UNDATED
+    def _dated(self, topic: CommandTopic) -> int:
+        return requests.dated(topic.expires_at, self._now() if self._is_certain() else None)
 
     def _prune(self) -> None:
         self._taken += 1

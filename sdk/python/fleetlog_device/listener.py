@@ -138,7 +138,7 @@ class Listener:
             case CommandTopic() as topic:
                 await self._command(link, topic, payload, getattr(message.properties, "MessageExpiryInterval", None))
             case ProbeTopic(message_id):
-                self._uplinks.reply(self._topics.probe_answer(message_id), payload, lambda: None)
+                self._uplinks.reply(self._topics.probe_answer(message_id), payload)
             case MessageTopic() as topic if self._is_new(topic):
                 await self.calls.put("on_message", self.hooks.message, topic.sender, payload)
             case PeerTopic(topic) if self._is_new((topic, getattr(message.properties, "CorrelationData", None))):

@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 RETENTION: Final = 8 * 24 * 3600 * 1000
-"""ms. A day longer than the seven that a command waits by default."""
+"""ms for which a request is remembered after its end: the hub may repeat it until then."""
 CAPACITY: Final = 10_000
 """Request ids that are remembered at most."""
 UNDATED: Final = 1 << 53
-"""In the place of a time, where a command was taken before the hub had told its own: the device's clock may stand at
-1970, or be set at any moment. Such requests are forgotten by their number only."""
+"""In the place of a time, where none of the hub's is known: such requests are forgotten by their number only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +20,22 @@ class Request:
 
     request_id: str
     taken_at: int
-    """Unix ms of the hub's clock, or `UNDATED`."""
+    """When it was taken, or its end where that is later, by the hub's clock, in Unix ms; or `UNDATED`."""
     topic: str
     """Where the reply belongs."""
     outcome: bytes | None = None
     """The reply; None: the handler has not ended."""
     answered: bool = False
     """The broker has acknowledged the reply."""
+
+
+def dated(expires_at: int | None, now: int | None) -> int:
+    """`Request.taken_at`. ``expires_at``: Unix s. ``now``: the hub's time in ms, None before it was told.
+
+    The device's own clock has no say: it may stand at 1970, and be set at any moment.
+    """
+    known = [time for time in (now, expires_at and expires_at * 1000) if time is not None]
+    return max(known, default=UNDATED)
 
 
 def settled(request: Request, outcome: bytes) -> Request:

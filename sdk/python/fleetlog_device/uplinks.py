@@ -53,7 +53,7 @@ class Uplinks:
         self._store, self._persistent = store, limits.persistent
         self._buffer, self._replies = Buffer(limits), Buffer(REPLIES)
         self._receipts: dict[int, Receipt] = {}
-        self._after: dict[int, Callable[[], None]] = {}
+        self._after: dict[int, Callable[[DeviceError | None], None]] = {}
         self._next = 1
         self._changed = asyncio.Event()
         self._empty = asyncio.Event()
@@ -84,11 +84,11 @@ class Uplinks:
         self._look()
         return receipt
 
-    def reply(self, topic: str, payload: bytes, acknowledged: Callable[[], None]) -> None:
-        """Send a reply, and call ``acknowledged`` when the broker has it, or refused it for good."""
+    def reply(self, topic: str, payload: bytes, settled: Callable[[DeviceError | None], None] = lambda _: None) -> None:
+        """Send a reply, and call ``settled`` when the broker has it, or refused it for good, with why."""
         uplink = self._number(topic, payload)
         self._replies.offer(uplink)
-        self._after[uplink.number] = acknowledged
+        self._after[uplink.number] = settled
         self._look()
 
     async def pump(self, link: Link) -> None:
@@ -130,7 +130,7 @@ class Uplinks:
         if (receipt := self._receipts.pop(uplink.number, None)) is not None:
             receipt.end(failure)
         if (after := self._after.pop(uplink.number, None)) is not None:
-            after()
+            after(failure)
         self._look()
 
     def _number(self, topic: str, payload: bytes) -> Uplink:

@@ -30,6 +30,11 @@ def test_generating_twice_gives_the_same_bytes() -> None:
     assert generate.documents() == WANTED
 
 
+def test_every_message_has_a_row_of_as_many_cells_as_the_table() -> None:
+    rows = [line for line in PAGE.splitlines() if line.startswith("| <a id=")]
+    assert {row.replace(r"\|", "").count("|") for row in rows} == {4}
+
+
 def test_every_type_of_a_live_topic_is_released() -> None:
     live = {kind for topic in TOPICS if topic.stage == "live" for kind in topic.kinds}
     assert {path.stem for path in (generate.ROOT / generate.RELEASED).glob("*.json")} == live

@@ -186,6 +186,20 @@ async def test_what_the_owner_has_forgotten_is_found_in_the_past(ledger: FakeCom
     assert (over.status_code, over.json()["code"], over.json()["current"]) == (409, "command_over", ENTRY)
 
 
+async def test_what_is_over_is_found_without_the_owner(ledger: FakeCommands) -> None:
+    world = ledger.world
+    world.reads.failure = Unavailable(*LEDGER[:2], [0])
+    world.history.told["command_events"] = []
+    async with world.client() as client:
+        for query in ("", "?device=p1/d1"):
+            world.history.rows = [stored()]
+            assert (await client.get(f"/v1/commands/c-1{query}")).json() == {**ENTRY, "steps": []}
+            for rows in ([], [stored(state="sent", ended_at=None)]):
+                world.history.rows = rows
+                answer = await client.get(f"/v1/commands/c-1{query}")
+                assert (answer.status_code, answer.json()["code"]) == (503, "unavailable"), "it may be otherwise by now"
+
+
 async def test_a_late_reply_is_told_as_late(ledger: FakeCommands) -> None:
     world = ledger.world
     world.history.rows = [stored(state="expired", late=True, reason="its time was over")]

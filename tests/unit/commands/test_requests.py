@@ -60,9 +60,12 @@ def test_a_product_may_not_say_more_than_the_hub_lets_it() -> None:
     assert hub.command().expires_at == T0 + 30 * DAY
 
 
-@pytest.mark.parametrize("ttl", [0, -1, 30 * DAY + 1])
-def test_no_command_waits_for_no_time_or_for_ever(ttl: int) -> None:
+@pytest.mark.parametrize(("ttl", "said"), [(0, "0"), (-1, "-0.001"), (30 * DAY + 1, "2592000.001")])
+def test_no_command_waits_for_no_time_or_for_ever(ttl: int, said: str) -> None:
     assert refusal(Hub(), send(ttl=ttl)) == (400, "invalid_ttl")
+    answer = Hub().ask(send(ttl=ttl))
+    assert answer.detail == f"{said} s is no time for a command to wait", "in seconds, as applications say it"
+    assert "2592000 s" in answer.advice
 
 
 # -- what is refused

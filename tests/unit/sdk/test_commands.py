@@ -175,6 +175,18 @@ async def test_a_reply_that_the_hub_asks_for_again_on_another_connection_is_sent
     assert len(rig.runs) == 2
 
 
+async def test_a_reply_that_the_broker_refused_is_not_sent_again() -> None:
+    """It might end the connection, which would bring the command again."""
+    rig = Rig()
+    rig.register("reboot", "done")
+    rig.broker.refuses.add(REPLY)
+    for _ in range(2):
+        rig.commands.connected()
+        await rig.deliver("cmd/p/d/reboot/plain/r1")
+        assert await rig.connect() == []
+        rig.broker.refuses.clear()
+
+
 async def test_a_reply_that_the_broker_has_not_is_sent_by_the_next_process() -> None:
     rig = Rig()
     rig.register("reboot", "done")
@@ -284,14 +296,15 @@ async def test_request_ids_are_pruned() -> None:
     assert CAPACITY <= kept <= CAPACITY + PRUNED_EVERY
 
 
+@pytest.mark.parametrize("ends", ["", f"/{(NOW + 2 * DAY) // 1000}"])
 @pytest.mark.parametrize("stands_at", [0, NOW + 3650 * DAY])
-async def test_a_clock_that_is_off_lets_no_request_id_be_forgotten(stands_at: int) -> None:
+async def test_a_clock_that_is_off_lets_no_request_id_be_forgotten(stands_at: int, ends: str) -> None:
     rig = Rig()
     rig.register("reboot")
 
     async def take(first: int) -> None:
         for number in range(first, first + PRUNED_EVERY):
-            await rig.deliver(f"cmd/p/d/reboot/plain/r{number}")
+            await rig.deliver(f"cmd/p/d/reboot/plain/r{number}{ends}", remaining=60)
         await rig.connect()
 
     await take(0)
@@ -303,6 +316,19 @@ async def test_a_clock_that_is_off_lets_no_request_id_be_forgotten(stands_at: in
     for first in (0, PRUNED_EVERY):
         await take(first)
     assert len(rig.runs) == runs == 3 * PRUNED_EVERY
+
+
+async def test_a_request_id_is_remembered_for_as_long_as_the_hub_may_repeat_it() -> None:
+    rig = Rig()
+    rig.register("reboot")
+    month = f"/{(NOW + 30 * DAY) // 1000}"
+    await rig.deliver(f"cmd/p/d/reboot/plain/long{month}")
+    await rig.deliver(f"cmd/p/d/reboot/plain/short/{(NOW + DAY) // 1000}")
+    await rig.connect()
+    rig.now += 29 * DAY
+    for number in range(PRUNED_EVERY):
+        await rig.deliver(f"cmd/p/d/reboot/plain/r{number}{month}")
+    assert (rig.store.request("long") is None, rig.store.request("short") is None) == (False, True)
 
 
 def test_the_hub_s_own_commands_are_no_application_s() -> None:

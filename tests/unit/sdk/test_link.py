@@ -12,7 +12,7 @@ from aiomqtt import MqttError
 
 from devstack.ports import HOST, free_port
 from fleetlog_device import Backoff, Device, MemoryStore
-from fleetlog_device.link import Link, _enter
+from fleetlog_device.link import Client, Link, _enter
 from fleetlog_device.topics import Topics
 
 
@@ -112,3 +112,13 @@ async def test_a_connection_that_is_cut_at_any_moment_is_made_anew_at_once_and_n
     del device
     gc.collect()
     assert told == []
+
+
+async def test_nobody_waits_for_answers_of_a_connection_that_is_gone() -> None:
+    client = Client(HOST)
+    subscribing = client._pending_subscribes[1] = asyncio.get_running_loop().create_future()
+    unsubscribing = client._pending_unsubscribes[2] = asyncio.Event()
+    client._disconnected.set_exception(MqttError("cut"))
+    with pytest.raises(MqttError, match="before the broker answered"):
+        await subscribing
+    assert unsubscribing.is_set(), "what comes of it all the same is given up again"
