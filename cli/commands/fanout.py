@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from cli.arguments import Json, Product, tag
@@ -14,8 +15,8 @@ from cli.world import Session
 
 app = typer.Typer(no_args_is_help=True, help="Commands to all devices of a tag.")
 
-PAUSE = 1.0
-"""Seconds between two looks at the counts."""
+FINAL = "final"
+"""Name of the event after which nothing follows."""
 COUNTS = (
     "accepted",
     "queued",
@@ -119,30 +120,32 @@ def cancel(context: typer.Context, fanout: FanOut, json: Json = False) -> None:
 
 @app.command()
 def watch(context: typer.Context, fanout: FanOut, json: Json = False) -> None:
-    """Show the counts of a fan-out whenever they have changed, until all is over.
+    """Show the counts of a fan-out as they change, until all is over.
 
     \b
     Example: fleetlog fanout watch f-m2Tq3Jb6QGqk0dUq2mJ0Zg
     """
     session = Session(context, json=json)
     shown: dict[str, Any] = {}
-    with session.api() as api:
-        while not shown or shown["open"]:
-            counts = api.get(f"/fanouts/{fanout}")
-            if counts != shown:
+    with session.api() as api, session.out.changing() as show:
+        for event in api.follow(f"/fanouts/{fanout}/stream"):
+            counts = msgspec.json.decode(event.data, type=dict[str, Any])
+            if counts != shown:  # the same again where the stream broke, and was opened once more
                 shown = counts
                 if json:
                     session.out.json_line(counts)
                 else:
-                    session.out.line(line(counts))
-            if shown["open"]:
-                session.world.sleep(PAUSE)
+                    show(line(counts))
+            if event.name == FINAL:
+                return
 
 
 def line(counts: dict[str, Any]) -> str:
     """``812 devices: 170 queued, 12 sent, 628 replied``."""
     named = ", ".join(f"{counts[name]} {name.replace('_', ' ')}" for name in COUNTS if counts[name])
-    return f"{counts['members']} devices" + (f": {named}" if named else "")
+    told = f"{counts['members']} devices" + (f": {named}" if named else "")
+    missing = counts.get("missing_partitions")
+    return f"{told}; partitions that do not answer now: {', '.join(map(str, missing))}" if missing else told
 
 
 def _told(session: Session, told: dict[str, Any]) -> None:

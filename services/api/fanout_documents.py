@@ -63,7 +63,11 @@ class FanOut(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: int
     timed_out: int
     open: Annotated[int, Meta(description="Not over yet: accepted, queued, sent or delivered.")]
-    late: Annotated[int, Meta(description="Of those that are over: they have replied since. A moment behind.")]
+    late: Annotated[int, Meta(description="Of those that are over: they have replied since.")]
+    missing_partitions: Annotated[
+        list[int],
+        Meta(description="Only in the stream: they do not answer now, and their members are counted as they were."),
+    ] = []
 
 
 class FanOutEnded(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from libs.runtime.owners.reads import MAX_KEYS
-from libs.topics.messages.base import Millis
 from libs.topics.messages.command_requests import CancelFanOut, SendToTag
 from libs.topics.names import COMMANDS_INBOX
 
 from . import command_queries as queries
 from . import scatter
-from .command_calls import ENDS, OPEN_STATES
 from .commands import SERVICE
+from .fanout_counts import Seen, Started, Tally, seen
 from .fanout_documents import FanOut, FanOutBegun, FanOutEnded
 from .problems import Problem
 
@@ -45,17 +44,16 @@ class Member(msgspec.Struct, frozen=True):
     """What its owner remembers of a device's commands of fan-outs."""
 
     states: dict[str, str]
+    late: tuple[str, ...] = ()
 
 
-class Started(msgspec.Struct, frozen=True, array_like=True):
-    """How a fan-out began, as far as it is stored."""
+class Members(msgspec.Struct, frozen=True):
+    """What the owners remember of a fan-out."""
 
-    product_id: str
-    tag: str
-    at: Millis
-    partitions: int
-    members: int
-    refused: int
+    states: dict[str, str]
+    """By ``product/device``."""
+    late: int
+    """Of them such as replied when their command was over."""
 
 
 async def begin(asker: Asker, fanout_id: str, product_id: str, tag: str, order: Order) -> FanOutBegun:
@@ -78,69 +76,73 @@ async def begin(asker: Asker, fanout_id: str, product_id: str, tag: str, order: 
 
 
 async def progress(hub: Hub, caller: Caller, fanout_id: str) -> FanOut:
-    """Tell how far a fan-out is: as the owners of its members know while they remember all, else as it is stored.
+    """Tell how far a fan-out is. Raises `Problem` ``unknown_fanout``, and as `look`."""
+    return shown(await look(hub, fanout_id), caller, fanout_id).counts
 
-    Raises `Problem` ``unknown_fanout``, and as `Asked.ask`, `Unavailable`.
-    """
-    states = await members(hub, fanout_id)
-    started = None
-    try:
-        for row in await hub.history.ask(queries.fanout_started(fanout_id)):
-            started = msgspec.convert(row, Started, strict=False)
-    except Problem:
-        if not states:
-            raise
-    product_id = next(iter(states), "").partition("/")[0] if started is None else started.product_id
-    if not product_id or not caller.knows(product_id):
+
+def shown(seen: Seen | None, caller: Caller, fanout_id: str) -> Seen:
+    """Return what was seen, where the caller may know of it. Raises `Problem` ``unknown_fanout``."""
+    if seen is None or not caller.knows(seen.counts.product_id):
         raise Problem("unknown_fanout", f"there is no fan-out {fanout_id}")
-    counts, late = Counter(states.values()), 0
-    if started is not None:
-        stored, late = await _stored(hub, product_id, fanout_id)
-        whole = started.partitions == hub.settings.kafka.partitions
-        if not whole or len(states) != started.members - started.refused:
-            counts = max(counts, stored, key=Counter.total)
-    return _counted(fanout_id, product_id, started, counts, late)
+    return seen
 
 
-def _counted(fanout_id: str, product_id: str, started: Started | None, counts: Counter[str], late: int) -> FanOut:
-    refused = 0 if started is None else started.refused
-    return FanOut(
-        fanout_id=fanout_id,
-        product_id=product_id,
-        tag=None if started is None else started.tag,
-        started_at=None if started is None else started.at,
-        partitions=0 if started is None else started.partitions,
-        members=refused + counts.total(),
-        refused=refused,
-        **{state: counts[state] for state in (*OPEN_STATES, *ENDS)},
-        open=sum(counts[state] for state in OPEN_STATES),
-        late=late,
-    )
+async def look(hub: Hub, fanout_id: str, started: Started | None = None) -> Seen | None:
+    """See how far a fan-out is: as the owners of its members know while they remember all, else as it is stored.
+
+    ``started``: where it is known already. None: nobody knows of such a fan-out. Raises `Unavailable`, and as
+    `Asked.ask` where only the store could tell.
+    """
+    found = await members(hub, fanout_id)
+    if started is None:
+        started = await _started(hub, fanout_id, needed=not found.states)
+    product_id = next(iter(found.states), "").partition("/")[0] if started is None else started.product_id
+    if not product_id:
+        return None
+    partitions = hub.settings.kafka.partitions
+    owners = Tally(Counter(found.states.values()), found.late)
+    stored = None
+    if started is not None and not owners.whole(started, partitions):
+        stored = await _stored(hub, product_id, fanout_id)
+    return seen(fanout_id, product_id, started, owners, stored=stored, partitions=partitions)
 
 
-async def members(hub: Hub, fanout_id: str) -> dict[str, str]:
-    """Ask the owners how the members' commands are: states by ``product/device``. Raises `Unavailable`.
+async def _started(hub: Hub, fanout_id: str, *, needed: bool) -> Started | None:
+    """Ask how it began; None: nothing is stored, or the store does not tell and is not ``needed``."""
+    try:
+        rows = await hub.history.ask(queries.fanout_started(fanout_id))
+    except Problem:
+        if needed:
+            raise
+        return None
+    return msgspec.convert(rows[0], Started, strict=False) if rows else None
+
+
+async def members(hub: Hub, fanout_id: str) -> Members:
+    """Ask the owners how the members' commands are. Raises `Unavailable`.
 
     Not all where the fan-out is older than what they remember, or has more members than `MOST_PAGES` hold.
     """
     states: dict[str, str] = {}
-    after = ""
+    late, after = 0, ""
     for _ in range(MOST_PAGES):
         found = await hub.reads.list(*MEMBERS, f"request:{fanout_id}", after=after, limit=MAX_KEYS)
         for key, document in found:
-            state = msgspec.json.decode(document, type=Member).states.get(fanout_id)
+            member = msgspec.json.decode(document, type=Member)
+            state = member.states.get(fanout_id)
             if state is not None:
                 states[key] = state
+                late += fanout_id in member.late
         if len(found) < MAX_KEYS:
             break
         after = found[-1][0]
-    return states
+    return Members(states, late)
 
 
-async def _stored(hub: Hub, product_id: str, fanout_id: str) -> tuple[Counter[str], int]:
-    """Count members by state as they are stored, and late replies."""
+async def _stored(hub: Hub, product_id: str, fanout_id: str) -> Tally:
+    """Count members as they are stored."""
     rows = await hub.history.ask(queries.fanout_states(product_id, fanout_id))
-    return Counter({state: number for state, number, _ in rows}), sum(late for *_, late in rows)
+    return Tally(Counter({state: number for state, number, _ in rows}), sum(late for *_, late in rows))
 
 
 async def cancel(asker: Asker, caller: Caller, fanout_id: str) -> FanOutEnded:

@@ -81,6 +81,8 @@ class FanOutStates(msgspec.Struct, frozen=True, gc=False):
 
     states: dict[str, CommandState]
     """By the fan-out's id."""
+    late: tuple[str, ...] = ()
+    """Of these such as were replied to when they were over."""
 
 
 class FanOutCancelled(msgspec.Struct, frozen=True, gc=False):

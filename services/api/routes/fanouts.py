@@ -8,6 +8,7 @@ from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency
 from litestar.openapi.spec import Example
 from litestar.params import JSONBody, PathParameter
+from litestar.response import Stream
 
 from services.api import command_examples as examples
 from services.api import fanouts, group_calls
@@ -17,10 +18,11 @@ from services.api.command_documents import NewCommand
 from services.api.commands import GRACE_S, order
 from services.api.describe import described
 from services.api.fanout_documents import FanOut, FanOutBegun, FanOutEnded, GroupRpc, NewGroupRpc
-from services.api.gate import OWN_DEADLINE, ended_after
+from services.api.gate import OWN_DEADLINE, STREAM, ended_after
 from services.api.hub import Hub
 from services.api.params import NAME, ProductId, TagName
 from services.api.products import find
+from services.api.serving import answer
 
 SENDING: Final = ("unknown_product", "reserved_name", "invalid_header", "payload_too_large")
 FanOutId = Annotated[
@@ -108,6 +110,31 @@ async def get_fanout(hub: NamedDependency[Hub], caller: NamedDependency[Caller],
     return await fanouts.progress(hub, caller, fanout_id)
 
 
+@get(
+    "/v1/fanouts/{fanout_id:str}/stream",
+    summary="Follow a fan-out",
+    operation_id="stream_fanout",
+    guards=[needs("read")],
+    media_type="text/event-stream",
+    opt={
+        STREAM: True,
+        **described(problems=("unknown_fanout", "too_much", "too_many_streams"), answer=examples.FAN_OUT_STREAM),
+    },
+)
+async def stream_fanout(hub: NamedDependency[Hub], caller: NamedDependency[Caller], fanout_id: FanOutId) -> Stream:
+    """Follow the counts of a fan-out, as server-sent events: at once, whenever they change, and until it is over.
+
+    `counts` has all that `GET /v1/fanouts/{fanout_id}` answers; what changes within a moment is told together.
+    `final` has it for the last time, when no member's command is open any more; then the stream ends. Partitions in
+    `missing_partitions` do not answer now, and their members are counted as they were. `ended` tells why the hub ends
+    the stream otherwise: connect again then, nothing is lost.
+    """
+    stream = hub.watches.stream(caller, fanout_id)
+    async with ended_after(hub.settings.http.deadline_s):
+        first = await anext(stream)  # where it cannot begin, the answer is a problem
+    return answer(first, stream)
+
+
 @post(
     "/v1/fanouts/{fanout_id:str}/:cancel",
     summary="Cancel a fan-out",
@@ -128,4 +155,6 @@ def _located(fanout_id: str) -> dict[str, str]:
     return {"Location": f"/v1/fanouts/{fanout_id}"}
 
 
-router = Router("/", route_handlers=[send_to_tag, call_tag, get_fanout, cancel_fanout], tags=["commands"])
+router = Router(
+    "/", route_handlers=[send_to_tag, call_tag, get_fanout, stream_fanout, cancel_fanout], tags=["commands"]
+)

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from libs.runtime.requests.client import NoAnswer
 from libs.topics.codec import encode
 from libs.topics.messages.command_events import CommandEnded, CommandReplied
 from libs.topics.messages.command_requests import SendToTag
+from libs.topics.messages.command_views import CommandReply
 from libs.topics.names import COMMANDS_EVENTS
 from services.api import fanouts, group, group_calls
 from services.api.fanout_documents import FanOutBegun
@@ -94,7 +96,12 @@ async def test_owners_that_remember_all_members_are_believed(ledger: FakeCommand
     }
     _, told = await read(world, begun["fanout_id"])
     assert (told["tag"], told["started_at"], told["partitions"]) == ("red", NOW, partitions)
-    assert (told["members"], told["refused"], told["accepted"], told["queued"]) == (11, 1, 2, 8)
+    assert (told["members"], told["refused"], told["accepted"], told["queued"], told["late"]) == (11, 1, 2, 8, 0)
+    (command,) = ledger.entries["p1/d9"]
+    reply = CommandReply("s1", "json", msgspec.Raw(b"1"), NOW, 8, late=True)
+    ledger.entries["p1/d9"] = [replace(command, state="expired", ended_at=NOW, reply=reply)]
+    _, told = await read(world, begun["fanout_id"])
+    assert (told["queued"], told["expired"], told["late"]) == (7, 1, 1)
 
 
 async def test_what_owners_have_forgotten_is_counted_as_it_is_stored(ledger: FakeCommands) -> None:
@@ -135,9 +142,9 @@ async def test_members_are_asked_for_page_by_page(monkeypatch: pytest.MonkeyPatc
     world = ledger.world
     _, begun = await posted(world, f"{TAG}/commands", {"name": "unlock"})
     monkeypatch.setattr(fanouts, "MAX_KEYS", 4)
-    assert len(await fanouts.members(world.hub, begun["fanout_id"])) == 10
+    assert len((await fanouts.members(world.hub, begun["fanout_id"])).states) == 10
     monkeypatch.setattr(fanouts, "MOST_PAGES", 2)
-    assert len(await fanouts.members(world.hub, begun["fanout_id"])) == 8
+    assert len((await fanouts.members(world.hub, begun["fanout_id"])).states) == 8
 
 
 async def test_a_call_of_many_is_answered_with_their_replies(ledger: FakeCommands) -> None:

@@ -72,6 +72,27 @@ def test_it_reaches_those_that_are_online_and_waits_for_the_others() -> None:
     assert show_fanouts(b"", hub.rows[b"p1/d5"], hub.shared) is None
 
 
+def test_replies_to_what_is_over_are_late() -> None:
+    """Also further ones to what was replied to; the same one again is nothing."""
+    hub = fleet()
+
+    def late() -> tuple[str, ...]:
+        found = show_fanouts(b"", hub.rows[b"p1/d1"], hub.shared)
+        assert found is not None
+        return found.late
+
+    hub.write(send_to_tag())
+    hub.write(send_to_tag("f2", ttl=1000))
+    for message_id in ("m1", "m1"):
+        hub.write(reply("f1", message_id=message_id))
+    hub.wait(1000)
+    assert late() == ()
+    hub.write(reply("f2", message_id="m2"))
+    assert late() == ("f2",)
+    hub.write(reply("f1", message_id="m3"))
+    assert late() == ("f1", "f2")
+
+
 def test_a_member_s_command_is_as_any_other_and_names_its_fan_out() -> None:
     hub = fleet()
     hub.write(send_to_tag(ttl=1000))
