@@ -126,16 +126,17 @@ def watch(context: typer.Context, fanout: FanOut, json: Json = False) -> None:
     Example: fleetlog fanout watch f-m2Tq3Jb6QGqk0dUq2mJ0Zg
     """
     session = Session(context, json=json)
-    shown: dict[str, Any] = {}
+    shown = ""
     with session.api() as api, session.out.changing() as show:
         for event in api.follow(f"/fanouts/{fanout}/stream"):
             counts = msgspec.json.decode(event.data, type=dict[str, Any])
-            if counts != shown:  # the same again where the stream broke, and was opened once more
-                shown = counts
+            told = event.data if json else line(counts)
+            if told != shown:  # the same again where the stream broke, or people do not see the difference
+                shown = told
                 if json:
                     session.out.json_line(counts)
                 else:
-                    show(line(counts))
+                    show(told)
             if event.name == FINAL:
                 return
 

@@ -227,7 +227,8 @@ WATCHED = "GET /fanouts/f-1/stream"
 
 
 def test_a_fan_out_is_watched_until_all_is_over(fleetlog: CommandLine) -> None:
-    stream = told(("counts", BEGUN), ("counts", MOVED), ("final", COUNTS), ("counts", BEGUN))
+    unseen = {**BEGUN, "tag": "hall-3"}
+    stream = told(("counts", BEGUN), ("counts", unseen), ("counts", MOVED), ("final", COUNTS), ("counts", BEGUN))
     ran = fleetlog("fanout", "watch", "f-1", api={WATCHED: stream})
     assert (ran.status, ran.err) == (Exit.OK, "")
     assert ran.out.splitlines() == [
