@@ -43,7 +43,8 @@ codec: Final = Codec(Entry, int, Product)
 class Work(msgspec.Struct, frozen=True):
     """A backlog: devices are registered, and ``pending`` commands begin to wait for those that are offline.
 
-    Then ``commands`` are sent to, taken for and answered by those that are online, chosen at random.
+    Each of the others hears and answers one; then ``commands`` are sent to, taken for and answered by some of those,
+    chosen at random.
     """
 
     online: int
@@ -54,7 +55,7 @@ class Work(msgspec.Struct, frozen=True):
     @property
     def before(self) -> int:
         """Count the events before the first one that is measured."""
-        return self.pending * len(WAITING)
+        return self.pending * len(WAITING) + self.online * len(STEPS)
 
     @property
     def events(self) -> int:
@@ -67,6 +68,7 @@ class Work(msgspec.Struct, frozen=True):
             yield key(n), encode(registered(n, now))
             if n < self.online:
                 yield key(n), encode(connected(n, now))
+                yield from first(n, now)
         for number in range(self.pending):
             device = self.online + number % self.offline
             yield key(device), encode(sent(f"w-{number}", device, now))
@@ -92,13 +94,14 @@ class Work(msgspec.Struct, frozen=True):
     def mismatches(self, cluster: Cluster, app: str) -> int:
         """Count commands whose events are not those that they must have, and rows that do not hold what they must."""
         steps: dict[str, list[str]] = {f"w-{number}": list(WAITING) for number in range(self.pending)}
+        steps |= {f"h-{n}": list(STEPS) for n in range(self.online)}
         steps |= {f"c-{number}": list(STEPS) for number in range(self.commands)}
         told: dict[str, list[str]] = {}
         for record in cluster.read(names.COMMANDS_EVENTS):
             event = _event(record.value())
             told.setdefault(event.request_id, []).append(event.type)
         wrong = sum(told.get(one) != steps.get(one) for one in told.keys() | steps.keys())
-        choose, counts = random.Random(self.online), [0] * self.online
+        choose, counts = random.Random(self.online), [1] * self.online
         for _ in range(self.commands):
             counts[choose.randrange(self.online)] += 1
         rows = {record.key(): record.value() for record in cluster.read(names.changelog(app, TABLE)) if record.key()}
@@ -150,3 +153,10 @@ def sent(request_id: str, n: int, now: int) -> SendCommand:
 def replied(request_id: str, n: int, now: int) -> CommandAnswered:
     payload = msgspec.Raw(b'{"done":true,"took_ms":12}')
     return CommandAnswered(*name(n), "cmd", "switch", request_id, request_id, 1, "json", payload, now)
+
+
+def first(n: int, now: int) -> Iterator[tuple[bytes, bytes]]:
+    """A command by which the hub learns that the device listens."""
+    yield key(n), encode(sent(f"h-{n}", n, now))
+    yield key(n), encode(MessagePublished(*name(n), f"h-{n}", None, now))
+    yield key(n), encode(replied(f"h-{n}", n, now))

@@ -26,8 +26,8 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 def embed(payload: bytes) -> tuple[Encoding, Raw]:
     """How ``payload`` stands in an envelope.
 
-    Verbatim means byte for byte, white space around it included. A number such as ``1e999`` is valid JSON and passes:
-    readers that want floats must be ready for it.
+    Verbatim means byte for byte, white space around it included, which a decoder of the envelope leaves out. A number
+    such as ``1e999`` is valid JSON and passes: readers that want floats must be ready for it.
     """
     try:
         _check(payload)  # all of RFC 8259 but the UTF-8 inside strings

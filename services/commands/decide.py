@@ -43,6 +43,14 @@ class Known(msgspec.Struct, frozen=True):
     view: CommandView
 
 
+@final
+class Missed(msgspec.Struct, frozen=True):
+    """What was given to the downlink reached nobody, and the command is not over."""
+
+    unheard: bool
+    """It was given to it last, and nobody has subscribed: it is sent again on the same connection."""
+
+
 Ignored: TypeAlias = Literal["again", "over", "unknown"]
 """Why a message changes nothing: it came before, its command is over, or nothing is known of its command."""
 
@@ -144,13 +152,21 @@ def _late(turn: Turn, message: CommandAnswered, past: Past) -> LateReplyRecorded
     )
 
 
-def published(turn: Turn, message: MessagePublished) -> CommandSent | CommandEnded | Ignored:
-    """Say what the downlink's notice means. It may be repeated: no more are counted than were given to it."""
+def published(turn: Turn, message: MessagePublished) -> CommandSent | CommandEnded | Missed | Ignored:
+    """Say what the downlink's notice means. It may be repeated: no more are counted than were given to it.
+
+    Notices of one command come in the order in which it was given to the downlink. A repetition that the broker
+    refuses ends nothing: the device may have the command already.
+    """
     command = turn.row.find(message.request_id)
     if command is None:
         return "over"
-    if command.attempts >= command.tries:
+    if not command.doubtful:
         return "again"
+    if not message.heard:
+        return Missed(unheard=command.tries == command.attempts + 1)
+    if message.refused is not None and (command.attempts or command.tries > 1):
+        return Missed(unheard=False)
     ids = turn.id(), turn.product_id, turn.device_id, message.request_id
     if message.refused is not None:
         return CommandEnded(*ids, "failed", message.refused, turn.now)

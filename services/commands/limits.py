@@ -24,6 +24,11 @@ PAYLOAD: Final = 64 * 1024
 """Bytes of one command's payload, as the device gets it."""
 QUEUE: Final = 384 * 1024
 """Bytes of all open commands' payloads of a device, as messages carry them: they are one row."""
+RETRY: Final = SECOND
+"""How long what nobody has subscribed to waits until it is sent again on the same connection; doubled each time."""
+LONGEST_RETRY: Final = 300 * SECOND
+NOTICE: Final = 30 * SECOND
+"""For which a queue waits, at most, to hear whether its first command was heard."""
 RPC_TTL: Final = 5 * SECOND
 """For which a device may think about an rpc that names no time."""
 RPC_LONGEST: Final = 30 * SECOND

@@ -83,6 +83,7 @@ def connect(turn: Turn, event: PresenceChanged) -> None:
     elif event.channel_id is not None and event.channel_id != row.channel_id:
         row.channel_id = event.channel_id
         row.link += 1
+        row.heard, row.scout, row.unheard, row.retry_at = False, "", 0, 0
     pulls.tell_tags(turn)
 
 
@@ -98,12 +99,22 @@ def deadline(entry: Entry, rules: Rules) -> Millis | None:
     times = [command.expires_at for command in entry.open]
     times += probe.deadlines(entry)
     if entry.open and entry.hears and entry.backlog():
-        times.append(entry.window_at + rules.window)
+        times.append(_resumes(entry, rules))
     if entry.ended:
         times.append(_by_the_hour(entry.ended[0].ended_at + limits.AGE))
     if entry.answered and (forget := memory.deadline(entry.answered)) is not None:
         times.append(forget)
     return min(times, default=None)
+
+
+def _resumes(entry: Entry, rules: Rules) -> Millis:
+    """When more is sent of what waits, if nothing happens before."""
+    moment = entry.retry_at
+    if entry.window_sent >= rules.pace:
+        moment = max(moment, entry.window_at + rules.window)
+    if entry.scout:
+        moment = max(moment, entry.scout_at + limits.NOTICE)
+    return moment
 
 
 def _by_the_hour(moment: Millis) -> Millis:

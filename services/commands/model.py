@@ -43,13 +43,19 @@ class Command(msgspec.Struct, frozen=True, array_like=True, gc=False):
     attempts: int = 0
     sent_at: Millis | None = None
     tries: int = 0
-    """How often it was given to the downlink."""
+    """How often it was given to the downlink, without what nobody heard."""
     link: int = NEVER
-    """The device's connection, as `Entry.link` counts them, for which it was given to the downlink last."""
+    """The device's connection, as `Entry.link` counts them, for which it was given to the downlink last; `NEVER` also
+    where nobody heard that."""
     tried_at: Millis = 0
     """When that was."""
     waiters: tuple[ReplyTo, ...] = ()
     """Of an rpc: who waits for its end. At most `limits.WAITERS`."""
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the downlink has it, and has not told what became of it."""
+        return self.tries > self.attempts
 
 
 class Reply(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -146,6 +152,16 @@ class Entry(Row, kw_only=True):
     """When the device is probed next without being asked for; None: not at all."""
     told_tags: int = 0
     """Version of the tags that the device was told last."""
+    heard: bool = False
+    """Whether somebody was there to hear a command on the present connection, when the last one was published."""
+    scout: str = ""
+    """The request id of the command that finds that out; empty: none is under way."""
+    scout_at: Millis = 0
+    """When it was given to the downlink."""
+    unheard: int = 0
+    """How many in a row found out that nobody was there."""
+    retry_at: Millis = 0
+    """Nothing that waits is sent before this moment, since nobody heard the last one."""
 
     @property
     def hears(self) -> bool:
@@ -174,9 +190,9 @@ class Entry(Row, kw_only=True):
         return None
 
     def backlog(self) -> list[Command]:
-        """Commands that were not sent for the device's present connection, in order."""
+        """What was not sent for the device's present connection, in order: commands, and calls that nobody heard."""
         link = self.link
-        return [command for command in self.open if command.link != link and command.mode == "cmd"]
+        return [one for one in self.open if one.link != link and (one.mode == "cmd" or one.link == NEVER)]
 
 
 class Product(msgspec.Struct, frozen=True, array_like=True, gc=False):

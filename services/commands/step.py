@@ -41,7 +41,7 @@ from libs.topics.messages.registry_events import (
 )
 
 from . import decide, limits, lives, probe, pulls
-from .decide import Known
+from .decide import Known, Missed
 from .model import Entry, Fanned
 from .outcomes import ACCEPTED, DONE, tell_end
 from .turn import Turn
@@ -173,9 +173,15 @@ def _answered(turn: Turn, message: CommandAnswered) -> str:
 def _published(turn: Turn, message: MessagePublished) -> str:
     if turn.row.probes and (outcome := probe.published(turn, message)) is not None:
         return outcome
+    command = turn.row.find(message.request_id)
+    if command is None or command.tries == command.attempts + 1:
+        turn.told(message, command)
     decision = decide.published(turn, message)
     if isinstance(decision, str):
         return decision
+    if type(decision) is Missed:
+        turn.missed(turn.open(message.request_id), unheard=decision.unheard)
+        return "refused" if message.heard else "unheard"
     turn.say(decision)
     return "sent" if type(decision) is CommandSent else "failed"
 

@@ -22,7 +22,7 @@ from libs.topics.messages.command_events import (
 
 from . import limits, mouth
 from .fold import fold, put
-from .model import Reply
+from .model import NEVER, Reply
 from .outcomes import Waiter, tell_end
 from .views import show, show_past
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from libs.runtime.lane.answers import Asking
     from libs.runtime.lane.model import At, Output
     from libs.topics.messages.base import ReplyTo
+    from libs.topics.messages.command_requests import MessagePublished
     from libs.topics.messages.command_views import CommandView
 
     from .fold import Event
@@ -67,6 +68,8 @@ class Turn:
             waiters = command.waiters
             self.ends.append((command.mode, event.outcome if type(event) is CommandEnded else "replied"))
         self.row = fold(self.row, event)
+        if type(event) is CommandEnded and self.row.scout == event.request_id:
+            self.row.scout = ""  # its notice may never come; `fold` has made the row anew
         self.outputs += catalog.publish(names.COMMANDS_EVENTS, self.at.key, event)
         for waiter in waiters:
             self.outputs += tell_end(Waiter(waiter), self.at, self.ended(event))
@@ -92,7 +95,8 @@ class Turn:
 
         ``by_tag``: where the device is online, a publish to its tag reaches it.
         """
-        ahead = event.mode == "cmd" and self.row.hears and bool(self.row.backlog())
+        row = self.row
+        ahead = event.mode == "cmd" and row.hears and (self._scouting() or bool(row.backlog()))
         self.say(event)
         command = self.row.open[-1]
         if waiter is not None:
@@ -120,20 +124,58 @@ class Turn:
         """Give a command to the downlink."""
         self.outputs += mouth.to_device(self.at, self.id(), command, self.now)
         self.note(command)
+        row = self.row
+        if not row.heard and command.mode == "cmd":
+            row.scout, row.scout_at = command.request_id, self.now
 
     def note(self, command: Command) -> None:
         """Note that a command is on its way."""
         self.row = put(self.row, replace(command, tries=command.tries + 1, link=self.row.link, tried_at=self.now))
 
+    def told(self, message: MessagePublished, command: Command | None) -> None:
+        """Learn from the notice of a command's last sending whether somebody listens; None: the command is over."""
+        row = copy(self.row)
+        scouted = row.scout == message.request_id
+        if scouted:
+            row.scout = ""
+        if message.refused is None and message.heard and scouted:
+            row.heard, row.unheard, row.retry_at = True, 0, 0
+        elif not message.heard and (scouted or (command is not None and command.link == row.link)):
+            row.heard = False
+            if row.retry_at <= self.now:  # several that were under way together are one failure
+                row.retry_at = self.now + min(limits.RETRY << row.unheard, limits.LONGEST_RETRY)
+                row.unheard += 1
+        elif not scouted:
+            return
+        self.row = row
+
+    def missed(self, command: Command, *, unheard: bool) -> None:
+        """Note that a command reached nobody; ``unheard``: it is to be sent again on the same connection."""
+        back = replace(command, tries=command.tries - 1, link=NEVER if unheard else command.link)
+        self.row = put(self.row, back)
+        if back.state == "accepted":
+            self.queue(back)
+
+    def _scouting(self) -> bool:
+        """Whether a command is under way that finds out whether the device listens."""
+        row = self.row
+        return bool(row.scout) and self.now < row.scout_at + limits.NOTICE
+
     def flush(self) -> None:
-        """Send what waits for the device, in order, as far as the pace allows; the next window is a `deadline`."""
+        """Send what waits for the device, in order, as far as the pace allows; `lives.deadline` says when to go on.
+
+        On a connection on which nothing was heard yet it is one command, until the downlink tells: a device subscribes
+        after it has connected, and the second of two commands might be the first one that it hears.
+        """
         row, rules = self.row, self.rules
-        if not row.open or not row.hears or not (waiting := row.backlog()):
+        if not row.open or not row.hears or self.now < row.retry_at or not (waiting := row.backlog()):
             return
         if self.now >= row.window_at + rules.window:
             row = self.row = copy(row)
             row.window_at, row.window_sent = self.now, 0
         some = waiting[: max(0, rules.pace - row.window_sent)]
+        if not row.heard:
+            some = [] if self._scouting() else some[:1]
         if not some:
             return
         row = self.row = copy(row)

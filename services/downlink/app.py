@@ -33,6 +33,8 @@ log = logs.get(__name__)
 
 GROUPS: Final = {DOWNLINK_MESSAGES: "", APP_P2P: "-p2p"}
 """What is consumed; what the name of the group that does it ends with."""
+SHARES: Final = {DOWNLINK_MESSAGES: 0.9, APP_P2P: 0.1}
+"""Of the window: what applications send to single clients, however much it is, delays the hub's own by no more."""
 
 
 def name(settings: DownlinkSettings) -> str:
@@ -100,22 +102,28 @@ def notifier(settings: DownlinkSettings) -> Producer:
     )
 
 
+def credit(settings: DownlinkSettings, share: float) -> Credit:
+    """A part of the window, at least one message."""
+    return Credit(max(1, int(settings.window * share)), max(1, int(settings.window_bytes * share)))
+
+
 def build(settings: DownlinkSettings) -> Bridge:
     """Raises OSError where a file for TLS is missing or not PEM."""
-    own, credit = name(settings), Credit(settings.window, settings.window_bytes)
+    own = name(settings)
 
     def reader(topic: str, suffix: str) -> Reader:
         config, teller = (
             consumer(settings, settings.group + suffix),
             Teller(lambda: notifier(settings), settings.window),
         )
-        return Reader(topic, config, lambda: producer(settings, own + suffix), teller, credit)
+        return Reader(topic, config, lambda: producer(settings, own + suffix), teller, rooms[topic])
 
+    rooms = {topic: credit(settings, share) for topic, share in SHARES.items()}
     readers = {topic: reader(topic, suffix) for topic, suffix in GROUPS.items()}
     publisher = Publisher(
         Window(),
         settled=lambda step: readers[step.place.topic].settled(step),
-        forgotten=credit.give_back,
+        forgotten=lambda part: rooms[part.place.topic].give_back(part.messages, part.size),
         limit=settings.window,
     )
     return Bridge(

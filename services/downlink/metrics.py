@@ -22,7 +22,8 @@ REPEATS: Final = metrics.counter(
 )
 NOTICES: Final = metrics.counter(
     "downlink_notices",
-    "What became of commands, told to `commands.inbox`: acknowledged (by the broker), refused (also by MQTT itself).",
+    "What became of commands, told to `commands.inbox`: acknowledged (by the broker), unheard (acknowledged, but "
+    "nobody has subscribed), refused (also by MQTT itself).",
     ("outcome",),
 )
 UNTOLD: Final = metrics.gauge(

@@ -88,6 +88,15 @@ class Entry(msgspec.Struct, eq=False, gc=False):
         return len(self.record.value or b"")
 
 
+class Forgotten(NamedTuple):
+    """What is no longer this process's of a partition."""
+
+    place: Place
+    messages: int
+    size: int
+    """Their bytes."""
+
+
 class Settled(msgspec.Struct, frozen=True):
     """The next step of one partition: ``position`` is the offset to commit, all before it is done."""
 

@@ -17,12 +17,19 @@ if TYPE_CHECKING:
 TOPIC: Final = COMMANDS_INBOX
 
 
-def notice(receipt: Receipt, refusal: Refusal | None, at: Millis) -> MessagePublished:
-    """``refusal``: None where the broker has acknowledged it."""
+def notice(receipt: Receipt, refusal: Refusal | None, at: Millis, *, heard: bool = True) -> MessagePublished:
+    """``refusal``: None where the broker has acknowledged it; ``heard``: false where it says that nobody listens."""
     refused = None if refusal is None else refusal.reason
-    return MessagePublished(receipt.product_id, receipt.device_id, receipt.request_id, refused, at)
+    return MessagePublished(receipt.product_id, receipt.device_id, receipt.request_id, refused, at, heard)
 
 
 def record(told: MessagePublished) -> tuple[bytes, bytes]:
     """Key and value."""
     return device_key(told.product_id, told.device_id), encode(told)
+
+
+def outcome(told: MessagePublished) -> str:
+    """Name what became of a message, for counters."""
+    if told.refused is not None:
+        return "refused"
+    return "acknowledged" if told.heard else "unheard"

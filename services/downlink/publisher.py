@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from libs.runtime.mqtt.session import Link
 
-    from .model import Entry, Place, Settled
+    from .model import Entry, Forgotten, Place, Settled
     from .window import Window
 
 log = logs.get(__name__)
@@ -44,12 +44,12 @@ LEAVE: Final = 2.0
 class Publisher:
     """The receiver of the MQTT session.
 
-    ``settled``: told of each step of a partition; ``forgotten``: of (messages, bytes) that are no longer ours.
+    ``settled``: told of each step of a partition; ``forgotten``: of what is no longer ours.
     ``limit``: messages under way at most; the broker may allow fewer.
     """
 
     def __init__(
-        self, window: Window, *, settled: Callable[[Settled], None], forgotten: Callable[[int, int], None], limit: int
+        self, window: Window, *, settled: Callable[[Settled], None], forgotten: Callable[[Forgotten], None], limit: int
     ) -> None:
         self._window, self._settled, self._forgotten, self._limit = window, settled, forgotten, limit
         self._largest = UNLIMITED
@@ -91,7 +91,7 @@ class Publisher:
     def closed(self) -> None:
         broken = self._link is not None and self._link.ended.done()
         self._link = None
-        self._forgotten(*self._window.close(broken=broken))
+        self._forget(self._window.close(broken=broken))
         self._settle()
 
     # -- what is read
@@ -102,7 +102,7 @@ class Publisher:
 
     def release(self, partitions: frozenset[Place], released: Future[None]) -> None:
         """Send nothing more of these; ``released`` is resolved when nothing of them is under way."""
-        self._forgotten(*self._window.release(partitions))
+        self._forget(self._window.release(partitions))
         self._released.append((partitions, released))
         self.turn()
 
@@ -111,9 +111,13 @@ class Publisher:
         if self._link is not None and self._window.holds(partitions) and self._window.in_flight:
             self._link.end(Lost("partitions were taken away"))
             self._link.transport.abort()
-        self._forgotten(*self._window.drop(partitions))
+        self._forget(self._window.drop(partitions))
         self._answer()
         dropped.set_result(None)
+
+    def _forget(self, parts: list[Forgotten]) -> None:
+        for part in parts:
+            self._forgotten(part)
 
     # -- sending and hearing
 
@@ -168,7 +172,8 @@ class Publisher:
         counts = {"published": 0, "no_subscribers": 0, "refused": 0}
         for ack in acks:
             code = int(ack.reason_code)
-            entry = self._window.land(ack.packet_id, now, None if code < REFUSED else _refusal(ack, code))
+            refusal = None if code < REFUSED else _refusal(ack, code)
+            entry = self._window.land(ack.packet_id, now, refusal, heard=code != NO_MATCHING_SUBSCRIBERS)
             if entry is None:
                 continue  # of a partition that was taken away
             oldest = oldest or entry.sent_at

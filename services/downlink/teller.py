@@ -60,7 +60,7 @@ class Teller:
         for told in step.notices:
             key, value = notices.record(told)
             producer.produce(notices.TOPIC, value=value, key=key, on_delivery=waiting.answered)
-            metrics.NOTICES.labels("acknowledged" if told.refused is None else "refused").inc()
+            metrics.NOTICES.labels(notices.outcome(told)).inc()
 
     def told(self) -> list[Settled]:
         """Steps whose notices Kafka has, each once and in order per place.

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from .model import Entry, Place, Record, Refusal, Settled
+from .model import Entry, Forgotten, Place, Record, Refusal, Settled
 from .notices import notice
 
 if TYPE_CHECKING:
@@ -58,11 +58,11 @@ class Window:
         self._allowed = min(limit, self._largest_id)
         self._limit, self._landed = 1 if self._doubt else self._allowed, False
 
-    def close(self, *, broken: bool) -> tuple[int, int]:
+    def close(self, *, broken: bool) -> list[Forgotten]:
         """The connection is lost: what it did not acknowledge is to be sent again before all else.
 
-        ``broken``: the broker, or the network, closed it; so what was sent may be why. Returns messages and bytes that
-        are forgotten: those of released partitions, which are for their next owner to send again.
+        ``broken``: the broker, or the network, closed it; so what was sent may be why. Returns what is forgotten: of
+        released partitions, for their next owner to send again.
         """
         self._limit = 0
         lost, self._flying = self._flying, {}
@@ -117,7 +117,7 @@ class Window:
             self._tell(entry, refusal, at)
         self._done(entry, refusal)
 
-    def land(self, packet_id: int, at: Millis, refusal: Refusal | None = None) -> Entry | None:
+    def land(self, packet_id: int, at: Millis, refusal: Refusal | None = None, *, heard: bool = True) -> Entry | None:
         """The broker acknowledges, whatever it says about it. Returns what is done by that; None: nothing of ours."""
         entry = self._flying.pop(packet_id, None)
         if entry is None:
@@ -125,14 +125,14 @@ class Window:
         self._landed, self._doubt, self._limit = True, False, self._allowed
         if entry.void:
             return None
-        self._tell(entry, refusal, at)
+        self._tell(entry, refusal, at, heard=heard)
         self._done(entry, refusal)
         return entry
 
     @staticmethod
-    def _tell(entry: Entry, refusal: Refusal | None, at: Millis) -> None:
+    def _tell(entry: Entry, refusal: Refusal | None, at: Millis, *, heard: bool = True) -> None:
         if entry.publish is not None and entry.publish.receipt is not None:
-            entry.notice = notice(entry.publish.receipt, refusal, at)
+            entry.notice = notice(entry.publish.receipt, refusal, at, heard=heard)
 
     def _done(self, entry: Entry, refusal: Refusal | None) -> None:
         entry.publish, entry.refusal, entry.packet_id = None, refusal, 0
@@ -160,16 +160,16 @@ class Window:
             del self._ledger[place]
         return Settled(place, position, tuple(refused), tuple(notices), count, size) if count else None
 
-    def release(self, partitions: Collection[Place]) -> tuple[int, int]:
+    def release(self, partitions: Collection[Place]) -> list[Forgotten]:
         """Send nothing more of these partitions; what is under way may still be acknowledged.
 
-        Returns messages and bytes that are forgotten: from each partition's first one that is not under way.
+        Returns what is forgotten: all from each partition's first one that is not under way.
         """
         self._released.update(partitions)
         return self._forget(partitions, lambda entry: entry.publish is not None and not entry.packet_id)
 
-    def drop(self, partitions: Collection[Place]) -> tuple[int, int]:
-        """Forget these partitions altogether. Returns messages and bytes that are forgotten."""
+    def drop(self, partitions: Collection[Place]) -> list[Forgotten]:
+        """Forget these partitions altogether."""
         self._released.difference_update(partitions)
         return self._forget(partitions, lambda _: True)
 
@@ -177,15 +177,16 @@ class Window:
         """Whether anything of these partitions is not settled."""
         return any(place in self._ledger for place in partitions)
 
-    def _forget(self, partitions: Collection[Place], begins: Callable[[Entry], bool]) -> tuple[int, int]:
-        count = size = 0
+    def _forget(self, partitions: Collection[Place], begins: Callable[[Entry], bool]) -> list[Forgotten]:
+        forgotten = []
         for place in partitions:
             kept, entries = deque[Entry](), self._ledger.pop(place, deque())
             while entries and not begins(entries[0]):
                 kept.append(entries.popleft())
             for entry in entries:
                 entry.void = True
-                count, size = count + 1, size + entry.size
+            if entries:
+                forgotten.append(Forgotten(place, len(entries), sum(entry.size for entry in entries)))
             if kept:
                 self._ledger[place] = kept
-        return count, size
+        return forgotten

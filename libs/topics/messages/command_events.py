@@ -29,7 +29,7 @@ class CommandAccepted(DeviceEvent, frozen=True, tag="command_accepted"):
 
 
 class CommandQueued(DeviceEvent, frozen=True, tag="command_queued"):
-    """The device is not online; the command waits for it."""
+    """The device is not online, or has not subscribed to its commands; the command waits for it."""
 
     request_id: str
     pending: int
@@ -38,7 +38,7 @@ class CommandQueued(DeviceEvent, frozen=True, tag="command_queued"):
 
 
 class CommandSent(DeviceEvent, frozen=True, tag="command_sent"):
-    """The broker acknowledged the command, and holds it for the device's connection."""
+    """The broker acknowledged the command, and has somebody who subscribed to it, as far as it tells."""
 
     request_id: str
     attempt: int

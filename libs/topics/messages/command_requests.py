@@ -86,3 +86,5 @@ class MessagePublished(Message, frozen=True, tag="message_published"):
     """Why the broker, or MQTT itself, did not take it, as its dead letter says; None: the broker acknowledged it."""
     at: Millis
     """By the downlink's clock."""
+    heard: bool = True
+    """False: the broker says that nobody has subscribed to the topic, such as a device that has connected just now."""

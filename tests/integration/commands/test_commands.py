@@ -24,7 +24,8 @@ from libs.topics.messages.presence import ConnectionObserved
 from services.commands.app import SERVICE, TABLE, build
 from services.commands.settings import CommandsSettings
 from tests.support.clients import asking, of_registry, producer, reading
-from tests.support.commands.asking import call, cancel, idempotent, published, reply, send, send_to_tag
+from tests.support.commands.asking import call, cancel, idempotent, reply, send, send_to_tag
+from tests.support.devices import subscribed
 from tests.support.exactness import unlike_the_replay
 from tests.support.names import unique
 from tests.support.polling import eventually, eventually_async
@@ -34,6 +35,7 @@ from tests.support.registry.hub import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from devstack.stack import Stack
     from libs.runtime.owners.reads import OwnerReads
@@ -81,13 +83,9 @@ def answer(kafka: KafkaSettings, product: str, *asked: tuple[str, str]) -> None:
     assert replying.flush(30) == 0
 
 
-def notify(kafka: KafkaSettings, product: str, *sent: tuple[str, str]) -> None:
-    """Say what the downlink says when the broker has taken a command: saying it twice is saying it once."""
-    notices = producer(kafka)
-    for device, request_id in sent:
-        message = replace(published(request_id, device=device), product_id=product)
-        notices.produce(names.COMMANDS_INBOX, encode(message), device_key(product, device))
-    assert notices.flush(30) == 0
+def listeners(hub: Stack, product: str) -> AbstractContextManager[object]:
+    """Somebody at the broker who subscribes to what is sent to the product's devices: so it counts as sent."""
+    return subscribed(hub.mqtt_port, [f"cmd/{product}/#", f"rpc/{product}/#"], f"{product}/ears")
 
 
 @contextmanager
@@ -136,8 +134,16 @@ def ends_of(kafka: KafkaSettings, product: str) -> list[tuple[str, str]]:
     )
 
 
-async def test_a_command_waits_for_its_device_and_ends_once(kafka: KafkaSettings) -> None:
+async def test_a_command_waits_for_its_device_and_ends_once(kafka: KafkaSettings, hub: Stack) -> None:
     name = unique("product")
+    with listeners(hub, name):
+        await a_life(kafka, name)
+    ends = {"r3": "rejected", "r2": "cancelled", "r1": "replied", f"f-{name}": "replied", "r4": "replied"}
+    assert await asyncio.to_thread(ends_of, kafka, name) == sorted(ends.items())
+
+
+async def a_life(kafka: KafkaSettings, name: str) -> None:
+    """Of a device, from its registration to its end."""
     async with asking(kafka) as requests, reading(kafka) as reads:
         await of_registry(requests, put(name, expected=0))
         await of_registry(requests, register("d1", name, tags=("line-3",)))
@@ -165,7 +171,6 @@ async def test_a_command_waits_for_its_device_and_ends_once(kafka: KafkaSettings
             shown = msgspec.json.decode(await reads.get(SERVICE, TABLE, "commands", name, "d1") or b"{}")
             return [one["state"] for one in shown["open"]] == ["sent", "sent"]
 
-        notify(kafka, name, ("d1", "r1"), ("d1", f"f-{name}"))
         await eventually_async(sent, describe="the notices that both were sent")
         answer(kafka, name, ("d1", "r1"), ("d1", f"f-{name}"), ("d1", "r2"))
         found = await reads.list(SERVICE, TABLE, "commands", f"request:f-{name}")
@@ -182,8 +187,6 @@ async def test_a_command_waits_for_its_device_and_ends_once(kafka: KafkaSettings
             return await pending() is None
 
         await eventually_async(gone, describe="the deletion to arrive")
-    ends = {"r3": "rejected", "r2": "cancelled", "r1": "replied", f"f-{name}": "replied", "r4": "replied"}
-    assert await asyncio.to_thread(ends_of, kafka, name) == sorted(ends.items())
 
 
 async def called(kafka: KafkaSettings, requests: Requests, reads: OwnerReads, name: str) -> None:
@@ -209,7 +212,7 @@ async def test_killed_in_the_middle_of_500_rpcs_each_is_answered_and_ends_once(
         made = [register(device, name) for device in devices]
         await requests.ask_all(names.REGISTRY_INBOX, [(key_of(one), one) for one in made])
         connect(kafka, name, *devices)
-        with replying(kafka, name):
+        with listeners(hub, name), replying(kafka, name):
             await all_online(requests, reads, name, devices)
             await rpcs_and_kill(kafka, hub, requests, name, devices)
     events = await asyncio.to_thread(events_of, kafka, name)

@@ -77,12 +77,13 @@ def to_client(product: str, device: str, topic: str) -> bytes:
 
 
 def told(kafka: str, product: str) -> list[tuple[str, str | None]]:
-    """(request id, why it was refused) of each notice about the product's devices, in order per device."""
+    """(request id, why it was refused, or that nobody heard it) of each notice about the product's devices, in order
+    per device."""
     notices = [
         found.message for found in read_all(kafka, COMMANDS_INBOX) if (found.key or b"").startswith(product.encode())
     ]
     assert {notice["type"] for notice in notices} <= {"message_published"}
-    return [(notice["request_id"], notice["refused"]) for notice in notices]
+    return [(notice["request_id"], notice["refused"] if notice["heard"] else "unheard") for notice in notices]
 
 
 def stream(product: str, devices: int, count: int, start: int = 0) -> Iterator[tuple[bytes, bytes]]:

@@ -68,6 +68,7 @@ def test_messages_arrive_as_they_were_meant_and_nothing_else_does(
         b'{"type":"of_a_later_version"}',
         message(product, "d0", 7, content_type=None, request_id=None, qos=0),
         message(product, "d0", 8, stamp="sent"),
+        message(product, "d0", 9, topic=f"cmd-of-nobody/{product}/d0/go/plain/r9"),
     ]
     with Receiver(mosquitto.port, product) as receiver, Downlink(brokers, mosquitto.port, tmp_path) as downlink:
         produce(brokers.kafka, DOWNLINK_MESSAGES, [(key, record) for record in records])
@@ -85,9 +86,17 @@ def test_messages_arrive_as_they_were_meant_and_nothing_else_does(
         unfit = ["invalid_message", "invalid_topic", "invalid_payload", "packet_too_large"]
         assert reasons(brokers.kafka, product) == unfit
         taken, refused = [("r0", None), ("r2", None)], [("r3", "invalid_topic")]
-        told_of = [*taken, *refused, ("r4", None), ("r5", "invalid_payload"), ("r6", "packet_too_large"), ("r8", None)]
+        told_of = [*taken, *refused, ("r4", None), ("r5", "invalid_payload"), ("r6", "packet_too_large")]
+        told_of += [("r8", None), ("r9", "unheard")]
         assert told(brokers.kafka, product) == told_of
-        counted = {"published": 4, "expired": 1, "unconfirmed": 1, "unpublishable": 4, "unknown": 1}
+        counted = {
+            "published": 4,
+            "no_subscribers": 1,
+            "expired": 1,
+            "unconfirmed": 1,
+            "unpublishable": 4,
+            "unknown": 1,
+        }
         assert {outcome: downlink.metric("messages_total", outcome=outcome) for outcome in counted} == counted
         client = [to_client(product, "d0", "notice"), to_client(product, "d0", "cmd/p/d")]
         produce(brokers.kafka, APP_P2P, [(key, record) for record in client])

@@ -79,6 +79,11 @@ def published(request_id: str = "r1", *, at: int = T0, device: str = "d1") -> Me
     return MessagePublished("p1", device, request_id, None, at)
 
 
+def unheard(request_id: str = "r1", *, at: int = T0) -> MessagePublished:
+    """The broker took it, and nobody has subscribed."""
+    return MessagePublished("p1", "d1", request_id, None, at, heard=False)
+
+
 def refused(request_id: str = "r1", why: str = "the broker refused it") -> MessagePublished:
     return MessagePublished("p1", "d1", request_id, why, T0)
 

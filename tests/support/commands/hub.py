@@ -24,7 +24,7 @@ from services.commands.model import Entry, Product
 from services.commands.reference import fold_reference, sum_up
 from services.commands.step import Broadcast, Message, step
 from services.commands.views import show_commands, terms
-from tests.support.commands.asking import KEY, T0, presence, register
+from tests.support.commands.asking import KEY, T0, presence, published, register
 
 if TYPE_CHECKING:
     from libs.topics.messages.command_views import CommandView, DeviceCommands
@@ -38,10 +38,13 @@ codec = Codec(Entry, int, Product)
 
 
 class Hub:
-    """``online``: the device ``p1/d1`` is registered, and online or offline; None: nothing is known of it."""
+    """``online``: the device ``p1/d1`` is registered, and online or offline; None: nothing is known of it.
 
-    def __init__(self, *, online: bool | None = False, rules: Rules = DEFAULTS) -> None:
-        self.time, self.partition = T0, 0
+    ``tells``: the downlink tells at once that the broker has what the device is sent, and that the device listens.
+    """
+
+    def __init__(self, *, online: bool | None = False, rules: Rules = DEFAULTS, tells: bool = False) -> None:
+        self.time, self.partition, self.tells = T0, 0, tells
         self.rules = rules
         self.rows: dict[bytes, Entry] = {}
         self.cells: dict[str, Product] = {}
@@ -73,6 +76,10 @@ class Hub:
         found = decode(encode(message))
         said = self._broadcast(found, at) if key == BROADCAST_KEY else self._visit(found, at)
         self.log += [(topic, of, value) for topic, of, value, _ in said]
+        if self.tells:
+            for topic, _, value, _ in said:
+                if topic == names.DOWNLINK_MESSAGES and value and (given := decode_publish(value)).device_id:
+                    self.write(published(str(given.request_id), at=self.time, device=given.device_id))
         return said
 
     def ask(self, message: Any) -> Any:

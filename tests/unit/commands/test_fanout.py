@@ -114,6 +114,7 @@ def test_its_members_are_those_that_carry_the_tag_when_it_comes() -> None:
 
 def test_asked_for_again_it_counts_as_it_did_and_sends_nothing() -> None:
     hub = fleet()
+    hub.tells = True
     hub.write(send_to_tag())
     before = counts(hub)
     hub.write(reply("f1"))
@@ -185,6 +186,7 @@ def test_where_the_broker_can_one_publish_reaches_all_that_are_online() -> None:
 
 def test_a_publish_to_the_tag_does_not_overtake_what_waits() -> None:
     hub = fleet(tag_topics=True, pace=1)
+    hub.tells = True
     hub.connect("offline")
     hub.write(send("r1"))
     hub.write(send("r2"))

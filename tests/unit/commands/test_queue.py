@@ -5,12 +5,12 @@ from __future__ import annotations
 from libs.topics.messages.command_events import CommandQueued
 from libs.topics.messages.hub import TimePassed
 from services.commands.limits import DEFAULTS, Rules
-from tests.support.commands.asking import T0, call, presence, published, reply, send
+from tests.support.commands.asking import T0, call, presence, reply, send
 from tests.support.commands.hub import Hub
 
 
-def queued(number: int, *, hub: Hub | None = None) -> Hub:
-    found = hub or Hub(online=False)
+def queued(number: int, *, tells: bool = True) -> Hub:
+    found = Hub(online=False, tells=tells)
     for n in range(number):
         found.write(send(f"q{n}"))
     return found
@@ -26,8 +26,7 @@ def test_a_device_that_is_offline_finds_its_commands_in_order() -> None:
     assert [event.pending for event in hub.events() if isinstance(event, CommandQueued)] == [1, 2, 3]
     hub.connect()
     assert hub.sent() == ids(0, 1, 2)
-    hub.write(published("q0"))
-    assert [view.state for view in hub.commands().open] == ["sent", "queued", "queued"]
+    assert [view.state for view in hub.commands().open] == ["sent", "sent", "sent"]
 
 
 def test_a_device_that_was_never_seen_counts_as_offline() -> None:
@@ -75,11 +74,9 @@ def test_what_had_no_turn_is_queued_when_the_device_leaves() -> None:
 def test_a_new_connection_gets_again_what_was_not_replied_to() -> None:
     hub = queued(3)
     hub.connect()
-    hub.write(published("q0"))
     hub.write(reply("q1"))
     hub.connect()
     assert hub.sent() == ids(0, 1, 2, 0, 2)
-    hub.write(published("q0"))
     assert hub.command("q0").attempts == 2
 
 

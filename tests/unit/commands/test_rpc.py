@@ -109,7 +109,7 @@ def test_another_connection_is_not_sent_it_again() -> None:
 
 
 def test_it_does_not_wait_behind_commands() -> None:
-    hub = Hub(online=False)
+    hub = Hub(online=False, tells=True)
     for number in range(40):
         hub.write(send(f"q{number}"))
     hub.connect()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from libs.topics.messages.command_requests import MessagePublished
 from services.downlink.model import Receipt, Refusal
-from services.downlink.notices import notice, record
+from services.downlink.notices import notice, outcome, record
 
 RECEIPT = Receipt("plant-7", "press-1", "r1")
 
@@ -19,3 +19,9 @@ def test_it_goes_where_the_device_s_commands_are_kept() -> None:
     key, value = record(notice(RECEIPT, None, 7))
     assert key == b"plant-7/press-1"
     assert value.startswith(b'{"type":"message_published",')
+
+
+def test_that_nobody_has_subscribed_is_told_too() -> None:
+    notices = notice(RECEIPT, None, 7), notice(RECEIPT, None, 7, heard=False), notice(RECEIPT, Refusal("x", "y"), 7)
+    assert [told.heard for told in notices] == [True, False, True]
+    assert [outcome(told) for told in notices] == ["acknowledged", "unheard", "refused"]

@@ -83,7 +83,7 @@ class Scene:
         self.publisher = Publisher(
             self.window,
             settled=self.steps.append,
-            forgotten=lambda *counts: self.forgotten.append(counts) if any(counts) else None,
+            forgotten=lambda part: self.forgotten.append((part.messages, part.size)),
             limit=100,
         )
         self.client = Client(OPTIONS, self.publisher, self.broker.connect)
@@ -117,7 +117,10 @@ class Scene:
 
     @property
     def told(self) -> list[tuple[str, str | None]]:
-        return [(told.request_id, told.refused) for step in self.steps for told in step.notices]
+        """Request ids of notices, and what became of the messages; None: somebody has them."""
+        return [
+            (told.request_id, told.refused if told.heard else "unheard") for step in self.steps for told in step.notices
+        ]
 
     @property
     def reasons(self) -> list[str]:
@@ -143,7 +146,7 @@ async def test_a_position_moves_with_the_acknowledgements(scene: Scene) -> None:
     scene.broker.acknowledge(A.SUCCESS, A.NO_MATCHING_SUBSCRIBERS)
     await scene.settled(2)
     assert (scene.publisher.in_flight, scene.publisher.done, scene.reasons) == (1, 2, [])
-    assert scene.told == [("a", None), ("b", None)]
+    assert scene.told == [("a", None), ("b", "unheard")]
     assert abs(scene.steps[0].notices[0].at - time.time() * 1000) < 60_000
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.topics.names import APP_P2P, DOWNLINK_MESSAGES
-from services.downlink.model import Entry, Place, Publish, Receipt, Record, Refusal
+from services.downlink.model import Entry, Forgotten, Place, Publish, Receipt, Record, Refusal
 from services.downlink.window import Window
 
 if TYPE_CHECKING:
@@ -42,11 +42,12 @@ class Scene:
         self.done: dict[Place, set[int]] = {place: set() for place in PLACES}
         """Offsets that were acknowledged, refused, or had nothing to publish."""
         self.letters: Counter[tuple[Place, int]] = Counter()
-        self.answers: dict[tuple[Place, int], str | None] = {}
-        """What the broker said about commands: refused, and why; None: it took them."""
+        self.answers: dict[tuple[Place, int], tuple[str | None, bool]] = {}
+        """What the broker said about commands: why it refused them (None: it took them), and whether anybody heard."""
         self.air: list[tuple[int, Entry]] = []
         """What the broker got on this connection and has not acknowledged."""
-        self.limit = self.messages = self.bytes = 0
+        self.messages, self.bytes = Counter[str](), Counter[str]()
+        self.limit = 0
         self.connect(limit)
 
     # -- the group
@@ -65,7 +66,8 @@ class Scene:
             certain = self.done[place] | self._in_the_air(place)
             first = next((at for at in range(self.read[place]) if at not in certain), self.read[place])
             forgotten = self.window.release({place})
-            assert forgotten[0] == self.read[place] - first, "all but what is under way, or done before that"
+            count = sum(part.messages for part in forgotten)
+            assert count == self.read[place] - first, "all but what is under way, or done before that"
             self._forgotten(forgotten)
             self.releasing.add(place)
 
@@ -80,9 +82,10 @@ class Scene:
         self.releasing.discard(place)
         self.settle(choice)
 
-    def _forgotten(self, counts: tuple[int, int]) -> None:
-        self.messages -= counts[0]
-        self.bytes -= counts[1]
+    def _forgotten(self, parts: list[Forgotten]) -> None:
+        for place, count, size in parts:
+            self.messages[place.topic] -= count
+            self.bytes[place.topic] -= size
 
     # -- Kafka
 
@@ -99,8 +102,8 @@ class Scene:
                 found.publish, found.refusal = None, REFUSAL if choice % 2 else None
                 self.done[place].add(offset)
             entries.append(found)
-        self.messages += len(entries)
-        self.bytes += sum(found.size for found in entries)
+        self.messages[place.topic] += len(entries)
+        self.bytes[place.topic] += sum(found.size for found in entries)
         self.window.take(entries)
 
     # -- the broker
@@ -127,7 +130,7 @@ class Scene:
             if choice % 7 == 0:
                 self.window.finish(found, REFUSAL if choice % 2 else None, choice)
                 if choice % 2:
-                    self.answers[place, offset] = REFUSAL.reason
+                    self.answers[place, offset] = REFUSAL.reason, True
                 self.done[place].add(offset)
             else:
                 self._fly(found)
@@ -154,11 +157,12 @@ class Scene:
         if self.air:
             packet_id, found = self.air.pop(choice % len(self.air))  # brokers answer in order; we do not rely on it
             record, refusal = found.record, REFUSAL if choice % 5 == 0 else None
-            landed = self.window.land(packet_id, choice, refusal)
+            heard = refusal is not None or choice % 3 > 0
+            landed = self.window.land(packet_id, choice, refusal, heard=heard)
             assert landed is (None if found.void else found)
             if landed:
                 self.done[record.place].add(record.offset)
-                self.answers[record.place, record.offset] = None if refusal is None else refusal.reason
+                self.answers[record.place, record.offset] = (None if refusal is None else refusal.reason), heard
         stray = choice % (LARGEST + 2)
         if stray not in [other for other, _ in self.air]:
             assert self.window.land(stray, 0) is None
@@ -174,11 +178,12 @@ class Scene:
             answered = [
                 (at, self.answers[place, at]) for at in range(before, step.position) if (place, at) in self.answers
             ]
-            expected = [(f"{place.topic}-{at}", said) for at, said in answered if at % 3]
-            assert [(told.request_id, told.refused) for told in step.notices] == expected, "told: what was answered"
+            expected = [(f"{place.topic}-{at}", *said) for at, said in answered if at % 3]
+            notices = [(told.request_id, told.refused, told.heard) for told in step.notices]
+            assert notices == expected, "told: what was answered"
             self.committed[place] = step.position
-            self.messages -= step.count
-            self.bytes -= step.size
+            self.messages[place.topic] -= step.count
+            self.bytes[place.topic] -= step.size
             self.letters.update((at.place, at.offset) for at, _ in step.refused)
         assert all(count == 1 for count in self.letters.values()), "a dead letter is settled once"
 
@@ -194,7 +199,8 @@ class Scene:
                 self.acknowledge(35)
         self.settle(0)
         assert all(self.committed[place] == self.read[place] for place in self.held)
-        assert (self.messages, self.bytes, self.window.in_flight, self.window.waiting) == (0, 0, 0, 0)
+        assert not any([*self.messages.values(), *self.bytes.values()]), "each topic has its room again"
+        assert (self.window.in_flight, self.window.waiting) == (0, 0)
 
 
 STEPS = (
