@@ -124,8 +124,15 @@ def late(seconds: float) -> Problem:
 def refusal(refused: Refused) -> Problem:
     """What the owner of the key said, as it said it."""
     answer = refused.answer
-    current = None if bytes(answer.current) == b"null" else answer.current
-    return Problem(answer.code, answer.detail, advice=answer.advice, status=answer.status, current=current)
+    return Problem(answer.code, answer.detail, advice=answer.advice, status=answer.status, current=_shown(answer.current))
+
+
+def _shown(current: msgspec.Raw) -> msgspec.Raw | None:
+    """Show a document as answers show it: where it is a message of a topic, too, without the name of its kind."""
+    if bytes(current) == b"null":
+        return None
+    fields = msgspec.json.decode(current, type=dict[str, msgspec.Raw])
+    return current if fields.pop("type", None) is None else msgspec.Raw(msgspec.json.encode(fields))
 
 
 MISSING: Final = re.compile(r"Missing required (?P<source>\w+) parameter '(?P<name>[^']+)'")
