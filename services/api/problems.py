@@ -124,7 +124,8 @@ def late(seconds: float) -> Problem:
 def refusal(refused: Refused) -> Problem:
     """What the owner of the key said, as it said it."""
     answer = refused.answer
-    return Problem(answer.code, answer.detail, advice=answer.advice, status=answer.status, current=_shown(answer.current))
+    current = _shown(answer.current)
+    return Problem(answer.code, answer.detail, advice=answer.advice, status=answer.status, current=current)
 
 
 def _shown(current: msgspec.Raw) -> msgspec.Raw | None:
