@@ -89,7 +89,9 @@ class Command(msgspec.Struct, frozen=True):
             "it; `delivered`: the device has it, where the broker tells. The others are ends, and stay."
         ),
     ]
-    attempts: Annotated[int, Meta(description="How often it was handed to the broker's connection.")]
+    attempts: Annotated[
+        int, Meta(description="Sendings that the broker acknowledged; at least one where the device has replied.")
+    ]
     accepted_at: Millis
     expires_at: Millis
     sent_at: Annotated[Millis | None, Meta(description="When the broker acknowledged it last.")]
