@@ -56,6 +56,8 @@ Timeout = Annotated[
     int | None,
     typer.Option("--timeout", metavar="SPAN", parser=span, help="That a device has to reply, 30s at most; else 5s."),
 ]
+State = Annotated[str, typer.Option(metavar="STATE", help="open, ended, all, or one state such as queued or replied.")]
+Limit = Annotated[int | None, typer.Option(metavar="N", min=1, help="At most so many; all without it.")]
 Request = Annotated[str, typer.Argument(metavar="REQUEST", help="As `send` told it.")]
 Of = Annotated[
     str | None,
@@ -95,13 +97,11 @@ def send(
 def list_(
     context: typer.Context,
     device: Device,
-    state: Annotated[
-        str, typer.Option(metavar="STATE", help="open, ended, all, or one state such as queued or replied.")
-    ] = "open",
+    state: State = "open",
     since: Annotated[
         str | None, typer.Option("--from", metavar="TIME", help="Of the past: RFC 3339, or 15m; else 30 days.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="At most so many; all without it.")] = None,
+    limit: Limit = None,
     json: Json = False,
 ) -> None:
     """List a device's commands: those that are open, or those of the past, the newest first.

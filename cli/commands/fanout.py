@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from cli.arguments import Json, Product, tag
-from cli.commands.command import Name, Timeout, Ttl
+from cli.commands.command import Limit, Name, State, Timeout, Ttl
 from cli.exits import Exit, Failure, usage
 from cli.payloads import Payload, PayloadFile, given
 from cli.world import Session
@@ -31,6 +31,15 @@ COUNTS = (
     "refused",
     "late",
 )
+
+COLUMNS = {
+    "device_id": "device",
+    "state": "state",
+    "attempts": "sent",
+    "accepted_at": "accepted",
+    "ended_at": "over",
+    "reason": "reason",
+}
 
 Tag = Annotated[str, typer.Argument(metavar="TAG", callback=tag)]
 FanOut = Annotated[str, typer.Argument(metavar="FANOUT", help="As `send` told it.")]
@@ -108,6 +117,20 @@ def show(context: typer.Context, fanout: FanOut, json: Json = False) -> None:
     session = Session(context, json=json)
     with session.api() as api:
         session.out.document(api.get(f"/fanouts/{fanout}"))
+
+
+@app.command("list")
+def list_(
+    context: typer.Context, fanout: FanOut, state: State = "open", limit: Limit = None, json: Json = False
+) -> None:
+    """List the commands of a fan-out, one of each device.
+
+    \b
+    Example: fleetlog fanout list f-m2Tq3Jb6QGqk0dUq2mJ0Zg --state expired
+    """
+    session = Session(context, json=json)
+    with session.api() as api:
+        session.out.items(api.pages(f"/fanouts/{fanout}/commands", limit, state=state), COLUMNS, "no command")
 
 
 @app.command()

@@ -7,6 +7,7 @@ from typing import Annotated, Final, TypeAlias
 from litestar.openapi.spec import Example
 from litestar.params import PathParameter, QueryParameter
 
+from .moments import unfit
 from .params import NAME
 
 DEVICE_KEY: Final = r"^[A-Za-z0-9_-]{1,64}/[A-Za-z0-9_-]{1,64}(?!\n)$"
@@ -31,7 +32,7 @@ State: TypeAlias = Annotated[
     QueryParameter(
         name="state",
         description="Commands that are `open` or `ended`, both (`all`), or those in one state. Open ones and their "
-        "states are told by the owner, as they are now and in order of acceptance; the others from the past.",
+        "states are told by the owner, as they are now; the others from the past.",
         examples=[Example(value="ended")],
         schema_extra={"enum": ["open", *OPEN_STATES, *PAST]},
     ),
@@ -54,3 +55,14 @@ Member: TypeAlias = Annotated[
         examples=[Example(value="plant-7/press-1")],
     ),
 ]
+
+
+def stated(which: str) -> tuple[str, ...]:
+    """Return the states that a `State` names; none: all of them. Raises `Problem`."""
+    if which == "open":
+        return OPEN_STATES
+    if which in OPEN_STATES:
+        return (which,)
+    if which in PAST:
+        return PAST[which]
+    raise unfit("state", "known are open, ended, all and the states of commands")

@@ -52,6 +52,7 @@ SENT: Final[dict[str, Any]] = {
 }
 COMMAND_DETAIL: Final = cd.CommandDetail(**asdict(REPLIED_COMMAND), steps=[cd.Step("command_sent", AT + 4, SENT)])
 FANOUT_ID: Final = "f-m2Tq3Jb6QGqk0dUq2mJ0Zg"
+MEMBER: Final = structs.replace(QUEUED_COMMAND, request_id=FANOUT_ID, fanout_id=FANOUT_ID)
 FAN_OUT_BEGUN: Final = fd.FanOutBegun(
     fanout_id=FANOUT_ID,
     product_id="plant-7",

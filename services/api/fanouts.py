@@ -87,27 +87,27 @@ def shown(seen: Seen | None, caller: Caller, fanout_id: str) -> Seen:
     return seen
 
 
-async def look(hub: Hub, fanout_id: str, started: Started | None = None) -> Seen | None:
+async def look(hub: Hub, fanout_id: str, known: Started | None = None) -> Seen | None:
     """See how far a fan-out is: as the owners of its members know while they remember all, else as it is stored.
 
-    ``started``: where it is known already. None: nobody knows of such a fan-out. Raises `Unavailable`, and as
-    `Asked.ask` where only the store could tell.
+    ``known``: how it began, where that was told before. None: nobody knows of such a fan-out. Raises `Unavailable`,
+    and as `Asked.ask` where only the store could tell.
     """
     found = await members(hub, fanout_id)
-    if started is None:
-        started = await _started(hub, fanout_id, needed=not found.states)
-    product_id = next(iter(found.states), "").partition("/")[0] if started is None else started.product_id
+    if known is None:
+        known = await started(hub, fanout_id, needed=not found.states)
+    product_id = next(iter(found.states), "").partition("/")[0] if known is None else known.product_id
     if not product_id:
         return None
     partitions = hub.settings.kafka.partitions
     owners = Tally(Counter(found.states.values()), found.late)
     stored = None
-    if started is not None and not owners.whole(started, partitions):
+    if known is not None and not owners.whole(known, partitions):
         stored = await _stored(hub, product_id, fanout_id)
-    return seen(fanout_id, product_id, started, owners, stored=stored, partitions=partitions)
+    return seen(fanout_id, product_id, known, owners, stored=stored, partitions=partitions)
 
 
-async def _started(hub: Hub, fanout_id: str, *, needed: bool) -> Started | None:
+async def started(hub: Hub, fanout_id: str, *, needed: bool) -> Started | None:
     """Ask how it began; None: nothing is stored, or the store does not tell and is not ``needed``."""
     try:
         rows = await hub.history.ask(queries.fanout_started(fanout_id))

@@ -57,6 +57,7 @@ PARTS: dict[str, dict[str, set[str]]] = {
             "fanout_counts",
             "fanout_course",
             "fanout_documents",
+            "fanout_members",
             "fanout_watch",
             "fanouts",
             "frames",

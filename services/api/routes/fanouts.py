@@ -11,16 +11,19 @@ from litestar.params import JSONBody, PathParameter
 from litestar.response import Stream
 
 from services.api import command_examples as examples
-from services.api import fanouts, group_calls
+from services.api import fanout_members, fanouts, group_calls
 from services.api.access import Caller, needs
 from services.api.asking import Asker
-from services.api.command_documents import NewCommand
+from services.api.command_calls import OPEN_STATES, State, stated
+from services.api.command_documents import Command, NewCommand
 from services.api.commands import GRACE_S, order
+from services.api.conditions import next_cursor, position
 from services.api.describe import described
+from services.api.documents import Page
 from services.api.fanout_documents import FanOut, FanOutBegun, FanOutEnded, GroupRpc, NewGroupRpc
 from services.api.gate import OWN_DEADLINE, STREAM, ended_after
 from services.api.hub import Hub
-from services.api.params import NAME, ProductId, TagName
+from services.api.params import NAME, Cursor, Limit, ProductId, TagName
 from services.api.products import find
 from services.api.serving import answer
 
@@ -135,6 +138,36 @@ async def stream_fanout(hub: NamedDependency[Hub], caller: NamedDependency[Calle
     return answer(first, stream)
 
 
+@get(
+    "/v1/fanouts/{fanout_id:str}/commands",
+    summary="List a fan-out's commands",
+    operation_id="list_fanout_commands",
+    guards=[needs("read")],
+    opt=described(
+        problems=("unknown_fanout", "invalid_cursor", "too_much"), answer=Page([examples.MEMBER], "cHJlc3MtMQ")
+    ),
+)
+async def list_fanout_commands(
+    hub: NamedDependency[Hub],
+    caller: NamedDependency[Caller],
+    fanout_id: FanOutId,
+    which: State = "open",
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Page[Command]:
+    """List the commands of a fan-out, one of each member, in the order of the devices' names.
+
+    Of what is not open, that which has just happened may be missing for a moment.
+    """
+    states = stated(which)
+    product_id, after = await fanout_members.product_of(hub, caller, fanout_id), position(cursor)
+    if which == "open" or which in OPEN_STATES:
+        items, last = await fanout_members.now(hub, product_id, fanout_id, states, after=after, limit=limit)
+    else:
+        items, last = await fanout_members.past(hub, product_id, fanout_id, states, after=after, limit=limit)
+    return Page(items, next_cursor(last))
+
+
 @post(
     "/v1/fanouts/{fanout_id:str}/:cancel",
     summary="Cancel a fan-out",
@@ -156,5 +189,7 @@ def _located(fanout_id: str) -> dict[str, str]:
 
 
 router = Router(
-    "/", route_handlers=[send_to_tag, call_tag, get_fanout, stream_fanout, cancel_fanout], tags=["commands"]
+    "/",
+    route_handlers=[send_to_tag, call_tag, get_fanout, stream_fanout, list_fanout_commands, cancel_fanout],
+    tags=["commands"],
 )

@@ -112,6 +112,10 @@ async def fanout_life(client: AsyncClient, product: str) -> None:
     assert problem(await client.get(one), 422, "invalid_request")["errors"][0]["field"] == "device"
     member = (await client.get(f"{one}?device={product}/b")).json()
     assert (member["fanout_id"], member["request_id"], member["device_id"]) == (*[fanout["fanout_id"]] * 2, "b")
+    first = (await client.get(f"{where}/commands?limit=2")).json()
+    rest = (await client.get(f"{where}/commands", params={"cursor": first["next_cursor"], "state": "queued"})).json()
+    assert [item["device_id"] for item in (*first["items"], *rest["items"])] == ["a", "b", "c"]
+    assert ({**first["items"][1], "steps": 0}, rest["next_cursor"]) == ({**member, "steps": 0}, None)
     cancelled = await client.post(f"{one}:cancel?device={product}/b")
     assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled"), cancelled.text
     ended = await client.post(f"{where}:cancel")

@@ -83,6 +83,8 @@ CALLS: list[tuple[str, str, str, Any]] = [
         {"name": "measure", "wait": "share", "share": 0.5, "timeout_s": 3},
     ),
     ("fanout show f-1", "GET", "/fanouts/f-1", None),
+    ("fanout list f-1", "GET", "/fanouts/f-1/commands?limit=1000&state=open", None),
+    ("fanout list f-1 --state failed --limit 5", "GET", "/fanouts/f-1/commands?limit=5&state=failed", None),
     ("fanout cancel f-1", "POST", "/fanouts/f-1:cancel", None),
 ]
 

@@ -232,6 +232,14 @@ def test_a_fan_out_is_followed_through_a_restart_of_its_owners(stack: Stack, cli
     assert (final.name, final.data["cancelled"], final.data["open"]) == ("final", 1, 0)
     assert final.data == body(client, f"/v1/fanouts/{fanout}")
 
+    def stored() -> bool:
+        ended = body(client, f"/v1/fanouts/{fanout}/commands", state="ended")["items"]
+        ends = [(one["device_id"], one["state"]) for one in ended]
+        return ends == [("d0", "replied"), ("d1", "replied"), ("d2", "cancelled")]
+
+    eventually(stored, 60, describe="the members' ends are stored")
+    assert body(client, f"/v1/fanouts/{fanout}/commands")["items"] == []
+
 
 def test_probes_are_kept(stack: Stack, client: httpx.Client) -> None:
     product = registered(client, "d1")
