@@ -7,6 +7,7 @@ from typing import Annotated, Final, TypeAlias
 from litestar.openapi.spec import Example
 from litestar.params import PathParameter, QueryParameter
 
+from .command_documents import ENDS, OPEN_STATES
 from .moments import unfit
 from .params import NAME
 
@@ -23,8 +24,6 @@ SENDING: Final = (
 )
 """Codes of calls that send a command to one device."""
 
-OPEN_STATES: Final = ("accepted", "queued", "sent", "delivered")
-ENDS: Final = ("replied", "failed", "rejected", "expired", "cancelled", "timed_out")
 PAST: Final = {"ended": ENDS, "all": (), **{state: (state,) for state in ENDS}}
 """What of the past may be asked for, as states; none: all of them."""
 State: TypeAlias = Annotated[

@@ -12,6 +12,9 @@ from libs.topics.messages.command_views import CommandState
 
 from .params import NAME
 
+OPEN_STATES: Final = ("accepted", "queued", "sent", "delivered")
+ENDS: Final = ("replied", "failed", "rejected", "expired", "cancelled", "timed_out")
+"""Of `CommandState` all others."""
 CommandName: TypeAlias = Annotated[str, Meta(pattern=NAME, description="1 to 64 of A-Z a-z 0-9 _ -; not `p2p`.")]
 Payload: TypeAlias = Annotated[
     Any, Meta(description="Any JSON: the device gets it as it is written here. At most 64 KiB.")

@@ -12,8 +12,8 @@ from services.api import command_examples as examples
 from services.api import commands, ledger
 from services.api.access import needs
 from services.api.asking import Asker
-from services.api.command_calls import OPEN_STATES, SENDING, State, stated
-from services.api.command_documents import Command, NewCommand, NewRpc
+from services.api.command_calls import SENDING, State, stated
+from services.api.command_documents import OPEN_STATES, Command, NewCommand, NewRpc
 from services.api.conditions import next_cursor, position
 from services.api.describe import described
 from services.api.documents import Page

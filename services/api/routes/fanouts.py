@@ -14,8 +14,8 @@ from services.api import command_examples as examples
 from services.api import fanout_members, fanouts, group_calls
 from services.api.access import Caller, needs
 from services.api.asking import Asker
-from services.api.command_calls import OPEN_STATES, State, stated
-from services.api.command_documents import Command, NewCommand
+from services.api.command_calls import State, stated
+from services.api.command_documents import OPEN_STATES, Command, NewCommand
 from services.api.commands import GRACE_S, order
 from services.api.conditions import next_cursor, position
 from services.api.describe import described
