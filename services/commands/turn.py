@@ -134,20 +134,23 @@ class Turn:
 
     def told(self, message: MessagePublished, command: Command | None) -> None:
         """Learn from the notice of a command's last sending whether somebody listens; None: the command is over."""
-        row = copy(self.row)
-        scouted = row.scout == message.request_id
+        scouted = self.row.scout == message.request_id
+        if message.heard and not scouted:
+            return
+        row = self.row = copy(self.row)
         if scouted:
             row.scout = ""
-        if message.refused is None and message.heard and scouted:
+        if not message.heard:
+            if scouted or (command is not None and command.link == row.link):
+                self._pause(row)
+        elif message.refused is None:
             row.heard, row.unheard, row.retry_at = True, 0, 0
-        elif not message.heard and (scouted or (command is not None and command.link == row.link)):
-            row.heard = False
-            if row.retry_at <= self.now:  # several that were under way together are one failure
-                row.retry_at = self.now + min(limits.RETRY << row.unheard, limits.LONGEST_RETRY)
-                row.unheard += 1
-        elif not scouted:
-            return
-        self.row = row
+
+    def _pause(self, row: Entry) -> None:
+        row.heard = False
+        if row.retry_at <= self.now:  # several that were under way together are one failure
+            row.retry_at = self.now + min(limits.RETRY << row.unheard, limits.LONGEST_RETRY)
+            row.unheard += 1
 
     def missed(self, command: Command, *, unheard: bool) -> None:
         """Note that a command reached nobody; ``unheard``: it is to be sent again on the same connection."""

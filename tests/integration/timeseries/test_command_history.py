@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import signal
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -13,17 +12,15 @@ import pytest
 from libs.topics.codec import encode
 from libs.topics.messages.command_events import FanOutStarted
 from tests.support.command_log import STEPS, CommandLog
-from tests.support.faulty_proxy import Fault, FaultyProxy
+from tests.support.killed_sink import killed_twice
 from tests.support.names import unique
-from tests.support.polling import eventually
-from tests.support.records import produce
-from tests.support.sink import Sink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from devstack.stack import Stack
     from libs.topics.messages.base import Message
+    from tests.support.sink import Sink
 
 DEVICES, COMMANDS = 30, 15
 REPEATED = 400
@@ -111,25 +108,10 @@ def past(product: str) -> Past:
 @pytest.fixture(scope="module")
 def sink(brokers: Stack, past: Past, product: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sink]:
     """It has stored everything. Twice it was killed where each inserter waited with a block that was half stored."""
-    folder = tmp_path_factory.mktemp("history")
-    with (
-        FaultyProxy(brokers.clickhouse_url) as proxy,
-        Sink(brokers, folder, clickhouse_url=proxy.url, block_rows=200, inserters=2) as sink,
-    ):
-        sink.await_ready()
-        every_second_hangs = (Fault("none"), Fault("slow", seconds=600))
-        proxy.fail(*every_second_hangs)
-        records = list(past.records())
-        produce(brokers.kafka, TOPIC, records)
-        for _ in range(2):
-            eventually(lambda: proxy.failed >= 4, 60, describe="two inserts that hang")
-            assert sink.end(signal.SIGKILL) == -signal.SIGKILL
-            proxy.heal()  # what hung goes on to ClickHouse, behind the back of the next life
-            proxy.fail(*every_second_hangs)
-            sink.start()
-        proxy.heal()
-        sink.await_count("command_events", f"product_id = '{product}'", len(records) - 1)
-        sink.await_count("fanouts", f"product_id = '{product}'", 1)
+    records, ours = list(past.records()), f"product_id = '{product}'"
+    with killed_twice(brokers, tmp_path_factory.mktemp("history"), TOPIC, records, block_rows=200) as sink:
+        sink.await_count("command_events", ours, len(records) - 1)
+        sink.await_count("fanouts", ours, 1)
         assert sink.end() == 0
         yield sink
 

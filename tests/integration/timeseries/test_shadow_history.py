@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,10 +16,8 @@ import pytest
 from libs.shadow import document
 from libs.topics.codec import encode
 from libs.topics.messages.shadow_changes import ShadowChanged
-from tests.support.faulty_proxy import Fault, FaultyProxy
+from tests.support.killed_sink import killed_twice
 from tests.support.names import unique
-from tests.support.polling import eventually
-from tests.support.records import produce
 from tests.support.shadow_log import ShadowLog
 from tests.support.sink import NOW, Sink
 
@@ -101,24 +98,9 @@ def past(product: str) -> Past:
 @pytest.fixture(scope="module")
 def sink(brokers: Stack, past: Past, product: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sink]:
     """It has stored everything. Twice it was killed where each inserter waited with a block that was half stored."""
-    folder = tmp_path_factory.mktemp("history")
-    with (
-        FaultyProxy(brokers.clickhouse_url) as proxy,
-        Sink(brokers, folder, clickhouse_url=proxy.url, block_rows=400, inserters=2) as sink,
-    ):
-        sink.await_ready()
-        every_second_hangs = (Fault("none"), Fault("slow", seconds=600))
-        proxy.fail(*every_second_hangs)
-        records = list(past.records())
-        produce(brokers.kafka, TOPIC, records)
-        for _ in range(2):
-            eventually(lambda: proxy.failed >= 4, 60, describe="two inserts that hang")
-            assert sink.end(signal.SIGKILL) == -signal.SIGKILL
-            proxy.heal()  # what hung goes on to ClickHouse, behind the back of the next life
-            proxy.fail(*every_second_hangs)
-            sink.start()
-        proxy.heal()
-        sink.await_count("shadow_events", f"product_id = '{product}'", len(records))
+    records, ours = list(past.records()), f"product_id = '{product}'"
+    with killed_twice(brokers, tmp_path_factory.mktemp("history"), TOPIC, records, block_rows=400) as sink:
+        sink.await_count("shadow_events", ours, len(records))
         assert sink.end() == 0
         yield sink
 

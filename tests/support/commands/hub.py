@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from libs.runtime.lane.index import Index
-from libs.runtime.lane.model import At, Due, Everything, Folded, Output, Shared, Sweep, Terms
 from libs.runtime.lane.rows import Codec
 from libs.topics import names
-from libs.topics.codec import Decoder, encode
-from libs.topics.identity import BROADCAST_KEY
+from libs.topics.codec import Decoder
 from libs.topics.messages.base import ReplyTo
 from libs.topics.messages.command_events import FanOutStarted, ProbeConcluded
 from libs.topics.messages.downlink import PublishMessage
-from libs.topics.messages.hub import RequestAnswered, RequestRefused, TimePassed
+from libs.topics.messages.hub import RequestAnswered, RequestRefused
 from services.commands.fold import Event
 from services.commands.limits import DEFAULTS, Rules
 from services.commands.lives import deadline
@@ -25,8 +23,12 @@ from services.commands.reference import fold_reference, sum_up
 from services.commands.step import Broadcast, Message, step
 from services.commands.views import show_commands, terms
 from tests.support.commands.asking import KEY, T0, presence, published, register
+from tests.support.partition import Partition, Service
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from libs.runtime.lane.model import Output
     from libs.topics.messages.command_views import CommandView, DeviceCommands
     from libs.topics.messages.presence import SessionState
 
@@ -34,48 +36,43 @@ decode: Decoder[Any] = Decoder(Message)
 decode_event: Decoder[Any] = Decoder(Event | FanOutStarted | ProbeConcluded)
 decode_publish: Decoder[PublishMessage] = Decoder(PublishMessage)
 decode_answer: Decoder[Any] = Decoder(RequestAnswered | RequestRefused)
-codec = Codec(Entry, int, Product)
 
 
-class Hub:
+def service(rules: Rules, tell: Callable[[str, str], None], tell_end: Callable[[str, str], None]) -> Service:
+    return Service(
+        inbox=names.COMMANDS_INBOX,
+        codec=Codec(Entry, int, Product),
+        decode=decode,
+        broadcasts=Broadcast,
+        step=partial(step, rules=rules, tell=tell, tell_end=tell_end),
+        fold_reference=partial(fold_reference, rules=rules),
+        sum_up=partial(sum_up, rules=rules),
+        terms=terms,
+        deadline=partial(deadline, rules=rules),
+    )
+
+
+class Hub(Partition[Entry, Product]):
     """``online``: the device ``p1/d1`` is registered, and online or offline; None: nothing is known of it.
 
     ``tells``: the downlink tells at once that the broker has what the device is sent, and that the device listens.
     """
 
     def __init__(self, *, online: bool | None = False, rules: Rules = DEFAULTS, tells: bool = False) -> None:
-        self.time, self.partition, self.tells = T0, 0, tells
-        self.rules = rules
-        self.rows: dict[bytes, Entry] = {}
-        self.cells: dict[str, Product] = {}
-        self.now = -1
-        self.offset = -1
-        self.log: list[tuple[str, bytes | None, bytes | None]] = []
-        """Topic, key and value of everything that was said."""
+        self.ends: list[tuple[str, str]] = []
+        self.outcomes: list[tuple[str, str]] = []
+        super().__init__(service(rules, self._hear, self._hear_end), T0)
+        self.rules, self.tells = rules, tells
         self.channels = count(1)
         self.asked = 0
         """How many requests were made that want an answer."""
-        self.ends: list[tuple[str, str]] = []
-        self.outcomes: list[tuple[str, str]] = []
         if online is not None:
             self.write(register())
         if online:
             self.connect()
 
-    @property
-    def shared(self) -> Shared[int, Product]:
-        return Shared(self.now, self.cells)
-
     def write(self, message: Any, *, key: bytes | None = None) -> list[Output]:
-        """Fold one more record; returns what is said. Raises what makes it a dead letter."""
-        self.offset += 1
-        if key is None:
-            broadcast = isinstance(message, Broadcast)
-            key = BROADCAST_KEY if broadcast else f"{message.product_id}/{message.device_id}".encode()
-        at = At(names.COMMANDS_INBOX, self.partition, self.offset, self.time, key)
-        found = decode(encode(message))
-        said = self._broadcast(found, at) if key == BROADCAST_KEY else self._visit(found, at)
-        self.log += [(topic, of, value) for topic, of, value, _ in said]
+        said = super().write(message, key=key)
         if self.tells:
             for topic, _, value, _ in said:
                 if topic == names.DOWNLINK_MESSAGES and value and (given := decode_publish(value)).device_id:
@@ -93,51 +90,11 @@ class Hub:
         number = next(self.channels)
         self.write(presence(session, number, channel or f"ch{number}", device=device))
 
-    def tick(self, at: int) -> None:
-        self.time = max(self.time, at)
-        self.write(TimePassed(0, at))
-
     def wait(self, ms: int) -> None:
         """Let time pass, with a tick in each second."""
         until = self.time + ms
         while self.time < until:
             self.tick(min(self.time + 1000, until))
-
-    def _broadcast(self, message: Any, at: At) -> list[Output]:
-        folded: Folded[int, Product] = fold_reference(self.shared, message, at, rules=self.rules)
-        self.now = folded.state
-        for name, cell in folded.cells.items():
-            if cell is None:
-                self.cells.pop(name, None)
-            else:
-                self.cells[name] = cell
-        if folded.targets is None:
-            return []
-        index = Index(terms, lambda row: deadline(row, self.rules))
-        for key, row in self.rows.items():
-            index.put(key, row)
-        said = list[Output]()
-        if isinstance(folded.targets, Everything):
-            found = sorted(self.rows)
-        else:
-            assert isinstance(folded.targets, Due | Terms)
-            found = list(index.select(folded.targets))
-        before = dict(self.rows)
-        for key in found:
-            said += self._visit(message, replace(at, key=key, swept=True))
-        visited = [self.rows.get(key) for key in found if self.rows.get(key) is not before[key]]
-        return [*said, *sum_up(self.shared, message, at, Sweep(len(found), iter(visited)), rules=self.rules)]
-
-    def _visit(self, message: Any, at: At) -> list[Output]:
-        row = self.rows.get(at.key)
-        before = None if row is None else codec.encode(row)
-        after, said = step(row, message, at, self.shared, self.rules, self._hear, self._hear_end)
-        assert row is None or codec.encode(row) == before, "a step changes none of its arguments"
-        if after is None:
-            self.rows.pop(at.key, None)
-        elif after is not row:
-            self.rows[at.key] = thawed(after)
-        return list(said)
 
     def _hear(self, kind: str, outcome: str) -> None:
         self.outcomes.append((kind, outcome))
@@ -158,11 +115,7 @@ class Hub:
         return [event for event in self._said(key) if type(event) is ProbeConcluded]
 
     def _said(self, key: bytes) -> list[Any]:
-        return [
-            decode_event(value)
-            for topic, of, value in self.log
-            if (topic, of) == (names.COMMANDS_EVENTS, key) and value
-        ]
+        return [decode_event(value) for value in self.said(names.COMMANDS_EVENTS, key)]
 
     def story(self, request_id: str = "r1") -> list[str]:
         """What happened to a command, in the words of the events' types."""
@@ -181,11 +134,7 @@ class Hub:
         return [message for message in self._published(key) if _is_the_hubs(message)]
 
     def _published(self, key: bytes) -> list[PublishMessage]:
-        return [
-            decode_publish(value)
-            for topic, of, value in self.log
-            if (topic, of) == (names.DOWNLINK_MESSAGES, key) and value
-        ]
+        return [decode_publish(value) for value in self.said(names.DOWNLINK_MESSAGES, key)]
 
     def sent(self) -> list[str]:
         """The request ids of all that was given to the downlink for the device, in order."""
@@ -208,9 +157,3 @@ def _is_the_hubs(message: PublishMessage) -> bool:
 
 def answers(outputs: list[Output]) -> list[Any]:
     return [decode_answer(value) for topic, _, value, _ in outputs if topic == names.API_REPLIES]
-
-
-def thawed(row: Entry) -> Entry:
-    found = codec.thaw(bytes(8) + codec.encode(row))
-    assert isinstance(found, Entry)
-    return found

@@ -21,7 +21,7 @@ from services.presence.views import show, tally
 from tests.support.presence.hub import decode_document
 from tests.support.presence.laws import LAW, RANDOM, lives, mixed
 from tests.support.presence.observations import observed, renewed, started, tick
-from tests.unit.runtime.lane.lab import Lab, Record
+from tests.unit.runtime.lane.lab import Lab, Record, ends_anywhere_and_starts_again
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,16 +65,7 @@ def test_a_worker_that_starts_again_anywhere_ends_in_the_same_rows_by_the_same_o
     world: World, random: Random
 ) -> None:
     inbox = records(mixed(world, random))
-    whole = lab()
-    whole.feed(*inbox)
-    reached = random.randrange(len(inbox) + 1)
-    committed = random.randrange(reached + 1)
-    first = lab()
-    if reached:
-        first.feed(*inbox[:reached])
-    second = lab(first.deliver())
-    if inbox[committed:]:
-        second.feed(*inbox[committed:], generation=2)
+    whole, first, second = ends_anywhere_and_starts_again(lab, inbox, random)
     assert second.rows() == whole.rows()
     assert second.lane.shared_of(second.part).state == whole.lane.shared_of(whole.part).state
     assert by_topic(first, second) == by_topic(whole)

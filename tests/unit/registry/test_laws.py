@@ -36,7 +36,7 @@ from tests.support.registry.asking import (
     set_tags,
 )
 from tests.support.registry.hub import Hub, key_of
-from tests.unit.runtime.lane.lab import Lab, Record
+from tests.unit.runtime.lane.lab import Lab, Record, ends_anywhere_and_starts_again, said
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -193,22 +193,8 @@ def test_a_worker_that_starts_again_anywhere_ends_in_the_same_rows_by_the_same_o
             messages.append(msgspec.convert({"type": "time_passed", "partition": 0, "at": T0 + number * 1000}, Message))
     inbox = records(messages)
     assert inbox[0].key == BROADCAST_KEY
-    whole = lab()
-    whole.feed(*inbox)
-    reached = random.randrange(len(inbox) + 1)
-    committed = random.randrange(reached + 1)
-    first = lab()
-    if reached:
-        first.feed(*inbox[:reached])
-    second = lab(first.deliver())
-    if inbox[committed:]:
-        second.feed(*inbox[committed:], generation=2)
+    whole, first, second = ends_anywhere_and_starts_again(lab, inbox, random)
     assert second.rows() == whole.rows()
     assert second.part.cells == whole.part.cells
-    assert by_topic(first, second) == by_topic(whole)
+    assert said(first, second) == said(whole)
     assert not whole.letters()
-
-
-def by_topic(*labs: Lab) -> set[tuple[str, bytes | None, bytes | None]]:
-    """What was sent, whatever was repeated: a summary may be."""
-    return {(sent.topic, sent.key, sent.value) for one in labs for sent in one.producer.sent}

@@ -40,7 +40,7 @@ from tests.support.shadow.asking import (
     status,
 )
 from tests.support.shadow.hub import Hub, decode
-from tests.unit.runtime.lane.lab import Lab, Record
+from tests.unit.runtime.lane.lab import Lab, Record, ends_anywhere_and_starts_again, said
 from tests.unit.shadow.test_trees import PATCHES
 
 if TYPE_CHECKING:
@@ -220,22 +220,8 @@ def test_a_worker_that_starts_again_anywhere_ends_in_the_same_rows_by_the_same_o
         Record(BROADCAST_KEY if isinstance(message, Broadcast) else KEY, encode(message), n, T0 + n * 7)
         for n, message in enumerate([register(tags=("line-3",)), *messages])
     ]
-    whole = lab()
-    whole.feed(*inbox)
-    reached = random.randrange(len(inbox) + 1)
-    committed = random.randrange(reached + 1)
-    first = lab()
-    if reached:
-        first.feed(*inbox[:reached])
-    second = lab(first.deliver())
-    if inbox[committed:]:
-        second.feed(*inbox[committed:], generation=2)
+    whole, first, second = ends_anywhere_and_starts_again(lab, inbox, random)
     assert second.rows() == whole.rows()
     assert second.part.cells == whole.part.cells
-    assert by_topic(first, second) == by_topic(whole)
+    assert said(first, second) == said(whole)
     assert not whole.letters()
-
-
-def by_topic(*labs: Lab) -> set[tuple[str, bytes | None, bytes | None]]:
-    """What was sent, whatever was repeated."""
-    return {(sent.topic, sent.key, sent.value) for one in labs for sent in one.producer.sent}

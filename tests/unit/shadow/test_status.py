@@ -12,7 +12,7 @@ from services.shadow.limits import NAMED, STATUS
 from services.shadow.model import Entry
 from services.shadow.status import InvalidPayload
 from tests.support.shadow.asking import T0, patch, status
-from tests.support.shadow.hub import Hub, codec
+from tests.support.shadow.hub import SERVICE, Hub
 
 
 def test_a_change_is_an_event_and_the_same_again_is_only_newer() -> None:
@@ -61,4 +61,4 @@ def test_a_status_leaves_room_for_all_that_shadows_may_take() -> None:
     wide = {f"{number}": number for number in range(2600)}
     answers = [hub.ask(patch(wide, f"n{number}")) for number in range(NAMED)]
     assert {answer.status for answer in answers} == {200, 413}, "as many as the shadows' own limit allows"
-    assert MAX_ROW * 3 // 4 < len(codec.encode(hub.row)) < MAX_ROW
+    assert MAX_ROW * 3 // 4 < len(SERVICE.codec.encode(hub.row)) < MAX_ROW

@@ -17,7 +17,8 @@ from libs.topics.codec import InvalidMessage, UnknownKind
 from libs.topics.identity import BROADCAST_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+    from random import Random
 
     from libs.runtime.lane.producer import Deliveries
 
@@ -250,3 +251,27 @@ def broadcast(offset: int, kind: str, **fields: Any) -> Record:
 
 def events(key: bytes, offsets: Iterable[int], kind: str = "add", **fields: Any) -> list[Record]:
     return [event(key, offset, kind, **fields) for offset in offsets]
+
+
+def ends_anywhere_and_starts_again(
+    make: Callable[[Sequence[Record]], Lab], inbox: Sequence[Record], random: Random
+) -> tuple[Lab, Lab, Lab]:
+    """Return a worker that folds the whole inbox, one that ends anywhere in it, and the one that goes on after that.
+
+    ``make``: a worker that finds this changelog. The last one begins where the one before it may have committed.
+    """
+    whole, first = make(()), make(())
+    whole.feed(*inbox)
+    reached = random.randrange(len(inbox) + 1)
+    committed = random.randrange(reached + 1)
+    if reached:
+        first.feed(*inbox[:reached])
+    second = make(first.deliver())
+    if inbox[committed:]:
+        second.feed(*inbox[committed:], generation=2)
+    return whole, first, second
+
+
+def said(*labs: Lab) -> set[tuple[str, bytes | None, bytes | None]]:
+    """What was sent, whatever was repeated."""
+    return {(sent.topic, sent.key, sent.value) for one in labs for sent in one.producer.sent}
