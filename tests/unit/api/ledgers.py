@@ -161,6 +161,8 @@ class FakeCommands:
 
     def _fan_out(self, asked: SendToTag) -> RequestAnswered:
         """Partition 0 has all devices."""
+        if asked.ttl is not None and asked.ttl > LONGEST_TTL:
+            raise refused(400, "invalid_ttl")
         term = f"tag:{asked.product_id}/{asked.tag}"
         members = self.world.reads.listed.get(term, ()) if not asked.partition else ()
         counts = {"accepted": 0, "queued": 0, "refused": 0, "rejected": 0}

@@ -227,6 +227,15 @@ def test_what_is_no_fan_out_is_a_dead_letter() -> None:
         hub.write(send(), key=b"\0broadcast")
 
 
+def test_who_waits_for_what_is_no_fan_out_is_told_why() -> None:
+    hub = fleet()
+    before = len(hub.log)
+    answer = hub.ask(send_to_tag(ttl=hub.rules.longest_ttl + 1))
+    assert (answer.status, answer.code) == (400, "invalid_ttl")
+    assert [topic for topic, _, _ in hub.log[before:]] == [names.API_REPLIES]
+    assert hub.ask(send_to_tag(ttl=hub.rules.longest_ttl)).status == 202
+
+
 def test_every_publish_reads() -> None:
     hub = fleet(tag_topics=True)
     before = len(hub.log)
