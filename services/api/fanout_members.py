@@ -11,28 +11,13 @@ from libs.runtime.owners.reads import MAX_KEYS
 from . import command_queries as queries
 from . import fanouts
 from .commands import LEDGER, Known
-from .problems import Problem, busy
+from .problems import busy
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from .access import Caller
     from .command_documents import Command
     from .hub import Hub
-
-
-async def product_of(hub: Hub, caller: Caller, fanout_id: str) -> str:
-    """Find whose a fan-out is. Raises `Problem` (``unknown_fanout``, and as `Asked.ask`), `Unavailable`."""
-    listed = await hub.reads.list(*fanouts.MEMBERS, f"request:{fanout_id}", limit=1)
-    members = [key for key, document in listed if fanout_id in _states(document)]
-    if members:
-        product_id = members[0].partition("/")[0]
-    else:
-        started = await fanouts.started(hub, fanout_id, needed=True)
-        product_id = "" if started is None else started.product_id
-    if not product_id or not caller.knows(product_id):
-        raise Problem("unknown_fanout", f"there is no fan-out {fanout_id}")
-    return product_id
 
 
 async def now(
@@ -59,7 +44,7 @@ async def _members(
     for _ in range(fanouts.MOST_PAGES):
         found = await hub.reads.list(*fanouts.MEMBERS, f"request:{fanout_id}", after=after, limit=MAX_KEYS)
         for key, document in found:
-            if _states(document).get(fanout_id) in states:
+            if fanouts.states(document).get(fanout_id) in states:
                 if len(keys) == limit:
                     return keys, keys[-1]
                 keys.append(key)
@@ -67,10 +52,6 @@ async def _members(
             return keys, None
         after = found[-1][0]
     return keys, after
-
-
-def _states(document: msgspec.Raw) -> dict[str, str]:
-    return msgspec.json.decode(document, type=fanouts.Member).states
 
 
 async def past(

@@ -145,11 +145,28 @@ async def _stored(hub: Hub, product_id: str, fanout_id: str) -> Tally:
     return Tally(Counter({state: number for state, number, _ in rows}), sum(late for *_, late in rows))
 
 
+async def product_of(hub: Hub, caller: Caller, fanout_id: str) -> str:
+    """Find whose a fan-out is. Raises `Problem` (``unknown_fanout``, and as `Asked.ask`), `Unavailable`."""
+    listed = await hub.reads.list(*MEMBERS, f"request:{fanout_id}", limit=1)
+    products = [key.partition("/")[0] for key, document in listed if fanout_id in states(document)]
+    if not products:
+        begun = await started(hub, fanout_id, needed=True)
+        products = [] if begun is None else [begun.product_id]
+    if not products or not caller.knows(products[0]):
+        raise Problem("unknown_fanout", f"there is no fan-out {fanout_id}")
+    return products[0]
+
+
+def states(document: msgspec.Raw) -> dict[str, str]:
+    """Read what an owner shows of a member: states by fan-out."""
+    return msgspec.json.decode(document, type=Member).states
+
+
 async def cancel(asker: Asker, caller: Caller, fanout_id: str) -> FanOutEnded:
-    """End all of its commands that are open. Raises as `progress` and `scatter.ask`."""
-    found = await progress(asker.hub, caller, fanout_id)
+    """End all of its commands that are open. Raises as `product_of` and `scatter.ask`."""
+    product_id = await product_of(asker.hub, caller, fanout_id)
     requests = [
-        CancelFanOut(fanout_id, found.product_id, number, **asker.stamp())
+        CancelFanOut(fanout_id, product_id, number, **asker.stamp())
         for number in range(asker.hub.settings.kafka.partitions)
     ]
     told = await scatter.ask(asker.hub, COMMANDS_INBOX, requests)

@@ -160,7 +160,7 @@ async def list_fanout_commands(
     Of what is not open, that which has just happened may be missing for a moment.
     """
     states = stated(which)
-    product_id, after = await fanout_members.product_of(hub, caller, fanout_id), position(cursor)
+    product_id, after = await fanouts.product_of(hub, caller, fanout_id), position(cursor)
     if which == "open" or which in OPEN_STATES:
         items, last = await fanout_members.now(hub, product_id, fanout_id, states, after=after, limit=limit)
     else:

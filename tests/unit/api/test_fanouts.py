@@ -26,6 +26,7 @@ from tests.unit.api.test_direct import inhabited
 from tests.unit.api.world import NOW, FakeReads
 
 if TYPE_CHECKING:
+    from services.api.queries import Question
     from tests.unit.api.world import World
 
 TAG = "/v1/products/p1/tags/red"
@@ -126,6 +127,24 @@ async def test_before_anything_is_stored_and_without_the_store_the_owners_tell(l
         status, told = await read(world, begun["fanout_id"])
         assert (status, told["members"], told["open"], told["tag"]) == (200, 10, 10, None)
     assert (await read(world, "f-unknown"))[1]["code"] == "unavailable"
+
+
+async def test_what_nobody_can_count_can_be_cancelled(monkeypatch: pytest.MonkeyPatch, ledger: FakeCommands) -> None:
+    """A member was deleted, so that the store must tell of it; and that does not."""
+    world = ledger.world
+    _, begun = await posted(world, f"{TAG}/commands", {"name": "unlock"})
+    world.reads.listed[f"request:{begun['fanout_id']}"].remove("p1/d3")
+    started = ("p1", "red", NOW, world.hub.settings.kafka.partitions, 10, 0)
+
+    async def ask(question: Question) -> list[Any]:
+        if "FROM fanouts " not in question.statement:
+            raise busy("unavailable", "it takes too long")
+        return [started]
+
+    monkeypatch.setattr(world.history, "ask", ask)
+    assert (await read(world, begun["fanout_id"]))[0] == 503
+    status, told = await posted(world, f"/v1/fanouts/{begun['fanout_id']}:cancel", None)
+    assert (status, told["cancelled"]) == (200, 9)
 
 
 async def test_a_key_of_one_product_is_told_of_no_other_fan_outs(ledger: FakeCommands) -> None:
