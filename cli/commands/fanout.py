@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
@@ -12,6 +12,9 @@ from cli.commands.command import Limit, Name, State, Timeout, Ttl
 from cli.exits import Exit, Failure, usage
 from cli.payloads import Payload, PayloadFile, given
 from cli.world import Session
+
+if TYPE_CHECKING:
+    from cli.api import Api
 
 app = typer.Typer(no_args_is_help=True, help="Commands to all devices of a tag.")
 
@@ -77,8 +80,7 @@ def send(
     session = Session(context, json=json)
     body = {"name": name, **given(payload, file), **({} if ttl is None else {"ttl_s": ttl})}
     with session.api() as api:
-        begun = api.send("POST", f"/products/{product}/tags/{name_of_tag}/commands", body)
-    _told(session, begun)
+        _told(session, _begun(api, f"/products/{product}/tags/{name_of_tag}/commands", body))
 
 
 @app.command()
@@ -107,8 +109,7 @@ def rpc(
         raise usage(error.message) from error
     body = {"name": name, **given(payload, file), **waited, **({} if timeout is None else {"timeout_s": timeout})}
     with session.api() as api:
-        told = api.send("POST", f"/products/{product}/tags/{name_of_tag}/rpc", body)
-    _told(session, told)
+        _told(session, _begun(api, f"/products/{product}/tags/{name_of_tag}/rpc", body))
 
 
 @app.command()
@@ -170,6 +171,16 @@ def line(counts: dict[str, Any]) -> str:
     told = f"{counts['members']} devices" + (f": {named}" if named else "")
     missing = counts.get("missing_partitions")
     return f"{told}; partitions that do not answer now: {', '.join(map(str, missing))}" if missing else told
+
+
+def _begun(api: Api, where: str, body: dict[str, Any]) -> Any:
+    """Begin a fan-out. Raises `Failure`, which says where it is found if it may have begun."""
+    try:
+        return api.send("POST", where, body)
+    except Failure as failure:
+        if (known := failure.further.get("current")) is not None:
+            failure.advice = f"`fleetlog fanout show {known['fanout_id']}` tells whether it has begun"
+        raise
 
 
 def _told(session: Session, told: dict[str, Any]) -> None:

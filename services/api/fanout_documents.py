@@ -42,6 +42,14 @@ class FanOutBegun(msgspec.Struct, frozen=True, kw_only=True):
     ] = []
 
 
+class FanOutId(msgspec.Struct, frozen=True):
+    """Under what a fan-out is found that may have begun."""
+
+    fanout_id: str
+    product_id: str
+    tag: str
+
+
 class FanOut(msgspec.Struct, frozen=True, kw_only=True):
     """How far a fan-out is: each member counts in its command's present state."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from libs.runtime.owners.reads import MAX_KEYS
+from libs.runtime.requests.client import NoAnswer
 from libs.topics.messages.command_requests import CancelFanOut, SendToTag
 from libs.topics.names import COMMANDS_INBOX
 
@@ -15,8 +16,8 @@ from . import command_queries as queries
 from . import scatter
 from .commands import SERVICE
 from .fanout_counts import Seen, Started, Tally, seen
-from .fanout_documents import FanOut, FanOutBegun, FanOutEnded
-from .problems import Problem
+from .fanout_documents import FanOut, FanOutBegun, FanOutEnded, FanOutId
+from .problems import Problem, busy
 
 if TYPE_CHECKING:
     from .access import Caller
@@ -57,13 +58,20 @@ class Members(msgspec.Struct, frozen=True):
 
 
 async def begin(asker: Asker, fanout_id: str, product_id: str, tag: str, order: Order) -> FanOutBegun:
-    """Let every partition send to its own members. Raises as `scatter.ask`."""
+    """Let every partition send to its own members. Raises as `scatter.ask`; `Problem` where none answers.
+
+    They may do so yet: whoever asked is told under which id it is found then, and can be cancelled.
+    """
     hub = asker.hub
     requests = [
         SendToTag(fanout_id, product_id, tag, *order, number, **asker.stamp())
         for number in range(hub.settings.kafka.partitions)
     ]
-    told = await scatter.ask(hub, COMMANDS_INBOX, requests)
+    try:
+        told = await scatter.ask(hub, COMMANDS_INBOX, requests)
+    except NoAnswer as error:
+        known = msgspec.Raw(msgspec.json.encode(FanOutId(fanout_id, product_id, tag)))
+        raise busy("no_answer", str(error), current=known) from error
     counted = [msgspec.json.decode(body, type=Counted) for body in told.bodies]
     return FanOutBegun(
         fanout_id=fanout_id,

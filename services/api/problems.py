@@ -68,7 +68,8 @@ class ProblemDocument(msgspec.Struct, frozen=True, omit_defaults=True):
     errors: tuple[FieldError, ...] = ()
     """With ``invalid_request``: each field at fault."""
     current: msgspec.Raw | None = None
-    """With ``version_conflict``: the document as it is now. With the end of an rpc: its entry, or at least its ids."""
+    """With ``version_conflict``: the document as it is now. With the end of an rpc: its entry, or at least its ids; of
+    a fan-out that may have begun its ids."""
     request_id: str | None = None
     """As in the header X-Request-Id and in the hub's log."""
 
@@ -113,8 +114,8 @@ def unknown_product(product_id: str) -> Problem:
     return Problem("unknown_product", f"there is no product {product_id}")
 
 
-def busy(code: str, detail: str) -> Problem:
-    return Problem(code, detail, headers={"Retry-After": str(RETRY_AFTER)})
+def busy(code: str, detail: str, *, current: msgspec.Raw | None = None) -> Problem:
+    return Problem(code, detail, current=current, headers={"Retry-After": str(RETRY_AFTER)})
 
 
 def late(seconds: float) -> Problem:

@@ -49,6 +49,7 @@ def ledger() -> FakeCommands:
 async def posted(world: World, path: str, body: Any, headers: dict[str, str] | None = None) -> tuple[int, Any]:
     async with world.client(headers) as client:
         answer = await client.post(path, json=body)
+    assert ("retry-after" in answer.headers) is (answer.status_code == 503)
     return answer.status_code, answer.json()
 
 
@@ -85,6 +86,20 @@ async def test_partitions_that_do_not_answer_are_named(ledger: FakeCommands) -> 
     assert (ended[0], ended[1]["cancelled"], ended[1]["missing_partitions"]) == (202, 10, [2])
     status, group_told = await posted(world, f"{TAG}/rpc", {"name": "unlock", "wait": "deadline", "timeout_s": 0.1})
     assert (status, group_told["missing_partitions"]) == (200, [2])
+
+
+@pytest.mark.parametrize("call", ["commands", "rpc"])
+async def test_where_nobody_answers_it_is_told_what_may_have_begun(ledger: FakeCommands, call: str) -> None:
+    world = ledger.world
+
+    def silent(_: Any) -> Any:
+        raise NoAnswer("silent")
+
+    world.requests.answer = silent
+    status, told = await posted(world, f"{TAG}/{call}", {"name": "unlock"})
+    (fanout_id,) = {request.fanout_id for _, _, request in world.requests.asked if isinstance(request, SendToTag)}
+    known = {"fanout_id": fanout_id, "product_id": "p1", "tag": "red"}
+    assert (status, told["code"], told["current"]) == (503, "no_answer", known)
 
 
 async def test_owners_that_remember_all_members_are_believed(ledger: FakeCommands) -> None:

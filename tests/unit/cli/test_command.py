@@ -164,6 +164,14 @@ def test_a_part_of_the_hub_that_is_late_is_told(fleetlog: CommandLine, command: 
     assert (ran.status, "fleetlog fanout show f-1" in ran.err) == (Exit.UNAVAILABLE, True)
 
 
+@pytest.mark.parametrize("call", ["send", "rpc"])
+def test_a_fan_out_that_may_have_begun_can_be_found(fleetlog: CommandLine, call: str) -> None:
+    silent = problem(503, "no_answer", "no answer", current={"fanout_id": "f-1", "product_id": "plant-7"})
+    calls = dict.fromkeys((f"POST {TAG}/commands", f"POST {TAG}/rpc"), silent)
+    ran = fleetlog("fanout", call, "plant-7", "hall-3", "reboot", api=calls)
+    assert (ran.status, "fleetlog fanout show f-1" in ran.err) == (Exit.UNAVAILABLE, True)
+
+
 def test_people_see_a_list(fleetlog: CommandLine) -> None:
     ran = fleetlog("command", "list", "plant-7/press-1", api={f"GET {DEVICE}/commands": {"items": [ENTRY]}})
     header, row = ran.out.splitlines()
