@@ -110,6 +110,10 @@ class GroupRpc(msgspec.Struct, frozen=True, kw_only=True):
     open: Annotated[int, Meta(description="Nothing was heard of them yet.")]
     replies: Annotated[list[MemberReply], Meta(description="In the order of their arrival.")]
     replies_left_out: Annotated[
-        int, Meta(description="Replies beyond 1,000, or beyond 4 MiB: GET /v1/commands/{fanout_id}?device= has them.")
+        int,
+        Meta(
+            description="Replies beyond 1,000, or beyond 4 MiB, or of before: "
+            "GET /v1/fanouts/{fanout_id}/commands?state=replied has them."
+        ),
     ]
     missing_partitions: list[int] = []

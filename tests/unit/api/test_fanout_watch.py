@@ -142,7 +142,7 @@ async def test_counts_are_told_at_once_as_they_change_and_to_the_end(fleet: Flee
 async def test_many_changes_and_many_watchers_are_few_looks(fleet: Fleet) -> None:
     watchers = [Watcher(fleet) for _ in range(20)]
     await pass_time(1)
-    fleet.looks = 0
+    fleet.looks, began = 0, asyncio.get_running_loop().time()
     for number in range(1, 11):
         for _ in range(10):
             fleet.tell(fleet.id)
@@ -150,7 +150,8 @@ async def test_many_changes_and_many_watchers_are_few_looks(fleet: Fleet) -> Non
         await pass_time(0.1)
     for watcher in watchers:
         await watcher.over()
-    assert fleet.looks <= 1 + 1 / LEAST + 1
+    elapsed = asyncio.get_running_loop().time() - began  # real time comes on top of the virtual one
+    assert fleet.looks <= 1 + elapsed / LEAST
     assert [watcher.events == watchers[0].events for watcher in watchers] == [True] * 20
     assert told(watchers[0], "replied")[-1] == ("final", 10)
 
@@ -178,9 +179,9 @@ async def test_other_fan_outs_and_nothing_at_all_cause_no_looks(fleet: Fleet) ->
     await pass_time(1)
     looks = fleet.looks
     fleet.tell("f-other")
-    await pass_time(IDLE - 2)
+    await pass_time(IDLE - 5)
     assert fleet.looks == looks
-    await pass_time(2)
+    await pass_time(5)
     assert fleet.looks == looks + 1
     assert len(watcher.events) == 1
     assert watcher.silences == 1
