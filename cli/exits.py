@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any
 
+from . import times
+
 
 class Exit(IntEnum):
     """What the exit status of ``fleetlog`` means."""
@@ -45,15 +47,18 @@ class Failure(Exception):
         self.further = further or {}
 
     def document(self) -> dict[str, Any]:
-        return {"error": self.sentence, "code": self.code, "advice": self.advice, **self.further}
+        """Return it as scripts read it, with moments in RFC 3339 as everywhere."""
+        told = {"error": self.sentence, "code": self.code, "advice": self.advice}
+        return {**told, **{name: times.for_scripts(value) for name, value in self.further.items()}}
 
     def lines(self) -> list[str]:
         """One block: the sentence, the code, and what to do."""
         facts = {"code": self.code, **self.further, "advice": self.advice}
         shown = {name: value for name, value in facts.items() if isinstance(value, str | int) and value != ""}
         width = max(map(len, shown))
-        faults = [f"  {fault['field']}: {fault['detail']}" for fault in self.further.get("errors", ())]
-        return [f"error: {self.sentence}", *faults, *(f"  {name:<{width}}  {value}" for name, value in shown.items())]
+        faults = [f"{fault['field']}: {fault['detail']}" for fault in self.further.get("errors", ())]
+        further = [f"  {fault}" for fault in faults if fault != self.sentence]
+        return [f"error: {self.sentence}", *further, *(f"  {name:<{width}}  {value}" for name, value in shown.items())]
 
 
 def usage(sentence: str, advice: str = "") -> Failure:

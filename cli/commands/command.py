@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,13 +57,14 @@ Timeout = Annotated[
     int | None,
     typer.Option("--timeout", metavar="SPAN", parser=span, help="That a device has to reply, 30s at most; else 5s."),
 ]
-State = Annotated[str, typer.Option(metavar="STATE", help="open, ended, all, or one state such as queued or replied.")]
-Limit = Annotated[int | None, typer.Option(metavar="N", min=1, help="At most so many; all without it.")]
 Request = Annotated[str, typer.Argument(metavar="REQUEST", help="As `send` told it.")]
 Of = Annotated[
     str | None,
     typer.Option(
-        "--device", metavar="PRODUCT/DEVICE", help="Whose; needed for a fan-out's, whose members share its id."
+        "--device",
+        metavar="PRODUCT/DEVICE",
+        parser=checked_device,
+        help="Whose; needed for a fan-out's, whose members share its id.",
     ),
 ]
 
@@ -97,11 +99,13 @@ def send(
 def list_(
     context: typer.Context,
     device: Device,
-    state: State = "open",
+    state: Annotated[
+        str, typer.Option(metavar="STATE", help="open, ended, all, or one state such as queued or replied.")
+    ] = "open",
     since: Annotated[
         str | None, typer.Option("--from", metavar="TIME", help="Of the past: RFC 3339, or 15m; else 30 days.")
     ] = None,
-    limit: Limit = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="At most so many; all without it.")] = None,
     json: Json = False,
 ) -> None:
     """List a device's commands: those that are open, or those of the past, the newest first.
@@ -126,7 +130,7 @@ def show(context: typer.Context, request: Request, device: Of = None, json: Json
         session.out.document(command)
         return
     steps = command.pop("steps")
-    session.out.document(command)
+    show_entry(session, command)
     for step in steps or ():
         session.out.line(line(step["event"], session))
     if steps is None:
@@ -137,9 +141,9 @@ def show(context: typer.Context, request: Request, device: Of = None, json: Json
 def cancel(context: typer.Context, request: Request, device: Of = None, json: Json = False) -> None:
     """End a command that is not over. A device that has it already may still carry it out."""
     session = Session(context, json=json)
-    query = "" if device is None else f"?device={checked_device(device)}"
+    query = "" if device is None else f"?device={device}"
     with session.api() as api:
-        session.out.document(api.send("POST", f"/commands/{request}:cancel{query}"))
+        show_entry(session, api.send("POST", f"/commands/{request}:cancel{query}"))
 
 
 @app.command()
@@ -194,9 +198,9 @@ def line(step: dict[str, Any], session: Session) -> Text:
         case "command_sent":
             told.append("  sent" + (f", the {step['attempt']}. time" if step["attempt"] > 1 else ""), style="not dim")
         case "command_replied":
-            told.append(f"  replied after {step['rtt_ms']} ms  {_payload(step)}", style="not dim green")
+            told.append(f"  replied after {step['rtt_ms']} ms  {said(step)}", style="not dim green")
         case "late_reply_recorded":
-            told.append(f"  replied when it was over  {_payload(step)}", style="not dim yellow")
+            told.append(f"  replied when it was over  {said(step)}", style="not dim yellow")
         case "command_ended":
             told.append(f"  {step['outcome'].replace('_', ' ')}: {step['reason']}", style="not dim yellow")
         case _:
@@ -204,8 +208,30 @@ def line(step: dict[str, Any], session: Session) -> Text:
     return told
 
 
-def _payload(step: dict[str, Any]) -> str:
-    return msgspec.json.encode(step["payload"]).decode()
+def said(reply: dict[str, Any]) -> str:
+    """A reply as people read it: JSON, or text where it is some; else the bytes in base64."""
+    payload = reply["payload"]
+    if reply["encoding"] == "json":
+        return msgspec.json.encode(payload).decode()
+    return payload if (text := _text(payload)) is None else text or "(nothing)"
+
+
+def _text(encoded: str) -> str | None:
+    try:
+        text = base64.b64decode(encoded).decode()
+    except ValueError:
+        return None
+    return text if text.isprintable() else None
+
+
+def show_entry(session: Session, entry: dict[str, Any]) -> None:
+    """Print an entry of the ledger; people get a reply that is text as text."""
+    reply = entry.get("reply")
+    if reply is not None and reply["encoding"] != "json" and not session.out.json:
+        text = _text(reply["payload"])
+        if text is not None:
+            entry = {**entry, "reply": {**reply, "encoding": "text", "payload": text or None}}
+    session.out.document(entry)
 
 
 def rpc(
@@ -226,10 +252,10 @@ def rpc(
     body = {"name": name, **given(payload, file), **({} if timeout is None else {"timeout_s": timeout})}
     with session.api() as api:
         try:
-            session.out.document(api.send("POST", f"{path(device)}/rpc", body))
+            show_entry(session, api.send("POST", f"{path(device)}/rpc", body))
         except Failure as failure:
             entry = failure.further.get("current")
-            if entry is not None:
+            if entry is not None and failure.code != "device_offline":  # what is over as it begins, nothing comes of
                 failure.advice = (
                     f"`fleetlog command show {entry['request_id']} --device {device}` tells what becomes of it"
                 )
@@ -281,7 +307,7 @@ def message(
     """Send a message to one device, which needs no subscription for it and must be online.
 
     \b
-    Example: fleetlog message plant-7/press-1 recipes/new recipe=12
+    Example: fleetlog message plant-7/press-1 recipes recipe=12
     """
     session = Session(context, json=json)
     with session.api() as api:

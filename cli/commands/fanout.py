@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from cli.arguments import Json, Product, tag
-from cli.commands.command import Limit, Name, State, Timeout, Ttl
+from cli.commands.command import Name, Timeout, Ttl
 from cli.exits import Exit, Failure, usage
 from cli.payloads import Payload, PayloadFile, given
 from cli.world import Session
@@ -41,7 +41,7 @@ COLUMNS = {
     "attempts": "sent",
     "accepted_at": "accepted",
     "ended_at": "over",
-    "reason": "reason",
+    "reason": "why",
 }
 
 Tag = Annotated[str, typer.Argument(metavar="TAG", callback=tag)]
@@ -99,6 +99,8 @@ def rpc(
 ) -> None:
     """Call every device that carries the tag now, and show who replied what; nobody waits for those that are offline.
 
+    Exit status 5 where fewer have replied than the share that --wait names.
+
     \b
     Example: fleetlog fanout rpc plant-7 hall-3 measure --wait 0.9 --timeout 10s
     """
@@ -109,7 +111,16 @@ def rpc(
         raise usage(error.message) from error
     body = {"name": name, **given(payload, file), **waited, **({} if timeout is None else {"timeout_s": timeout})}
     with session.api() as api:
-        _told(session, _begun(api, f"/products/{product}/tags/{name_of_tag}/rpc", body))
+        told = _begun(api, f"/products/{product}/tags/{name_of_tag}/rpc", body)
+    _told(session, told)
+    wanted = waited.get("share", 0) * told["members"]
+    if told["replied"] < wanted:
+        raise Failure(
+            Exit.UNAVAILABLE,
+            f"{told['replied']} of {told['members']} have replied, which is less than {waited['share']:g} of them",
+            code="too_few_replies",
+            advice=f"`fleetlog fanout members {told['fanout_id']}` tells what became of each",
+        )
 
 
 @app.command()
@@ -120,18 +131,25 @@ def show(context: typer.Context, fanout: FanOut, json: Json = False) -> None:
         session.out.document(api.get(f"/fanouts/{fanout}"))
 
 
-@app.command("list")
-def list_(
-    context: typer.Context, fanout: FanOut, state: State = "open", limit: Limit = None, json: Json = False
+@app.command()
+def members(
+    context: typer.Context,
+    fanout: FanOut,
+    state: Annotated[
+        str, typer.Option(metavar="STATE", help="open, ended, all, or one state such as queued or expired.")
+    ] = "all",
+    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="At most so many; all without it.")] = None,
+    json: Json = False,
 ) -> None:
-    """List the commands of a fan-out, one of each device.
+    """List what became of each device's command, in order of the devices.
 
     \b
-    Example: fleetlog fanout list f-m2Tq3Jb6QGqk0dUq2mJ0Zg --state expired
+    Example: fleetlog fanout members f-m2Tq3Jb6QGqk0dUq2mJ0Zg --state expired
     """
     session = Session(context, json=json)
     with session.api() as api:
-        session.out.items(api.pages(f"/fanouts/{fanout}/commands", limit, state=state), COLUMNS, "no command")
+        found = api.pages(f"/fanouts/{fanout}/commands", limit, state=state)
+        session.out.items(found, COLUMNS, "no device")
 
 
 @app.command()

@@ -18,10 +18,13 @@ def whole(topic: str, client_id: str) -> str:
     return f"{topic}/{P2P}/{client_id}"
 
 
-def topic_fault(topic: str) -> str | None:
-    """What is wrong with the topic in front, as the end of a sentence; None: nothing.
+def topic_fault(topic: str, product_id: str) -> str | None:
+    """What is wrong with the topic in front, as the end of a sentence; None: nothing. ``product_id``: the client's.
 
-    What is right is heard by the client alone, unless a product has opened a topic of that name to its devices.
+    What is right is heard by the client alone, unless its own product has opened a topic of that name to its devices.
+    An extra rule is ``name/{product}/...`` (`libs.topics.access.fault`): where the second level could be another
+    product's id, the devices of that product could hear what is none of their business. No product is called `P2P`,
+    which is the second level behind a single one (`libs.topics.identity.RESERVED_IDS`).
     """
     levels = topic.split("/")
     if not is_topic(topic):
@@ -32,6 +35,8 @@ def topic_fault(topic: str) -> str | None:
         return f"has a level {P2P}, which ends it"
     if len(levels) not in P2P_AHEAD:
         return f"has more than {P2P_AHEAD[-1]} levels, which no device hears"
+    if len(levels) > 1 and levels[1] != product_id:
+        return f"has another second level than the device's product, {product_id}"
     return None
 
 

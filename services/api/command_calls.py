@@ -7,8 +7,6 @@ from typing import Annotated, Final, TypeAlias
 from litestar.openapi.spec import Example
 from litestar.params import PathParameter, QueryParameter
 
-from .command_documents import ENDS, OPEN_STATES
-from .moments import unfit
 from .params import NAME
 
 DEVICE_KEY: Final = r"^[A-Za-z0-9_-]{1,64}/[A-Za-z0-9_-]{1,64}(?!\n)$"
@@ -24,16 +22,29 @@ SENDING: Final = (
 )
 """Codes of calls that send a command to one device."""
 
+OPEN_STATES: Final = ("accepted", "queued", "sent", "delivered")
+ENDS: Final = ("replied", "failed", "rejected", "expired", "cancelled", "timed_out")
 PAST: Final = {"ended": ENDS, "all": (), **{state: (state,) for state in ENDS}}
 """What of the past may be asked for, as states; none: all of them."""
+ANY: Final = {"open": OPEN_STATES, **{state: (state,) for state in OPEN_STATES}, **PAST}
+"""What of a fan-out's members may be asked for, in the same way."""
 State: TypeAlias = Annotated[
     str,
     QueryParameter(
         name="state",
         description="Commands that are `open` or `ended`, both (`all`), or those in one state. Open ones and their "
-        "states are told by the owner, as they are now; the others from the past.",
+        "states are told by the owner, as they are now and in order of acceptance; the others from the past.",
         examples=[Example(value="ended")],
         schema_extra={"enum": ["open", *OPEN_STATES, *PAST]},
+    ),
+]
+MemberState: TypeAlias = Annotated[
+    str,
+    QueryParameter(
+        name="state",
+        description="Only commands that are `open` or `ended`, or those in one state.",
+        examples=[Example(value="expired")],
+        schema_extra={"enum": list(ANY)},
     ),
 ]
 RequestId: TypeAlias = Annotated[
@@ -54,14 +65,3 @@ Member: TypeAlias = Annotated[
         examples=[Example(value="plant-7/press-1")],
     ),
 ]
-
-
-def stated(which: str) -> tuple[str, ...]:
-    """Return the states that a `State` names; none: all of them. Raises `Problem`."""
-    if which == "open":
-        return OPEN_STATES
-    if which in OPEN_STATES:
-        return (which,)
-    if which in PAST:
-        return PAST[which]
-    raise unfit("state", "known are open, ended, all and the states of commands")

@@ -12,9 +12,6 @@ from libs.topics.messages.command_views import CommandState
 
 from .params import NAME
 
-OPEN_STATES: Final = ("accepted", "queued", "sent", "delivered")
-ENDS: Final = ("replied", "failed", "rejected", "expired", "cancelled", "timed_out")
-"""Of `CommandState` all others."""
 CommandName: TypeAlias = Annotated[str, Meta(pattern=NAME, description="1 to 64 of A-Z a-z 0-9 _ -; not `p2p`.")]
 Payload: TypeAlias = Annotated[
     Any, Meta(description="Any JSON: the device gets it as it is written here. At most 64 KiB.")
@@ -166,8 +163,8 @@ class NewMessage(Given, frozen=True, forbid_unknown_fields=True, kw_only=True):
         Meta(
             min_length=1,
             max_length=256,
-            description="The device gets it on `{topic}/p2p/{product}/{device}`. One to four levels, no wildcard, not "
-            "as the hub's own topics begin.",
+            description="The device gets it on `{topic}/p2p/{product}/{device}`. One to four levels, of which "
+            "the second is the product, no wildcard, not as the hub's own topics begin.",
         ),
     ]
 

@@ -52,7 +52,14 @@ SENT: Final[dict[str, Any]] = {
 }
 COMMAND_DETAIL: Final = cd.CommandDetail(**asdict(REPLIED_COMMAND), steps=[cd.Step("command_sent", AT + 4, SENT)])
 FANOUT_ID: Final = "f-m2Tq3Jb6QGqk0dUq2mJ0Zg"
-MEMBER: Final = structs.replace(QUEUED_COMMAND, request_id=FANOUT_ID, fanout_id=FANOUT_ID)
+MEMBERS_COMMAND: Final = structs.replace(
+    QUEUED_COMMAND,
+    request_id=FANOUT_ID,
+    fanout_id=FANOUT_ID,
+    state="expired",
+    ended_at=AT + 3_600_000,
+    reason="nobody replied until its time was over",
+)
 FAN_OUT_BEGUN: Final = fd.FanOutBegun(
     fanout_id=FANOUT_ID,
     product_id="plant-7",
@@ -115,5 +122,5 @@ GROUP_RPC: Final = fd.GroupRpc(
 NEW_PROBE: Final = cd.NewProbe(mode="strict")
 PROBED: Final = cd.Probed("p-m2Tq3Jb6QGqk0dUq2mJ0Zg", "strict", "reachable", 1, 41, altered=False)
 PROBE: Final = cd.Probe("p-m2Tq3Jb6QGqk0dUq2mJ0Zg", "strict", "reachable", 1, 41, altered=False, at=AT + 41)
-NEW_MESSAGE: Final = {"topic": "recipes/new", "payload": {"recipe": 12}}
+NEW_MESSAGE: Final = {"topic": "recipes", "payload": {"recipe": 12}}
 MESSAGE: Final = cd.MessageTaken("m-m2Tq3Jb6QGqk0dUq2mJ0Zg")

@@ -67,16 +67,13 @@ def commands(about: About, states: Sequence[str], before: Cursor | None, limit: 
     return Question(f"SELECT {COLUMNS} FROM {LEDGER} WHERE {where} ORDER BY {order} LIMIT {{limit:UInt32}}", parameters)  # noqa: S608 - ours
 
 
-def members(product_id: str, fanout_id: str, states: Sequence[str], after: str, limit: int) -> Question:
-    """Ask for a fan-out's commands in one of these states, or all, by device, behind the device ``after``."""
-    of = "product_id = {product:String} AND request_id = {fanout:String}"
-    where = f"{KNOWN} AND {of} AND device_id > {{after:String}}"
-    parameters: dict[str, Any] = {"product": product_id, "fanout": fanout_id, "after": after, "limit": limit}
-    if states:
-        where, parameters = f"{where} AND state IN {{states:Array(String)}}", {**parameters, "states": list(states)}
+def fanout_commands(product_id: str, fanout_id: str, after: str, limit: int) -> Question:
+    """Ask for the commands of a fan-out's members behind a device, in order of the devices."""
+    where = f"{KNOWN} AND product_id = {{product:String}} AND request_id = {{fanout:String}} AND fanout_id != ''"
     return Question(
-        f"SELECT {COLUMNS} FROM {LEDGER} WHERE {where} ORDER BY device_id LIMIT {{limit:UInt32}}",  # noqa: S608 - ours
-        parameters,
+        f"SELECT {COLUMNS} FROM {LEDGER} WHERE {where} AND device_id > {{after:String}} "  # noqa: S608 - ours
+        "ORDER BY device_id LIMIT {limit:UInt32}",
+        {"product": product_id, "fanout": fanout_id, "after": after, "limit": limit},
     )
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from libs.topics.messages.base import Millis
 
-from .command_documents import ENDS, OPEN_STATES
+from .command_calls import ENDS, OPEN_STATES
 from .fanout_documents import FanOut
 
 

@@ -136,7 +136,7 @@ async def members(hub: Hub, fanout_id: str) -> Members:
     for _ in range(MOST_PAGES):
         found = await hub.reads.list(*MEMBERS, f"request:{fanout_id}", after=after, limit=MAX_KEYS)
         for key, document in found:
-            member = msgspec.json.decode(document, type=Member)
+            member = _member(document)
             state = member.states.get(fanout_id)
             if state is not None:
                 states[key] = state
@@ -145,6 +145,10 @@ async def members(hub: Hub, fanout_id: str) -> Members:
             break
         after = found[-1][0]
     return Members(states, late)
+
+
+def _member(document: msgspec.Raw) -> Member:
+    return msgspec.json.decode(document, type=Member)
 
 
 async def _stored(hub: Hub, product_id: str, fanout_id: str) -> Tally:
@@ -156,18 +160,13 @@ async def _stored(hub: Hub, product_id: str, fanout_id: str) -> Tally:
 async def product_of(hub: Hub, caller: Caller, fanout_id: str) -> str:
     """Find whose a fan-out is. Raises `Problem` (``unknown_fanout``, and as `Asked.ask`), `Unavailable`."""
     listed = await hub.reads.list(*MEMBERS, f"request:{fanout_id}", limit=1)
-    products = [key.partition("/")[0] for key, document in listed if fanout_id in states(document)]
+    products = [key.partition("/")[0] for key, document in listed if fanout_id in _member(document).states]
     if not products:
         begun = await started(hub, fanout_id, needed=True)
         products = [] if begun is None else [begun.product_id]
     if not products or not caller.knows(products[0]):
         raise Problem("unknown_fanout", f"there is no fan-out {fanout_id}")
     return products[0]
-
-
-def states(document: msgspec.Raw) -> dict[str, str]:
-    """Read what an owner shows of a member: states by fan-out."""
-    return msgspec.json.decode(document, type=Member).states
 
 
 async def cancel(asker: Asker, caller: Caller, fanout_id: str) -> FanOutEnded:

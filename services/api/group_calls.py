@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from libs.topics.names import COMMANDS_EVENTS
 
 from . import fanouts
-from .command_documents import ENDS
+from .command_calls import ENDS
 from .commands import GRACE_S, order
 from .group import Group
 from .problems import FieldError, Problem

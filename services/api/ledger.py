@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from libs.runtime.requests.client import Refused
-from libs.topics.identity import is_name, split_key
+from libs.topics.identity import split_key
 
 from . import command_queries as queries
 from .command_documents import Command, CommandDetail, Reply, Step
 from .commands import LEDGER, Known, cancel
-from .moments import END
 from .problems import FieldError, Problem, refusal
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from .access import Caller
     from .asking import Asker
     from .hub import Hub
-    from .queries import About
 
 HISTORY_IS_SILENT: Final = ("unavailable", "too_much")
 """Codes of a store of the past that does not tell now."""
@@ -66,30 +64,6 @@ def _split(device: str | None) -> tuple[str, str] | None:
 def _only(caller: Caller, rows: Sequence[Sequence[Any]]) -> list[Command]:
     """Read stored commands; one of a product that the caller may not know of is none."""
     return [command for row in rows if caller.knows((command := queries.command(row)).product_id)]
-
-
-async def page(
-    hub: Hub, about: About, states: Sequence[str], before: queries.Cursor | None, limit: int
-) -> tuple[list[Command], queries.Cursor | None]:
-    """Return a page of a device's past commands, the newest first, and where it ended if more follow."""
-    rows = await hub.history.ask(queries.commands(about, states, before, limit + 1))
-    items = [queries.command(row) for row in rows[:limit]]
-    return items, (items[-1].accepted_at, items[-1].request_id) if len(rows) > limit else None
-
-
-def written(cursor: queries.Cursor | None) -> str | None:
-    """Write where a page ended as what a cursor hides."""
-    return None if cursor is None else f"{cursor[0]}.{cursor[1]}"
-
-
-def read(text: str) -> queries.Cursor | None:
-    """Read what `written` wrote; None for the first page. Raises `Problem`."""
-    if not text:
-        return None
-    at, _, request_id = text.partition(".")
-    if not (at.isascii() and at.isdigit() and len(at) < 14 and int(at) < END and is_name(request_id)):
-        raise Problem("invalid_cursor", "the cursor was not made by this call")
-    return int(at), request_id
 
 
 async def detail(hub: Hub, command: Command) -> CommandDetail:

@@ -58,7 +58,7 @@ def consumer(settings: DownlinkSettings, group: str) -> dict[str, Any]:
             "socket.timeout.ms": 10_000,  # a commit to a Kafka that is away must not hold up the end of the process
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
-            "auto.offset.reset": "earliest",
+            "auto.offset.reset": "error",  # what Kafka has removed is counted: `Reader`
             "fetch.queue.backoff.ms": 2,  # the default of a second would make itself felt after each full queue
             "queued.max.messages.kbytes": 16 << 10,
         },

@@ -7,6 +7,9 @@ Assignment is cooperative: partitions that stay are not interrupted when others 
 first: nothing more of it is sent, what is under way gets `HANDOVER` seconds to be acknowledged and is committed, and
 only then does the group hear that it is free. One that was lost, because Kafka gave it away without asking, is dropped
 at once.
+
+Where Kafka no longer has the next record, its client says so (``auto.offset.reset`` is ``error``), and reading goes on
+at the first one that there is. A gap between two offsets says nothing: transactions of those who write leave them too.
 """
 
 from __future__ import annotations
@@ -17,14 +20,13 @@ from collections import deque
 from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from libs.runtime import logs
 from libs.topics.codec import InvalidMessage, UnknownKind
-from libs.topics.names import DOWNLINK_MESSAGES
 
 from . import metrics
-from .commits import Commits
+from .commits import ASK, Commits
 from .model import Entry, Place, Record, Refusal
 from .notices import notice
 from .parse import Unpublishable, parse
@@ -32,7 +34,7 @@ from .parse import Unpublishable, parse
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from confluent_kafka import KafkaError, Message, Producer
+    from confluent_kafka import Message, Producer
 
     from .credit import Credit
     from .model import Settled
@@ -143,12 +145,8 @@ class Reader:
             self._measure()
 
     def _entry(self, message: Message) -> Entry:
-        place, offset = Place(message.topic(), message.partition()), message.offset()
-        gone = offset - self._coming.get(place, offset)
-        if gone > 0 and place.topic == DOWNLINK_MESSAGES:  # those of applications also have gaps of transactions
-            log.error("Kafka has removed records before they were published", partition=place.partition, records=gone)
-            metrics.MESSAGES.labels("lost").inc(gone)
-        self._coming[place] = offset + 1
+        place = Place(message.topic(), message.partition())
+        self._coming[place] = message.offset() + 1
         return entry_of(message, place)
 
     def _read(self) -> list[Message]:
@@ -162,10 +160,28 @@ class Reader:
             messages = self._poll(POLL)
             if messages and room > 1:
                 messages += self._consumer.consume(min(room, BATCH) - 1, 0)
-        for message in messages:
-            if (error := message.error()) is not None:
-                raise KafkaException(error)
-        return messages
+        return [message for message in messages if not self._is_gone(message)]
+
+    def _is_gone(self, message: Message) -> bool:
+        """Whether this is no record but the news that there is none at that offset. Raises KafkaException."""
+        if (error := message.error()) is None:
+            return False
+        if error.code() != KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001  (a public code)
+            raise KafkaException(error)
+        self._go_on(Place(message.topic(), message.partition()))
+        return True
+
+    def _go_on(self, place: Place) -> None:
+        """Read on at the first record that Kafka has; those between are lost, if it has removed any. May raise."""
+        first, _ = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=ASK)
+        if (gone := first - self._coming.get(place, first)) > 0:
+            log.error("Kafka has removed records before they were published", **place._asdict(), offsets=gone)
+            metrics.MESSAGES.labels("lost").inc(gone)
+        self._coming[place] = first
+        self._consumer.incremental_unassign([TopicPartition(*place)])  # the client takes no `seek` after such an error
+        self._consumer.incremental_assign([TopicPartition(*place, first)])
+        if self._paused:
+            self._consumer.pause([TopicPartition(*place)])
 
     def _poll(self, seconds: float) -> list[Message]:
         """Also where the group and Kafka's client are heard."""

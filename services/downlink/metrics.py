@@ -10,7 +10,8 @@ MESSAGES: Final = metrics.counter(
     "downlink_messages",
     "Records that are done with, by what became of them: published, no_subscribers (published, and nobody was there), "
     "unconfirmed (published at QoS 0), expired, refused (by the broker), unpublishable, unknown (a type that this "
-    "version does not know), lost (Kafka no longer had them when the downlink came to them).",
+    "version does not know), lost (Kafka no longer had them when the downlink came to them; the ends of "
+    "applications' transactions count, too).",
     ("outcome",),
 )
 REFUSALS: Final = metrics.counter(

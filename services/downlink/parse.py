@@ -95,7 +95,7 @@ def _send_to_client(value: bytes | None) -> Publish:
     if not p2p.is_client_of(message.client_id, message.product_id, message.device_id):
         raise Unpublishable("invalid_client", "the client is not the device that the message is for")
     topic = p2p.whole(message.topic, message.client_id)
-    if fault := p2p.topic_fault(message.topic) or _topic_fault(topic):
+    if fault := p2p.topic_fault(message.topic, message.product_id) or _topic_fault(topic):
         raise Unpublishable("invalid_topic", f"the topic {fault}")
     correlation = message.message_id.encode()
     if len(correlation) > MAX_TEXT:

@@ -114,11 +114,15 @@ class Hub:
         async for message in self._client.messages:
             self.heard.append((message.topic.value, bytes(message.payload)))
 
-    async def say(self, topic: str, payload: bytes | str = b"", *, expiry: int | None = None) -> None:
-        """``expiry``: MQTT's, in s."""
+    async def say(
+        self, topic: str, payload: bytes | str = b"", *, expiry: int | None = None, name: bytes | None = None
+    ) -> None:
+        """``expiry``: MQTT's, in s. ``name``: the correlation data."""
         properties = Properties(PacketTypes.PUBLISH)
         if expiry is not None:
             properties.MessageExpiryInterval = expiry
+        if name is not None:
+            properties.CorrelationData = name
         await self._client.publish(topic, payload, qos=1, properties=properties)
 
     def of(self, *beginnings: str) -> list[tuple[str, bytes]]:

@@ -13,6 +13,7 @@ TOGETHER = {
     "tests/integration/api/": "api",
     "tests/integration/guard/": "guard",
     "tests/integration/cli/": "hub",
+    "tests/e2e/commands/": "commands",
     "tests/e2e/test_clients.py": "hub",
     "tests/e2e/test_demo.py": "hub",
 }

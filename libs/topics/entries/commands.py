@@ -61,7 +61,7 @@ TOPICS: Final = (
     Topic(
         name=names.COMMANDS_EVENTS,
         purpose="The ledger: every step of every command, from accepted to its one terminal state.",
-        key="product/device, for the members of a fan-out its id",
+        key="product/device, for how a fan-out began its id",
         types=(
             CommandAccepted,
             CommandQueued,

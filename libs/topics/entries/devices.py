@@ -45,7 +45,7 @@ TOPICS: Final = (
     Topic(
         name=names.DOWNLINK_MESSAGES,
         purpose="What the hub sends out by MQTT: commands, shadow documents, upgrades, probes, publishes to a tag.",
-        key="product/device of the receiver, product/tag for a publish to a tag",
+        key="product/device of the receiver, the fan-out's id for a publish to a tag",
         types=(PublishMessage,),
         producers=("commands", "shadow", "ota"),
         consumers=("downlink",),

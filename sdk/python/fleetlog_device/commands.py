@@ -26,6 +26,10 @@ AT_ONCE: Final = 32
 """Handlers that run at once; beyond that the connection is not read from, and the broker waits."""
 PRUNED_EVERY: Final = 100
 """Commands."""
+REPLIES: Final = 100
+"""That are kept after the broker has had them: as many as a device has commands open."""
+LONGEST_REPLY: Final = 16 * 1024
+"""Bytes of one that is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,9 @@ class Commands:
         self._running: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._taken = 0
+        self._connections = 0
+        self._replied: dict[str, tuple[int, bytes]] = {}
+        """By request id: the connection on which the reply was sent last, and the reply."""
         self.expired = 0
 
     def register(self, name: str | None, handler: Handler) -> None:
@@ -78,6 +85,10 @@ class Commands:
             self._any = handler
         else:
             self._handlers[check(name, "command")] = handler
+
+    def connected(self) -> None:
+        """A connection begins: what comes again over it is asked for again, see `_repeat`."""
+        self._connections += 1
 
     def resume(self) -> None:
         """Answer what the process before took and did not answer."""
@@ -97,16 +108,19 @@ class Commands:
         await self._slots.acquire()
         if self._is_certain() and not certain:  # the hub has told its time meanwhile, and `ends` is of the clock before
             ends = requests.deadline(topic.expires_at, None, self._now())
-        known = self._store.request(topic.request_id) is not None
-        if known or requests.is_expired(ends, self._now()):
+        known = self._store.request(topic.request_id)
+        expired = requests.is_expired(ends, self._now())
+        if known is not None or expired:
             self._slots.release()
-            self.expired += not known
-            log.debug("command %s is %s", topic.request_id, "known" if known else "expired")
+            self.expired += known is None
+            log.debug("command %s is %s", topic.request_id, "expired" if expired else "known")
+            if known is not None and not expired:
+                self._repeat(known)
             return
         if topic.expires_at is not None and not self._is_certain():
             ends = topic.expires_at * 1000
         answer = self._topics.reply(topic.mode, topic.command, topic.request_id, topic.request_id)
-        request = Request(topic.request_id, self._now(), answer)
+        request = Request(topic.request_id, self._moment(), answer)
         self._store.put_request(request)
         self._prune()
         task = asyncio.create_task(self._run(topic, payload, ends, request), name=f"command {topic.command}")
@@ -117,7 +131,7 @@ class Commands:
         """Whether a command of the hub's own, which has no reply, comes for the first time."""
         if self._store.request(topic.request_id) is not None:
             return False
-        self._store.put_request(Request(topic.request_id, self._now(), "", b"", answered=True))
+        self._store.put_request(Request(topic.request_id, self._moment(), "", b"", answered=True))
         self._prune()
         return True
 
@@ -173,13 +187,36 @@ class Commands:
 
         def acknowledged() -> None:
             self._store.put_request(replace(request, outcome=b"", answered=True))
+            if len(outcome) <= LONGEST_REPLY:
+                self._keep(request.request_id, outcome)
 
         self._uplinks.reply(request.topic, outcome, acknowledged)
+
+    def _keep(self, request_id: str, outcome: bytes) -> None:
+        self._replied.pop(request_id, None)
+        self._replied[request_id] = self._connections, outcome
+        while len(self._replied) > REPLIES:
+            del self._replied[next(iter(self._replied))]
+
+    def _repeat(self, known: Request) -> None:
+        """Send a reply again that the hub asks for on another connection than the broker took it from.
+
+        The broker had it and lost it, as it may when it crashes; where the hub has it after all, its message id says
+        so.
+        """
+        connection, outcome = self._replied.get(known.request_id, (self._connections, b""))
+        if known.answered and connection < self._connections:
+            self._keep(known.request_id, outcome)
+            self._uplinks.reply(known.topic, outcome, lambda: None)
+
+    def _moment(self) -> int:
+        return self._now() if self._is_certain() else requests.UNDATED
 
     def _prune(self) -> None:
         self._taken += 1
         if self._taken % PRUNED_EVERY == 0:
-            self._store.prune_requests(self._now() - requests.RETENTION, requests.CAPACITY)
+            before = self._now() - requests.RETENTION if self._is_certain() else 0
+            self._store.prune_requests(before, requests.CAPACITY)
 
 
 def failed(made: Call, error: Exception) -> bytes:

@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
@@ -86,10 +86,16 @@ class Client(aiomqtt.Client):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._client.manual_ack_set(on=True)
+        self._disconnected.add_done_callback(self._over)
         self.acknowledged: dict[int, asyncio.Future[ReasonCode]] = {}
         self.session_present = False
         self.largest: int | None = None
         """Bytes of a packet that the broker takes; None: no limit."""
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        self._disconnected.add_done_callback(self._over)  # another one, where the first connection ended meanwhile
+        return self
 
     def _on_connect(
         self,
@@ -121,6 +127,20 @@ class Client(aiomqtt.Client):
 
     def acknowledge(self, message: aiomqtt.Message) -> None:
         self._client.ack(message.mid, message.qos)
+
+    def _over(self, disconnected: asyncio.Future[None]) -> None:
+        """Let nobody wait for answers that will not come: aiomqtt lets them, for ten seconds.
+
+        The exception is looked at, since often something else tells first that the connection is gone, and asyncio
+        complains of what nobody looked at.
+        """
+        if not disconnected.cancelled():
+            disconnected.exception()
+        for subscription in self._pending_subscribes.values():
+            if not subscription.done():
+                subscription.set_exception(aiomqtt.MqttError("the connection ended before the broker answered"))
+        for unsubscription in self._pending_unsubscribes.values():
+            unsubscription.set()  # what the session then still has is dropped, and given up again, when it comes
 
     def hang_up(self) -> None:
         """For a connection that never came to be, which aiomqtt leaves open."""

@@ -39,7 +39,7 @@ SET_TAGS: Final = "$set_tags"
 LONGEST: Final = 500
 """Characters of what the hub is told of an error."""
 REMEMBERED: Final = 1_000
-"""Messages of other devices, by sender and message id: a repetition is no second message."""
+"""Messages of other devices, by sender and message id, and the hub's to this client, by topic and correlation data."""
 
 
 @dataclass(slots=True)
@@ -81,7 +81,7 @@ class Listener:
         self.closing = False
         self.times: dict[int, asyncio.Future[None]] = {}
         """Who waits for the hub's time, by ``device_time``."""
-        self._seen: deque[MessageTopic] = deque(maxlen=REMEMBERED)
+        self._seen: deque[MessageTopic | tuple[str, bytes | None]] = deque(maxlen=REMEMBERED)
 
     def restore(self) -> None:
         """Know the tags that the process before knew."""
@@ -91,6 +91,7 @@ class Listener:
 
     async def hold(self, link: Link) -> None:
         """See `fleetlog_device.connection.Session`."""
+        self._commands.connected()
         await self._subscribe(link, (*self._topics.standing(), *map(self._topics.tag, sorted(self.tags.names))))
         self.link = link
         self.linked.set()
@@ -129,15 +130,22 @@ class Listener:
                 await self._command(link, topic, payload, getattr(message.properties, "MessageExpiryInterval", None))
             case ProbeTopic(message_id):
                 self._uplinks.reply(self._topics.probe_answer(message_id), payload, lambda: None)
-            case MessageTopic() as topic if topic not in self._seen:
-                self._seen.append(topic)
+            case MessageTopic() as topic if self._is_new(topic):
                 await self.calls.put("on_message", self.hooks.message, topic.sender, payload)
-            case PeerTopic(topic):
+            case PeerTopic(topic) if self._is_new((topic, getattr(message.properties, "CorrelationData", None))):
                 await self.calls.put("on_p2p", self.hooks.peer, topic, payload)
             case ShadowTopic() if self._shadows.own.speaks(Aliyun):
                 self._shadows.own.receive(Aliyun.read(payload))
             case None:
                 log.info("nothing of the protocol: %s", message.topic.value)
+
+    def _is_new(self, message: MessageTopic | tuple[str, bytes | None]) -> bool:
+        """Whether it is no repetition; of a message to this client only the hub's are named."""
+        if message in self._seen:
+            return False
+        if not isinstance(message, tuple) or message[1] is not None:
+            self._seen.append(message)
+        return True
 
     async def _command(self, link: Link, topic: CommandTopic, payload: bytes, remaining: int | None) -> None:
         if topic.tag is not None and topic.tag not in self.tags.names:

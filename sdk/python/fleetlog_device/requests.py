@@ -10,6 +10,9 @@ RETENTION: Final = 8 * 24 * 3600 * 1000
 """ms. A day longer than the seven that a command waits by default."""
 CAPACITY: Final = 10_000
 """Request ids that are remembered at most."""
+UNDATED: Final = 1 << 53
+"""In the place of a time, where a command was taken before the hub had told its own: the device's clock may stand at
+1970, or be set at any moment. Such requests are forgotten by their number only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,7 @@ class Request:
 
     request_id: str
     taken_at: int
-    """Unix ms."""
+    """Unix ms of the hub's clock, or `UNDATED`."""
     topic: str
     """Where the reply belongs."""
     outcome: bytes | None = None

@@ -33,7 +33,7 @@ class Store(Protocol):
         """In the order in which they were taken."""
 
     def prune_requests(self, before: int, keep: int) -> None:
-        """Forget answered ones that were taken before that time (Unix ms), and all but the newest ``keep``."""
+        """Forget answered ones whose ``taken_at`` is before that time (Unix ms), and all but the newest ``keep``."""
 
     def get(self, key: str) -> str | None: ...
 

@@ -9,17 +9,17 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
 from services.api import command_examples as examples
-from services.api import commands, ledger
+from services.api import command_pages, commands
 from services.api.access import needs
 from services.api.asking import Asker
-from services.api.command_calls import SENDING, State, stated
-from services.api.command_documents import OPEN_STATES, Command, NewCommand, NewRpc
+from services.api.command_calls import OPEN_STATES, PAST, SENDING, State
+from services.api.command_documents import Command, NewCommand, NewRpc
 from services.api.conditions import next_cursor, position
 from services.api.describe import described
 from services.api.documents import Page
 from services.api.gate import OWN_DEADLINE, ended_after
 from services.api.hub import Hub
-from services.api.moments import span
+from services.api.moments import span, unfit
 from services.api.params import Begin, Cursor, DeviceId, End, Limit, ProductId
 from services.api.products import find
 from services.api.queries import About
@@ -76,18 +76,19 @@ async def list_commands(
 ) -> Page[Command]:
     """List a device's commands: those that are open, or those of the past.
 
-    Open ones come whole, on one page, in order of their acceptance. The past is told the newest first, of those that
-    were accepted in the last 30 days, unless told otherwise, also of devices that were deleted; what has just happened
-    may be missing for a moment.
+    Open ones come whole, on one page. The past is told the newest first, of those that were accepted in the last 30
+    days, unless told otherwise, also of devices that were deleted. What has just ended is told by the owner until it is
+    stored.
     """
-    states = stated(which)
     if which == "open" or which in OPEN_STATES:
         found = (await commands.known(hub, product_id, device_id)).open
-        return Page([one for one in found if one.state in states], None)
+        return Page([one for one in found if which in {"open", one.state}], None)
+    if which not in PAST:
+        raise unfit("state", "known are open, ended, all and the states of commands")
     find(hub, product_id)
     about = About(product_id, device_id, *span(begin, end, hub.clock(), MONTH))
-    items, last = await ledger.page(hub, about, states, ledger.read(position(cursor)), limit)
-    return Page(items, next_cursor(ledger.written(last)))
+    items, last = await command_pages.past(hub, about, PAST[which], command_pages.read(position(cursor)), limit)
+    return Page(items, next_cursor(command_pages.written(last)))
 
 
 @post(

@@ -11,11 +11,11 @@ from litestar.params import JSONBody, PathParameter
 from litestar.response import Stream
 
 from services.api import command_examples as examples
-from services.api import fanout_members, fanouts, group_calls
+from services.api import command_pages, fanouts, group_calls
 from services.api.access import Caller, needs
 from services.api.asking import Asker
-from services.api.command_calls import State, stated
-from services.api.command_documents import OPEN_STATES, Command, NewCommand
+from services.api.command_calls import ANY, MemberState
+from services.api.command_documents import Command, NewCommand
 from services.api.commands import GRACE_S, order
 from services.api.conditions import next_cursor, position
 from services.api.describe import described
@@ -23,6 +23,7 @@ from services.api.documents import Page
 from services.api.fanout_documents import FanOut, FanOutBegun, FanOutEnded, GroupRpc, NewGroupRpc
 from services.api.gate import OWN_DEADLINE, STREAM, ended_after
 from services.api.hub import Hub
+from services.api.moments import unfit
 from services.api.params import NAME, Cursor, Limit, ProductId, TagName
 from services.api.products import find
 from services.api.serving import answer
@@ -140,31 +141,32 @@ async def stream_fanout(hub: NamedDependency[Hub], caller: NamedDependency[Calle
 
 @get(
     "/v1/fanouts/{fanout_id:str}/commands",
-    summary="List a fan-out's commands",
+    summary="List the commands of a fan-out's members",
     operation_id="list_fanout_commands",
     guards=[needs("read")],
     opt=described(
-        problems=("unknown_fanout", "invalid_cursor", "too_much"), answer=Page([examples.MEMBER], "cHJlc3MtMQ")
+        problems=("unknown_fanout", "invalid_cursor", "too_much"),
+        answer=Page([examples.MEMBERS_COMMAND], "cHJlc3MtMQ"),
     ),
 )
 async def list_fanout_commands(
     hub: NamedDependency[Hub],
     caller: NamedDependency[Caller],
     fanout_id: FanOutId,
-    which: State = "open",
+    which: MemberState = "all",
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[Command]:
-    """List the commands of a fan-out, one of each member, in the order of the devices' names.
+    """List what became of each member, by device: who has not replied, and why.
 
-    Of what is not open, that which has just happened may be missing for a moment.
+    As the owners have it while they remember it, else as it is stored, a moment behind. Up to 100 members are looked at
+    for a page, so one may be short, or empty, and others follow. Members that were `refused` got no command.
     """
-    states = stated(which)
-    product_id, after = await fanouts.product_of(hub, caller, fanout_id), position(cursor)
-    if which == "open" or which in OPEN_STATES:
-        items, last = await fanout_members.now(hub, product_id, fanout_id, states, after=after, limit=limit)
-    else:
-        items, last = await fanout_members.past(hub, product_id, fanout_id, states, after=after, limit=limit)
+    if which not in ANY:
+        raise unfit("state", "known are open, ended, all and the states of commands")
+    items, last = await command_pages.members(
+        hub, caller, fanout_id, states=ANY[which], after=position(cursor), limit=limit
+    )
     return Page(items, next_cursor(last))
 
 
@@ -188,8 +190,5 @@ def _located(fanout_id: str) -> dict[str, str]:
     return {"Location": f"/v1/fanouts/{fanout_id}"}
 
 
-router = Router(
-    "/",
-    route_handlers=[send_to_tag, call_tag, get_fanout, stream_fanout, list_fanout_commands, cancel_fanout],
-    tags=["commands"],
-)
+HANDLERS: Final = [send_to_tag, call_tag, get_fanout, stream_fanout, list_fanout_commands, cancel_fanout]
+router = Router("/", route_handlers=HANDLERS, tags=["commands"])

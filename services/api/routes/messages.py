@@ -49,7 +49,7 @@ async def send_message(
     202 means that Kafka has it. Nothing waits for a device that is offline, and nobody tells what became of it. A
     repetition with the same `Idempotency-Key` has the same `message_id`, and is published again.
     """
-    if fault := p2p.topic_fault(data.topic):
+    if fault := p2p.topic_fault(data.topic, product_id):
         said = f"the topic {fault}"
         raise Problem("invalid_request", f"topic: {said}", errors=(FieldError("topic", "body", said),))
     encoding, payload = carried(data, await request.body())

@@ -13,19 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from devstack.stack import Stack
 from tests.e2e.commands.applications import PATIENCE, Application
-from tests.e2e.commands.books import Books, enlisted, last_sessions
+from tests.e2e.commands.books import Books
+from tests.e2e.commands.waits import all_over, counted, known, reached, until
 from tests.e2e.commands.wire import Wire
 from tests.e2e.commands.workers import DAY, Worker
-from tests.integration.api.calling import client, ready
+from tests.integration.api.calling import client
 from tests.support.kills import kill
 from tests.support.names import unique
-from tests.support.polling import eventually, eventually_async
+from tests.support.polling import eventually_async
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
+    from devstack.stack import Stack
     from fleetlog_device import Device
     from tests.e2e.commands.applications import Told
 
@@ -40,45 +39,6 @@ MOMENTS = (1, 31, 61, 75)
 CUTS = 20
 ONLINE, OFF = 40, 10
 """Members of the fan-outs."""
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """All that commands need; devices need no credentials."""
-    services = ("registry", "ingest", "presence", "commands", "downlink", "timeseries", "api")
-    with Stack(tmp_path_factory.mktemp("commands"), services=services) as running:
-        ready(running)
-        yield running
-
-
-async def until(check: Callable[[], object], describe: str) -> None:
-    await asyncio.to_thread(eventually, check, PATIENCE, describe=describe)
-
-
-async def known(stack: Stack, product: str, devices: Iterable[str], session: str | None = None) -> None:
-    """Return when the ledger is told that they are registered, or how their sessions are, before all that follows."""
-    names = set(devices)
-
-    def told() -> bool:
-        if session is None:
-            return enlisted(stack, product) >= names
-        sessions = last_sessions(stack, product)
-        return {sessions.get(name) for name in names} == {session}
-
-    await until(told, f"the ledger to know that devices are {session or 'registered'}")
-
-
-async def all_over(stack: Stack, product: str, count: int) -> Books:
-    """The books, once so many commands are over. Fails where one did not begin and end exactly once."""
-
-    def balanced() -> Books:
-        books = Books(stack, product)
-        assert len(books.steps) == count, f"{len(books.steps)} of {count} commands were accepted"
-        assert books.faults() == []
-        return books
-
-    await until(balanced, f"{count} commands to be over")
-    return balanced()
 
 
 async def test_500_calls_are_each_answered_truly_and_over_once_whoever_is_killed(stack: Stack) -> None:
@@ -121,10 +81,6 @@ async def test_500_calls_are_each_answered_truly_and_over_once_whoever_is_killed
         }
         assert replied <= set(worker.ran)
         assert max(Counter(worker.ran).values()) == 1
-
-
-def reached(found: list[Any], count: int) -> bool:
-    return len(found) >= count
 
 
 async def queue(
@@ -188,7 +144,10 @@ async def is_connected(device: Device, worker: Worker, lives: int) -> bool:
 
 
 async def test_the_counts_of_fan_outs_are_right_though_the_broker_starts_anew(stack: Stack) -> None:
-    """One is under way when the broker ends, one begins while it is away, one when it is back."""
+    """One is under way when the broker ends, one begins while it is away, one when it is back.
+
+    It ends twice: in order, and killed, which loses sessions, subscriptions and messages of its last seconds.
+    """
     product = unique("fan")
     workers = [Worker(stack.mqtt_port, product, f"d{number}") for number in range(ONLINE + OFF)]
     there, away = workers[:ONLINE], workers[ONLINE:]
@@ -199,15 +158,17 @@ async def test_the_counts_of_fan_outs_are_right_though_the_broker_starts_anew(st
             await ends.enter_async_context(worker.online())
         await known(stack, product, (worker.device for worker in workers))
         await known(stack, product, (worker.device for worker in there), "online")
-        begun = [await application.fan_out("line-3", 0)]
-        assert (begun[0]["accepted"], begun[0]["queued"]) == (ONLINE, OFF)
-        await until(lambda: any(worker.ran for worker in there), "the first member to be reached")
-        before = stack.pid("mosquitto")
-        stack.kill("mosquitto", signal.SIGTERM)
-        begun.append(await application.fan_out("line-3", 1))
-        await until(lambda: stack.pid("mosquitto") not in {None, before}, "the broker's next start")
-        await until(lambda: stack.is_ready("mosquitto"), "the broker at work again")
+        begun: list[dict[str, Any]] = []
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            begun.append(await application.fan_out("line-3", 0))
+            under_way = begun[-1]["fanout_id"]
+            await until(partial(anybody_ran, there, under_way), "the first member to be reached")
+            before = stack.pid("mosquitto")
+            stack.kill("mosquitto", number)
+            begun.append(await application.fan_out("line-3", 1))
+            await until(partial(began_anew, stack, before), "the broker at work again")
         begun.append(await application.fan_out("line-3", 2))
+        assert (begun[0]["accepted"], begun[0]["queued"]) == (ONLINE, OFF)
         ids = [one["fanout_id"] for one in begun]
         for fanout_id in ids:
             await counted(application, fanout_id, members=ONLINE + OFF, replied=ONLINE, queued=OFF, open=OFF)
@@ -217,19 +178,19 @@ async def test_the_counts_of_fan_outs_are_right_though_the_broker_starts_anew(st
         for fanout_id in ids:
             await counted(application, fanout_id, **final)
         books = await all_over(stack, product, len(ids) * (ONLINE + OFF))
-    assert [(one["members"], one["refused"], one["missing_partitions"]) for one in begun] == [(ONLINE + OFF, 0, [])] * 3
+    for one in begun:
+        assert (one["members"], one["refused"], one["missing_partitions"]) == (ONLINE + OFF, 0, [])
     assert set(books.states().values()) == {"replied"}
     for worker in workers:
         assert Counter(worker.ran) == Counter(ids), worker.device
 
 
-async def counted(application: Application, fanout_id: str, **expected: int) -> None:
-    async def as_expected() -> bool:
-        answer = (await application.ask("GET", f"/fanouts/{fanout_id}")).json()
-        assert {name: answer.get(name) for name in expected} == expected, answer
-        return True
+def anybody_ran(workers: list[Worker], request_id: str) -> bool:
+    return any(request_id in worker.ran for worker in workers)
 
-    await eventually_async(as_expected, PATIENCE, describe=f"the counts of {fanout_id}")
+
+def began_anew(stack: Stack, before: int | None) -> bool:
+    return stack.pid("mosquitto") not in {None, before} and stack.is_ready("mosquitto")
 
 
 @pytest.mark.parametrize("off", [-DAY, DAY])

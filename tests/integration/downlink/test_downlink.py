@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from libs.topics.names import APP_P2P, DOWNLINK_MESSAGES, dead_letters
 from tests.integration.downlink.process import Downlink, Receiver, message, stream, to_client, told
@@ -165,3 +167,47 @@ def test_replicas_hand_devices_over_without_repeating_a_message(
         second.await_committed()
         assert receiver.numbers() == {f"d{at}": list(range(at, count, DEVICES)) for at in range(DEVICES)}
         assert second.end() == 0
+
+
+def test_what_kafka_has_removed_is_counted_and_gaps_of_transactions_are_not(
+    brokers: Stack, mosquitto: Mosquitto, product: str, tmp_path: Path
+) -> None:
+    """Three messages of each topic, of which Kafka keeps the last one; then one more."""
+    key = f"{product}/d0".encode()
+    with Receiver(mosquitto.port, product) as receiver, Downlink(brokers, mosquitto.port, tmp_path) as downlink:
+        downlink.await_ready()
+        assert downlink.end() == 0
+        produce(brokers.kafka, DOWNLINK_MESSAGES, [(key, message(product, "d0", n)) for n in range(3)])
+        removed(brokers.kafka, DOWNLINK_MESSAGES, product)
+        of_applications = [to_client(product, "d0", f"notice-{n}") for n in range(4)]
+        in_transactions(brokers.kafka, key, of_applications[:3])
+        removed(brokers.kafka, APP_P2P, product)
+        downlink.start()
+        eventually(lambda: len(receiver.messages) == 2, describe="what Kafka still has")
+        in_transactions(brokers.kafka, key, of_applications[3:])
+        eventually(lambda: len(receiver.messages) == 3, describe="what came behind a gap")
+        lost = downlink.metric("messages_total", outcome="lost")
+        assert lost == 2 + 4, "two messages of the hub, and two of applications with the ends of their transactions"
+        assert downlink.end() == 0
+    heard = sorted(got.topic for got in receiver.messages)
+    topics = [f"notice-{n}/p2p/{product}/d0" for n in (2, 3)]
+    assert heard == [f"cmd/{product}/d0/go/plain/r2", *topics]
+
+
+def in_transactions(kafka: str, key: bytes, values: list[bytes]) -> None:
+    """Write to one client, each in a transaction: behind it its end takes an offset, too."""
+    writing = Producer({"bootstrap.servers": kafka, "transactional.id": unique("application")})
+    writing.init_transactions(30)
+    for value in values:
+        writing.begin_transaction()
+        writing.produce(APP_P2P, value, key)
+        writing.commit_transaction(30)
+
+
+def removed(kafka: str, topic: str, product: str) -> None:
+    """Let Kafka remove what is before the product's newest record, as its retention does."""
+    newest = [found for found in read_all(kafka, topic) if (found.key or b"").startswith(product.encode())][-1]
+    before = TopicPartition(topic, newest.partition, newest.offset)
+    admin = AdminClient({"bootstrap.servers": kafka})
+    for done in admin.delete_records([before]).values():
+        done.result(30)

@@ -165,7 +165,7 @@ async def test_devices_talk_to_each_other_and_hear_what_is_sent_to_their_client(
     heard: list[tuple[str, bytes]] = []
 
     async def all_heard() -> bool:
-        return len(heard) == 3
+        return len(heard) == 5
 
     async with device(broker) as d, device(broker, "p/e") as e:
         d.on_message(lambda sender, payload: heard.append((sender, payload)))
@@ -174,10 +174,13 @@ async def test_devices_talk_to_each_other_and_hear_what_is_sent_to_their_client(
         receipt = await e.send("d", "hi")
         await receipt.acknowledged()
         await hub.say(f"m2m/p/d/e/{receipt.message_id}", "hi")  # a repetition
-        await hub.say("plans/p2p/p/d", "a")
-        await hub.say("plans/of/next/week/p2p/p/d", "b")
+        for _ in range(2):
+            await hub.say("plans/p2p/p/d", "the same from a client")
+            await hub.say("plans/p2p/p/d", "once", name=b"m-1")
+        await hub.say("plans/of/next/week/p2p/p/d", "b", name=b"m-1")
         await eventually_async(all_heard)
-    assert heard == [("e", b"hi"), ("plans", b"a"), ("plans/of/next/week", b"b")]
+    again = ("plans", b"the same from a client")
+    assert heard == [("e", b"hi"), again, ("plans", b"once"), again, ("plans/of/next/week", b"b")]
 
 
 async def test_the_hub_s_time_and_a_probe(broker: GuardedBroker, hub: Hub) -> None:

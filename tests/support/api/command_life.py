@@ -112,10 +112,6 @@ async def fanout_life(client: AsyncClient, product: str) -> None:
     assert problem(await client.get(one), 422, "invalid_request")["errors"][0]["field"] == "device"
     member = (await client.get(f"{one}?device={product}/b")).json()
     assert (member["fanout_id"], member["request_id"], member["device_id"]) == (*[fanout["fanout_id"]] * 2, "b")
-    first = (await client.get(f"{where}/commands?limit=2")).json()
-    rest = (await client.get(f"{where}/commands", params={"cursor": first["next_cursor"], "state": "queued"})).json()
-    assert [item["device_id"] for item in (*first["items"], *rest["items"])] == ["a", "b", "c"]
-    assert ({**first["items"][1], "steps": 0}, rest["next_cursor"]) == ({**member, "steps": 0}, None)
     cancelled = await client.post(f"{one}:cancel?device={product}/b")
     assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled"), cancelled.text
     ended = await client.post(f"{where}:cancel")
@@ -151,7 +147,7 @@ async def message_life(client: AsyncClient, product: str) -> None:
     [device] = await inhabited(client, product, "press-1")
     path = f"{device}/messages"
     headers = {"Idempotency-Key": f"message-{product}"}
-    body = {"topic": "recipes/new", "payload": {"recipe": 12}}
+    body = {"topic": "recipes", "payload": {"recipe": 12}}
     first, again = [await client.post(path, json=body, headers=headers) for _ in range(2)]
     assert (first.status_code, first.json()) == (202, again.json()), first.text
     for topic in ("", "$SYS/x", "a/#", "cmd/p/d/x", "/shadow/p/d", "a/p2p/b", "1/2/3/4/5"):

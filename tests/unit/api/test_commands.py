@@ -12,7 +12,9 @@ from libs.runtime.owners.reads import Unavailable
 from libs.runtime.requests.client import NoAnswer
 from libs.topics.codec import encode
 from libs.topics.messages.command_requests import SendCommand
+from libs.topics.messages.command_views import CommandView
 from services.api import commands, newcomers
+from services.api.commands import LEDGER
 from services.api.conditions import next_cursor
 from services.api.devices import PENDING
 from services.api.problems import busy
@@ -257,6 +259,46 @@ async def test_the_past_comes_page_by_page(ledger: FakeCommands) -> None:
     assert (unfit.status_code, unfit.json()["errors"][0]["field"]) == (422, "state")
     last = world.history.asked[-1].parameters
     assert (last["last_request"], last["states"][0]) == ("c-1", "replied")
+
+
+async def test_what_is_over_and_not_stored_yet_is_in_the_past_once(ledger: FakeCommands) -> None:
+    """c-1 is stored as it is, of c-2 nothing, and of c-3 only that it was accepted; c-0 has been forgotten."""
+    world = ledger.world
+    known = [
+        msgspec.json.decode(encode({**ENTRY, "request_id": f"c-{n}", "accepted_at": NOW - 9 + n}), type=CommandView)
+        for n in range(5)
+    ]
+    ledger.entries["p1/d1"] = [*known[1:4], msgspec.structs.replace(known[4], state="sent", ended_at=None, reply=None)]
+    rows = [stored(request_id=f"c-{n}", accepted_at=NOW - 9 + n) for n in (1, 0)]
+
+    async def pages(state: str, limit: int) -> list[str]:
+        found: list[str] = []
+        query: dict[str, Any] = {"state": state, "limit": limit}
+        async with world.client() as client:
+            while True:
+                asked = world.history.asked
+                world.history.rows = [row for row in rows if row[2] not in found][: limit + 1]
+                page = (await client.get(f"{DEVICE}/commands", params=query)).json()
+                assert asked[-1].parameters["limit"] == limit + 1
+                found += [one["request_id"] for one in page["items"]]
+                if page["next_cursor"] is None:
+                    return found
+                assert len(page["items"]) == limit
+                query["cursor"] = page["next_cursor"]
+
+    for limit in (1, 2, 3, 10):
+        assert await pages("ended", limit) == ["c-3", "c-2", "c-1", "c-0"]
+    rows.insert(0, stored(request_id="c-3", accepted_at=NOW - 6, state="accepted", ended_at=None))
+    assert await pages("all", 2) == ["c-4", "c-3", "c-2", "c-1", "c-0"]
+
+
+async def test_the_past_is_told_without_the_owner(ledger: FakeCommands) -> None:
+    world = ledger.world
+    world.history.rows = [stored()]
+    world.reads.failure = Unavailable(*LEDGER[:2], [0])
+    async with world.client() as client:
+        page = (await client.get(f"{DEVICE}/commands?state=ended")).json()
+    assert page == {"items": [ENTRY], "next_cursor": None}
 
 
 async def test_a_silent_owner_takes_nothing_from_the_rest_of_the_page(ledger: FakeCommands) -> None:

@@ -15,13 +15,15 @@ from libs.topics.messages.command_events import CommandEnded, CommandReplied
 from libs.topics.messages.command_requests import SendToTag
 from libs.topics.messages.command_views import CommandReply
 from libs.topics.names import COMMANDS_EVENTS
-from services.api import fanout_members, fanouts, group, group_calls
+from services.api import fanouts, group, group_calls
+from services.api.conditions import next_cursor
 from services.api.fanout_documents import FanOutBegun
 from services.api.fanouts import MEMBERS
 from services.api.frames import Record
 from services.api.group import Group
 from services.api.problems import busy
 from tests.unit.api.ledgers import FakeCommands
+from tests.unit.api.test_commands import stored
 from tests.unit.api.test_direct import inhabited
 from tests.unit.api.world import NOW, FakeReads
 
@@ -172,6 +174,67 @@ async def test_a_key_of_one_product_is_told_of_no_other_fan_outs(ledger: FakeCom
         world.history.told = {"fanouts": []}
 
 
+@pytest.mark.parametrize("limit", [1, 3, 4, 200])
+async def test_members_are_listed_as_owners_remember_them_and_else_as_they_are_stored(
+    ledger: FakeCommands, limit: int
+) -> None:
+    world = ledger.world
+    _, begun = await posted(world, f"{TAG}/commands", {"name": "unlock"})
+    fanout = begun["fanout_id"]
+    for number in (3, 10):
+        ledger.entries[f"p1/d{number}"].clear()
+        world.reads.listed[f"request:{fanout}"].remove(f"p1/d{number}")
+    past = [("d10", "replied"), ("d2", "accepted"), ("d3", "expired"), ("gone", "cancelled")]
+
+    async def ask(question: Question) -> list[Any]:
+        asked = question.parameters
+        if "device_id > " not in question.statement:
+            return [("p1", "red", NOW, 24, 10, 0)]
+        rows = [stored(device_id=name, state=state, request_id=fanout, fanout_id=fanout) for name, state in past]
+        return [row for row in rows if row[1] > asked["after"]][: asked["limit"]]
+
+    world.history.ask = ask  # type: ignore[method-assign] # it looks at what is asked
+
+    async def listed(**query: Any) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = []
+        async with world.client(world.issue()) as client:
+            while True:
+                answer = await client.get(f"/v1/fanouts/{fanout}/commands", params={"limit": limit, **query})
+                assert answer.status_code == 200, answer.text
+                found += [(one["device_id"], one["state"]) for one in answer.json()["items"]]
+                query["cursor"] = answer.json()["next_cursor"]
+                if query["cursor"] is None:
+                    return found
+
+    queued = [(f"d{number}", "queued") for number in range(4, 10)]
+    assert await listed() == [
+        ("d1", "accepted"),
+        ("d10", "replied"),
+        ("d2", "accepted"),
+        ("d3", "expired"),
+        *queued,
+        ("gone", "cancelled"),
+    ]
+    assert await listed(state="expired") == [("d3", "expired")]
+    assert await listed(state="open") == [("d1", "accepted"), ("d2", "accepted"), *queued]
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [("?state=lost", 422, "invalid_request"), (f"?cursor={next_cursor('a/b')}", 400, "invalid_cursor")],
+)
+async def test_members_that_cannot_be_asked_for(ledger: FakeCommands, query: str, status: int, code: str) -> None:
+    world = ledger.world
+    _, begun = await posted(world, f"{TAG}/commands", {"name": "unlock"})
+    path = f"{begun['fanout_id']}/commands"
+    answer, told = await read(world, f"{path}{query}")
+    assert (answer, told["code"]) == (status, code)
+    for _ in range(2):
+        answer, told = await read(world, path, products=("p2",))
+        assert (answer, told["code"]) == (404, "unknown_fanout")
+        world.reads.listed.clear()
+
+
 async def test_members_are_asked_for_page_by_page(monkeypatch: pytest.MonkeyPatch, ledger: FakeCommands) -> None:
     world = ledger.world
     _, begun = await posted(world, f"{TAG}/commands", {"name": "unlock"})
@@ -179,69 +242,6 @@ async def test_members_are_asked_for_page_by_page(monkeypatch: pytest.MonkeyPatc
     assert len((await fanouts.members(world.hub, begun["fanout_id"])).states) == 10
     monkeypatch.setattr(fanouts, "MOST_PAGES", 2)
     assert len((await fanouts.members(world.hub, begun["fanout_id"])).states) == 8
-
-
-async def listed(world: World, fanout_id: str, **query: Any) -> tuple[list[Any], list[str]]:
-    """Go through all pages; returns items and the devices at which pages ended."""
-    items: list[Any] = []
-    ends: list[str] = []
-    async with world.client() as client:
-        while True:
-            answer = await client.get(f"/v1/fanouts/{fanout_id}/commands", params=query)
-            assert answer.status_code == 200, answer.text
-            page = answer.json()
-            items += page["items"]
-            if page["next_cursor"] is None:
-                return items, ends
-            ends.append(page["items"][-1]["device_id"] if page["items"] else "")
-            query["cursor"] = page["next_cursor"]
-
-
-async def test_members_are_listed_page_by_page_by_their_owners(
-    monkeypatch: pytest.MonkeyPatch, ledger: FakeCommands
-) -> None:
-    monkeypatch.setattr(fanout_members, "MAX_KEYS", 3)
-    world = ledger.world
-    _, begun = await posted(world, f"{TAG}/commands", {"name": "unlock"})
-    await posted(world, f"{TAG}/commands", {"name": "another"})
-    fanout_id, names = begun["fanout_id"], sorted(f"d{number}" for number in range(1, 11))
-    items, ends = await listed(world, fanout_id, limit=4)
-    assert [one["device_id"] for one in items] == names
-    assert {(one["fanout_id"], one["command"]) for one in items} == {(fanout_id, "unlock")}
-    assert ends == [names[3], names[7]]
-    for state, devices in (("accepted", ["d1", "d2"]), ("sent", [])):
-        items, _ = await listed(world, fanout_id, state=state, limit=1)
-        assert [one["device_id"] for one in items] == devices
-    monkeypatch.setattr(fanouts, "MOST_PAGES", 1)  # a page may then be short, or empty: the cursor goes on
-    items, ends = await listed(world, fanout_id, state="queued")
-    assert ([one["device_id"] for one in items], len(ends)) == ([*names[1:2], *names[3:]], 3)
-
-
-async def test_members_that_are_over_are_listed_as_they_are_stored(ledger: FakeCommands) -> None:
-    world = ledger.world
-    _, begun = await posted(world, f"{TAG}/commands", {"name": "unlock"})
-    fanout_id = begun["fanout_id"]
-    entry = ("p1", "d3", fanout_id, fanout_id, "cmd", "unlock", "expired", 1, NOW, NOW, NOW, NOW, "late", None, "ops")
-    world.history.told = {"command_ledger": [(*entry, False, None, NOW, "", "json", "")]}
-    items, _ = await listed(world, fanout_id, state="expired", limit=7)
-    assert [(one["device_id"], one["state"]) for one in items] == [("d3", "expired")]
-    asked = world.history.asked[-1].parameters
-    wanted = {"product": "p1", "fanout": fanout_id, "after": "", "limit": 8, "states": ["expired"]}
-    assert asked == wanted
-
-
-async def test_members_of_what_is_no_fan_out_or_another_s_are_not_listed(ledger: FakeCommands) -> None:
-    world = ledger.world
-    _, begun = await posted(world, f"{TAG}/commands", {"name": "unlock"})
-    _, alone = await posted(world, "/v1/products/p1/devices/d1/commands", {"name": "unlock"})
-    fanout = f"/v1/fanouts/{begun['fanout_id']}/commands"
-    async with world.client(world.issue(products=("p2",))) as stranger, world.client() as client:
-        answers = [
-            await stranger.get(fanout),
-            await client.get(f"/v1/fanouts/{alone['request_id']}/commands"),
-            await client.get(fanout, params={"state": "lost"}),
-        ]
-    assert [one.json()["code"] for one in answers] == ["unknown_fanout", "unknown_fanout", "invalid_request"]
 
 
 async def test_a_call_of_many_is_answered_with_their_replies(ledger: FakeCommands) -> None:

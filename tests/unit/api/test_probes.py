@@ -87,12 +87,12 @@ async def test_probes_of_the_past_come_page_by_page() -> None:
 async def test_a_message_goes_to_kafka_as_it_was_written() -> None:
     world = inhabited()
     async with world.client() as client:
-        content = b'{"topic": "recipes/new", "payload": {"r":  1.0}}'
+        content = b'{"topic": "recipes/p1/new", "payload": {"r":  1.0}}'
         answer = await client.post(f"{DEVICE}/messages", content=content, headers={"Content-Type": "application/json"})
     [(topic, key, value)] = world.uplink.sent
     message = msgspec.json.decode(value, type=SendToClient)
     assert (answer.status_code, answer.json()) == (202, {"message_id": message.message_id})
-    assert (topic, key, message.topic, message.client_id) == (APP_P2P, b"p1/d1", "recipes/new", "p1/d1")
+    assert (topic, key, message.topic, message.client_id) == (APP_P2P, b"p1/d1", "recipes/p1/new", "p1/d1")
     assert (message.encoding, bytes(message.payload), message.requested_by) == ("json", b'{"r":  1.0}', "ops")
 
 

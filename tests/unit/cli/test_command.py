@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
 from cli.exits import Exit
+from cli.times import rfc3339
 from tests.support.cli import problem
 
 if TYPE_CHECKING:
@@ -69,10 +71,10 @@ CALLS: list[tuple[str, str, str, Any]] = [
     ("probe plant-7/press-1 --mode loose", "POST", f"{DEVICE}/probe", {"mode": "loose"}),
     ("probes plant-7/press-1 --limit 3", "GET", f"{DEVICE}/probes?limit=3", None),
     (
-        "message plant-7/press-1 recipes/new recipe=12",
+        "message plant-7/press-1 recipes recipe=12",
         "POST",
         f"{DEVICE}/messages",
-        {"topic": "recipes/new", "payload": {"recipe": 12}},
+        {"topic": "recipes", "payload": {"recipe": 12}},
     ),
     ("fanout send plant-7 hall-3 reboot --ttl 60s", "POST", f"{TAG}/commands", {"name": "reboot", "ttl_s": 60}),
     ("fanout rpc plant-7 hall-3 measure", "POST", f"{TAG}/rpc", {"name": "measure", "wait": "all"}),
@@ -83,8 +85,7 @@ CALLS: list[tuple[str, str, str, Any]] = [
         {"name": "measure", "wait": "share", "share": 0.5, "timeout_s": 3},
     ),
     ("fanout show f-1", "GET", "/fanouts/f-1", None),
-    ("fanout list f-1", "GET", "/fanouts/f-1/commands?limit=1000&state=open", None),
-    ("fanout list f-1 --state failed --limit 5", "GET", "/fanouts/f-1/commands?limit=5&state=failed", None),
+    ("fanout members f-1 --state expired --limit 5", "GET", "/fanouts/f-1/commands?limit=5&state=expired", None),
     ("fanout cancel f-1", "POST", "/fanouts/f-1:cancel", None),
 ]
 
@@ -120,6 +121,7 @@ def test_a_file_is_sent_as_it_is(fleetlog: CommandLine, tmp_path: Path, monkeypa
         "command send plant-7/press-1 unlock --file /nowhere/at/all",
         "command send plant-7/press-1 unlock --ttl soon",
         "command cancel f-1 --device plant-7",
+        "command show f-1 --device plant-7",
         "command watch plant-7/",
         "fanout send plant-7 a/b reboot",
         "fanout rpc plant-7 hall-3 measure --wait some",
@@ -145,8 +147,10 @@ def test_a_call_without_a_reply_has_its_status(fleetlog: CommandLine, status: in
     refusal = problem(status, code, "it is so", current=ENTRY)
     ran = fleetlog("rpc", "plant-7/press-1", "unlock", "--json", api={f"POST {DEVICE}/rpc": refusal})
     assert ran.status == ends
-    assert '"request_id":"c-1"' in ran.err
-    assert "fleetlog command show c-1 --device plant-7/press-1" in ran.err
+    told = json.loads(ran.err)
+    assert (told["current"]["request_id"], told["current"]["accepted_at"]) == ("c-1", rfc3339(ENTRY["accepted_at"]))
+    nothing_comes_of_it = code == "device_offline"
+    assert ("fleetlog command show c-1 --device plant-7/press-1" in told["advice"]) is not nothing_comes_of_it
 
 
 def test_a_device_that_does_not_answer_has_a_status_too(fleetlog: CommandLine) -> None:
@@ -162,6 +166,28 @@ def test_a_part_of_the_hub_that_is_late_is_told(fleetlog: CommandLine, command: 
     calls = (f"POST {TAG}/commands", f"POST {TAG}/rpc", "POST /fanouts/f-1:cancel")
     ran = fleetlog("fanout", *command.split(), api=dict.fromkeys(calls, late))
     assert (ran.status, "fleetlog fanout show f-1" in ran.err) == (Exit.UNAVAILABLE, True)
+
+
+def test_fewer_replies_than_asked_for_have_a_status(fleetlog: CommandLine) -> None:
+    told = {**COUNTS, "members": 10, "replied": 4, "missing_partitions": []}
+    for share, ends in (("0.4", Exit.OK), ("0.5", Exit.UNAVAILABLE), ("all", Exit.OK)):
+        arguments = ("rpc", "plant-7", "hall-3", "measure", "--wait", share, "--json")
+        ran = fleetlog("fanout", *arguments, api={f"POST {TAG}/rpc": told})
+        assert (ran.status, len(ran.lines), "4 of 10" in ran.err) == (ends, 1, ends is Exit.UNAVAILABLE)
+
+
+@pytest.mark.parametrize(
+    ("payload", "shown"),
+    [("b2sgwrU=", ["text", "ok µ"]), ("AP8B", ["base64", "AP8B"]), ("AQI=", ["base64", "AQI="]), ("", ["text", "-"])],
+)
+def test_people_read_a_reply_that_is_text(fleetlog: CommandLine, payload: str, shown: list[str]) -> None:
+    reply = {"encoding": "base64", "payload": payload}
+    entry = {**ENTRY, "reply": reply}
+    calls = {f"POST {DEVICE}/rpc": entry}
+    ran = fleetlog("rpc", "plant-7/press-1", "a", api=calls)
+    lines = ran.out.splitlines()
+    assert [line.split(maxsplit=1)[1] for line in lines[lines.index("reply") + 1 :][:2]] == shown
+    assert fleetlog("rpc", "plant-7/press-1", "a", "--json", api=calls).lines[0]["reply"] == reply
 
 
 @pytest.mark.parametrize("call", ["send", "rpc"])
@@ -204,9 +230,17 @@ STEPS: list[tuple[dict[str, Any], str]] = [
     ({"type": "command_sent", "attempt": 1}, "sent"),
     ({"type": "command_sent", "attempt": 2}, "sent, the 2. time"),
     ({"type": "command_delivered"}, "delivered"),
-    ({"type": "command_replied", "rtt_ms": 38, "payload": {"open": True}}, 'replied after 38 ms  {"open":true}'),
+    (
+        {"type": "command_replied", "rtt_ms": 38, "encoding": "json", "payload": {"open": True}},
+        'replied after 38 ms  {"open":true}',
+    ),
     ({"type": "command_ended", "outcome": "timed_out", "reason": "no reply"}, "timed out: no reply"),
-    ({"type": "late_reply_recorded", "payload": "x"}, 'replied when it was over  "x"'),
+    (
+        {"type": "late_reply_recorded", "encoding": "json", "payload": "x"},
+        'replied when it was over  "x"',
+    ),
+    ({"type": "late_reply_recorded", "encoding": "base64", "payload": "b2s="}, "replied when it was over  ok"),
+    ({"type": "late_reply_recorded", "encoding": "base64", "payload": ""}, "replied when it was over  (nothing)"),
 ]
 
 

@@ -62,6 +62,9 @@ def test_each_field_at_fault_is_named(fleetlog: CommandLine) -> None:
     answer = problem(422, "invalid_request", "the request does not fit", errors=errors)
     ran = fleetlog("devices", "show", "shop/freezer", api={SHOW: answer})
     assert ran.err.splitlines()[:2] == ["error: the request does not fit", "  tags[0]: does not match"]
+    alone = problem(422, "invalid_request", "tags[0]: does not match", errors=errors)
+    ran = fleetlog("devices", "show", "shop/freezer", api={SHOW: alone})
+    assert ran.err.count("does not match") == 1, "said once"
 
 
 def test_scripts_get_the_problem_as_json(fleetlog: CommandLine) -> None:

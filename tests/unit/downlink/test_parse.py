@@ -35,7 +35,7 @@ MESSAGE = PublishMessage(
 
 TO_CLIENT = SendToClient(
     client_id="plant-7/press-1",
-    topic="config/units",
+    topic="config/plant-7/units",
     message_id="n-18",
     encoding="json",
     payload=msgspec.Raw(b'{"temp":"C"}'),
@@ -167,7 +167,7 @@ def test_only_an_object_can_be_stamped(payload: bytes) -> None:
 
 def test_a_message_to_a_client_is_published_under_its_name() -> None:
     found = read(TO_CLIENT)
-    assert (found.topic, found.payload, found.qos) == ("config/units/p2p/plant-7/press-1", b'{"temp":"C"}', 1)
+    assert (found.topic, found.payload, found.qos) == ("config/plant-7/units/p2p/plant-7/press-1", b'{"temp":"C"}', 1)
     assert (found.content_type, found.correlation_data, found.expires_at) == ("application/json", b"n-18", None)
     assert found.receipt is None
     binary = read(TO_CLIENT, encoding="base64", payload=msgspec.Raw(b'"/w=="'))
@@ -178,6 +178,7 @@ def test_a_message_to_a_client_is_published_under_its_name() -> None:
     ("changes", "expected"),
     [
         ({"topic": "cmd/plant-7/press-2"}, "invalid_topic"),
+        ({"topic": "config/plant-8"}, "invalid_topic"),
         ({"topic": "$SYS"}, "invalid_topic"),
         ({"topic": "a\x01"}, "invalid_topic"),
         ({"topic": "x" * MAX_TEXT}, "invalid_topic"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fleetlog_device.buffer import BufferLimits
-from fleetlog_device.commands import AT_ONCE, PRUNED_EVERY, Call, Commands
+from fleetlog_device.commands import AT_ONCE, LONGEST_REPLY, PRUNED_EVERY, Call, Commands
 from fleetlog_device.errors import CommandFailed, ConnectionLost, PublishRefused, ReservedName
 from fleetlog_device.requests import CAPACITY
 from fleetlog_device.store import MemoryStore
@@ -157,6 +157,24 @@ async def test_a_command_delivered_again_runs_once_and_is_answered_once() -> Non
     assert (await later.connect(), later.runs) == ([], [])
 
 
+async def test_a_reply_that_the_hub_asks_for_again_on_another_connection_is_sent_again() -> None:
+    """The broker crashed with it: the hub has no reply, and the device would never run the command again."""
+    rig = Rig()
+    rig.register("reboot", "done")
+    rig.register("dump", b"0" * (LONGEST_REPLY + 1))
+    for number in range(3):
+        rig.commands.connected()
+        for topic in ("cmd/p/d/reboot/plain/r1", "cmd/p/d/dump/plain/r2", "tags/p/a/cmd/reboot/plain/r1"):
+            await rig.deliver(f"{topic}/{NOW // 1000 + 60}")
+            await rig.connect()
+        assert [answer for answer in rig.broker.published if answer[0] == REPLY] == [(REPLY, b"done")] * (number + 1)
+    rig.commands.connected()
+    rig.now += 60_000
+    await rig.deliver(f"cmd/p/d/reboot/plain/r1/{NOW // 1000 + 60}")
+    assert len(await rig.connect()) == 4, "what is too large to be kept, and what is asked for too late, is not"
+    assert len(rig.runs) == 2
+
+
 async def test_a_reply_that_the_broker_has_not_is_sent_by_the_next_process() -> None:
     rig = Rig()
     rig.register("reboot", "done")
@@ -264,6 +282,27 @@ async def test_request_ids_are_pruned() -> None:
             await rig.connect()
     kept = sum(rig.store.request(f"r{number}") is not None for number in range(CAPACITY + 2 * PRUNED_EVERY))
     assert CAPACITY <= kept <= CAPACITY + PRUNED_EVERY
+
+
+@pytest.mark.parametrize("stands_at", [0, NOW + 3650 * DAY])
+async def test_a_clock_that_is_off_lets_no_request_id_be_forgotten(stands_at: int) -> None:
+    rig = Rig()
+    rig.register("reboot")
+
+    async def take(first: int) -> None:
+        for number in range(first, first + PRUNED_EVERY):
+            await rig.deliver(f"cmd/p/d/reboot/plain/r{number}")
+        await rig.connect()
+
+    await take(0)
+    rig.certain, rig.now = False, stands_at  # a reboot without the hub's time
+    await take(PRUNED_EVERY)
+    rig.certain, rig.now = True, NOW + DAY
+    await take(2 * PRUNED_EVERY)
+    runs = len(rig.runs)
+    for first in (0, PRUNED_EVERY):
+        await take(first)
+    assert len(rig.runs) == runs == 3 * PRUNED_EVERY
 
 
 def test_the_hub_s_own_commands_are_no_application_s() -> None:

@@ -115,6 +115,8 @@ def test_the_past_is_told_also_when_the_device_is_gone(stack: Stack, client: htt
     device.reply("c0", "cmd", sent[0]["request_id"], b'{"n":0}')
     cancelled = client.post(f"/v1/commands/{sent[1]['request_id']}:cancel")
     assert cancelled.status_code == 200, cancelled.text
+    over = body(client, f"{device.path}/commands", state="cancelled")["items"]
+    assert over == [cancelled.json()], "told by the owner, whether it is stored or not"
     device.reply("c1", "cmd", sent[1]["request_id"], b'"too late"')
     late = entry(client, sent[1]["request_id"], "cancelled")
     assert client.delete(device.path).status_code == 204
@@ -155,6 +157,17 @@ def test_the_past_is_told_also_when_the_device_is_gone(stack: Stack, client: htt
     assert (over.status_code, over.json()["code"]) == (409, "command_over")
 
 
+def members(client: httpx.Client, fanout: str, **query: Any) -> list[tuple[str, str]]:
+    """What became of each, asked for two by two."""
+    found: list[tuple[str, str]] = []
+    while True:
+        page = body(client, f"/v1/fanouts/{fanout}/commands", limit=2, **query)
+        found += [(one["device_id"], one["state"]) for one in page["items"]]
+        if page["next_cursor"] is None:
+            return found
+        query["cursor"] = page["next_cursor"]
+
+
 def test_a_call_of_a_tag_is_answered_when_enough_have_replied(stack: Stack, client: httpx.Client) -> None:
     product = registered(client)
     devices = [Device(stack, client, product, f"d{n}") for n in range(3)]
@@ -185,8 +198,13 @@ def test_a_call_of_a_tag_is_answered_when_enough_have_replied(stack: Stack, clie
     progress = eventually(stored, 60, describe="the fan-out is stored")
     counts = {name: progress[name] for name in ("product_id", "tag", "members", "replied", "rejected", "open")}
     assert counts == {"product_id": product, "tag": "red", "members": 3, "replied": 2, "rejected": 1, "open": 0}
+    became = [("d0", "replied"), ("d1", "replied"), ("d2", "rejected")]
+    assert members(client, fanout) == became
+    assert members(client, fanout, state="ended") == became
+    assert members(client, fanout, state="rejected") == became[2:]
     for device in devices:
         assert client.delete(device.path).status_code == 204
+    eventually(lambda: members(client, fanout) == became, 60, describe="listed without its owners")
     eventually(lambda: body(client, f"/v1/fanouts/{fanout}")["replied"] == 2, 60, describe="counted without its owners")
 
 
@@ -238,7 +256,7 @@ def test_a_fan_out_is_followed_through_a_restart_of_its_owners(stack: Stack, cli
         return ends == [("d0", "replied"), ("d1", "replied"), ("d2", "cancelled")]
 
     eventually(stored, 60, describe="the members' ends are stored")
-    assert body(client, f"/v1/fanouts/{fanout}/commands")["items"] == []
+    assert body(client, f"/v1/fanouts/{fanout}/commands", state="open")["items"] == []
 
 
 def test_probes_are_kept(stack: Stack, client: httpx.Client) -> None:
