@@ -51,6 +51,9 @@ HEARD: Final = 8
 FANNED: Final = 8
 """Fan-outs that a device remembers to have been visited by: one that is asked for again sends nothing."""
 
+TO_TAGS: Final = 200
+"""Fan-outs of a product that are remembered to have been published to a tag."""
+
 
 class Rules(msgspec.Struct, frozen=True):
     """What an installation may choose."""

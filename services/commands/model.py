@@ -162,11 +162,21 @@ class Entry(Row, kw_only=True):
     """How many in a row found out that nobody was there."""
     retry_at: Millis = 0
     """Nothing that waits is sent before this moment, since nobody heard the last one."""
+    follows: int = NEVER
+    """Version of the tags to whose topics the device says it has subscribed; `NEVER`: not to those it had by then."""
 
     @property
     def hears(self) -> bool:
         """Whether it makes sense to send it something: a message too many does no harm."""
         return self.session is not None and self.session != "offline"
+
+    @property
+    def hears_tags(self) -> bool:
+        """Whether what is published to one of its tags reaches it, by all that is known.
+
+        A device subscribes to its commands and to its tags at once, so who was heard on this connection has done both.
+        """
+        return self.session == "online" and self.heard and self.follows == self.tags_version
 
     def find(self, request_id: str) -> Command | None:
         """Return a command that is open."""
@@ -203,6 +213,9 @@ class Product(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """How long its commands wait, in ms; None: as the hub says."""
     probe_interval: int | None = None
     """Milliseconds between two probes of each of its devices; None: they are not probed unless somebody asks."""
+    to_tags: tuple[tuple[str, int], ...] = ()
+    """The newest fan-outs that were published to a tag, at most `limits.TO_TAGS`: their ids, and the offsets of the
+    requests that this was done for. Kept by the partition that does it."""
 
 
 Reference: TypeAlias = Shared[Millis, Product]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from copy import copy
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +11,7 @@ import msgspec
 from libs.topics.codec import encode
 
 from . import mouth
+from .model import NEVER
 
 if TYPE_CHECKING:
     from libs.topics.messages.commands import ResourceRequested
@@ -26,7 +28,13 @@ class _Asked(msgspec.Struct):
     device_time: int | float
 
 
+class _Had(msgspec.Struct):
+    tags_version: int
+    subscribed: bool = False
+
+
 _decode: Final = msgspec.json.Decoder(_Asked).decode
+_decode_had: Final = msgspec.json.Decoder(_Had).decode
 
 
 def answer(turn: Turn, message: ResourceRequested) -> str:
@@ -36,6 +44,7 @@ def answer(turn: Turn, message: ResourceRequested) -> str:
     if message.resource == "$ntp":
         _tell_time(turn, message)
     elif turn.row.registered:
+        _follow(turn, message)
         _tell_tags(turn)
     else:
         return "unknown"
@@ -63,6 +72,17 @@ def _device_time(message: ResourceRequested) -> int | float | None:
         return _decode(message.payload).device_time
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
+
+
+def _follow(turn: Turn, message: ResourceRequested) -> None:
+    """Note whether the device says that it has its present tags, and has subscribed to their topics."""
+    row = turn.row = copy(turn.row)
+    row.follows = NEVER
+    if message.encoding == "json":
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):  # it has told nothing that can be read
+            had = _decode_had(message.payload)
+            if had.subscribed and had.tags_version == row.tags_version:
+                row.follows = row.tags_version
 
 
 def _tell_tags(turn: Turn) -> None:

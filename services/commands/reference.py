@@ -14,7 +14,7 @@ from libs.topics.messages.command_views import FanOutCancelled
 from libs.topics.messages.hub import TimePassed
 from libs.topics.messages.registry_events import ProductChanged, ProductDeleted
 
-from . import limits, mouth
+from . import limits, tag_topics
 from .model import Product
 from .outcomes import ACCEPTED, DONE
 from .views import request_term, tag_term
@@ -45,15 +45,18 @@ def fold_reference(shared: Reference, event: Any, at: At, *, rules: Rules) -> Fo
             fault = limits.fault(event, event.fanout_id, rules)
             if fault is not None and event.reply_to is None:
                 raise Unfit(f"{fault.code}: {fault.detail}")
-            # one that is refused visits nobody, and `sum_up` says why
-            return Folded(shared.state, Terms(() if fault else (tag_term(event.product_id, event.tag),)))
+            if fault is not None:  # it visits nobody, and `sum_up` says why
+                return Folded(shared.state, Terms(()))
+            cells = tag_topics.noted(shared, event, at, rules)
+            return Folded(shared.state, Terms((tag_term(event.product_id, event.tag),)), cells)
         case ProductChanged() | ProductDeleted():
             known = shared.cells.get(event.product_id)
             if known is not None and event.version <= known.version:
                 return Folded(shared.state)
             if isinstance(event, ProductDeleted):
                 return Folded(shared.state, cells={event.product_id: None})
-            product = Product(event.version, event.defaults.command_ttl, event.defaults.probe_interval)
+            to_tags = () if known is None else known.to_tags
+            product = Product(event.version, event.defaults.command_ttl, event.defaults.probe_interval, to_tags)
             before = None if known is None else known.probe_interval
             due = Everything() if product.probe_interval not in {None, before} else None
             return Folded(shared.state, due, {event.product_id: product})
@@ -90,17 +93,9 @@ def sum_up(shared: Reference, event: Any, at: At, sweep: Sweep, *, rules: Rules)
     )
     return (
         *catalog.publish(names.COMMANDS_EVENTS, event.fanout_id.encode(), told),
-        *_to_tag(shared, event, at, rules),
+        *tag_topics.publish(shared, event, at, rules),
         *answer(event, at, ACCEPTED, told),
     )
-
-
-def _to_tag(shared: Reference, event: SendToTag, at: At, rules: Rules) -> Sequence[Output]:
-    """Reach the members that are online by one publish, of one partition for all."""
-    if not rules.tag_topics or event.mode != "cmd" or at.partition != 0:
-        return ()
-    now = max(at.timestamp, shared.state)
-    return mouth.to_tag(at.id(1), event, now + limits.ttl(shared, event.product_id, event, rules), now)
 
 
 def _cancelled(row: Entry | None, fanout_id: str) -> bool:

@@ -40,7 +40,7 @@ from libs.topics.messages.registry_events import (
     TagsChanged,
 )
 
-from . import decide, limits, lives, probe, pulls
+from . import decide, limits, lives, probe, pulls, tag_topics
 from .decide import Known, Missed
 from .model import Entry, Fanned
 from .outcomes import ACCEPTED, DONE, tell_end
@@ -229,7 +229,8 @@ def _fanned(turn: Turn, message: SendToTag) -> str:
             outcome = "refused"
         else:
             assert type(decision) is CommandAccepted
-            outcome = turn.accept(decision, by_tag=turn.rules.tag_topics and message.mode == "cmd")
+            by_tag = tag_topics.product_of(turn.shared, message, turn.rules) is not None and turn.row.hears_tags
+            outcome = turn.accept(decision, by_tag=by_tag)
     row = turn.row = copy(turn.row)
     row.fanned = (*row.fanned[1 - limits.FANNED :], Fanned(message.fanout_id, outcome))
     return "again" if known is not None else outcome

@@ -93,7 +93,7 @@ class Turn:
     def accept(self, event: CommandAccepted, waiter: ReplyTo | None = None, *, by_tag: bool = False) -> Started:
         """Open a command, and send it where the device can hear and nothing waits before it.
 
-        ``by_tag``: where the device is online, a publish to its tag reaches it.
+        ``by_tag``: a publish to its tag reaches the device.
         """
         row = self.row
         ahead = event.mode == "cmd" and row.hears and (self._scouting() or bool(row.backlog()))
@@ -108,7 +108,7 @@ class Turn:
                 return "rejected"
             self.queue(command)
             return "queued"
-        if by_tag and not ahead and self.row.session == "online":
+        if by_tag and not ahead:
             self.note(command)
             self.say(CommandSent(self.id(), self.product_id, self.device_id, command.request_id, 1, self.now))
         elif not ahead:

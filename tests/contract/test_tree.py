@@ -178,7 +178,7 @@ PARTS: dict[str, dict[str, set[str]]] = {
     },
     "commands": {
         "decide": {"limits", "outcomes"},
-        "step": {"lives", "mouth", "probe", "pulls", "turn"},
+        "step": {"lives", "mouth", "probe", "pulls", "tag_topics", "turn"},
         "app": {"reference"},
     },
     "timeseries": {

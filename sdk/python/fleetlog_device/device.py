@@ -123,6 +123,7 @@ class Device:
             clock=self._clock,
             tell=self._tell_upgrade,
             greet=self._greet,
+            tagged=self._retagged,
         )
 
     # --- life
@@ -350,12 +351,21 @@ class Device:
     def _greet(self) -> None:
         if self._synchronise:
             self._spawn(self._ask("the time", self.sync_time))
-            document = to_json({"tags_version": self._listener.tags.version})
-            question = self._topics.request("$tags", _message_id())
-            self._spawn(self._ask("the tags", partial(self._send_now, question, document)))
+            self._ask_tags()
         for shadow in self._shadows:
             if shadow.wanted:
                 self._spawn(self._ask("the shadow", shadow.get))
+
+    def _retagged(self) -> None:
+        if self._synchronise:  # who does not say at each connection what it has is not counted on
+            self._ask_tags()
+
+    def _ask_tags(self) -> None:
+        """Ask for this device's tags by saying which it has, and whether what is published to them reaches it."""
+        tags = self._listener.tags
+        document = to_json({"tags_version": tags.version, "subscribed": self._listener.follows})
+        question = self._topics.request("$tags", _message_id())
+        self._spawn(self._ask("the tags", partial(self._send_now, question, document)))
 
     @staticmethod
     async def _ask(what: str, question: Callable[[], Awaitable[object]]) -> None:

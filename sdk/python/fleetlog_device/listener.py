@@ -68,14 +68,20 @@ class Listener:
         clock: HubClock,
         tell: Callable[[bytes], Awaitable[object]],
         greet: Callable[[], None],
+        tagged: Callable[[], None],
     ) -> None:
-        """``tell`` takes the payload of an upgrade's report; ``greet`` is called when a connection is ready."""
+        """``tell`` takes the payload of an upgrade's report.
+
+        ``greet`` is called when a connection is ready, ``tagged`` when other tags than before are subscribed to.
+        """
         self._topics, self._store, self._uplinks, self._commands = topics, store, uplinks, commands
-        self._shadows, self._clock, self._tell, self._greet = shadows, clock, tell, greet
+        self._shadows, self._clock, self._tell, self._greet, self._tagged = shadows, clock, tell, greet, tagged
         self.hooks = Hooks()
         self.calls = Calls()
         self.upgrades = Calls()
         self.tags = Tags()
+        self.follows = False
+        """Whether the broker has granted the topics of all its tags, as far as it says so."""
         self.link: Link | None = None
         self.linked = asyncio.Event()
         self.closing = False
@@ -92,7 +98,8 @@ class Listener:
     async def hold(self, link: Link) -> None:
         """See `fleetlog_device.connection.Session`."""
         self._commands.connected()
-        await self._subscribe(link, (*self._topics.standing(), *map(self._topics.tag, sorted(self.tags.names))))
+        wanted = {self._topics.tag(tag) for tag in self.tags.names}
+        self.follows = wanted.isdisjoint(await self._subscribe(link, (*self._topics.standing(), *sorted(wanted))))
         self.link = link
         self.linked.set()
         self._greet()
@@ -108,10 +115,12 @@ class Listener:
         await self.calls.put("on_disconnected", self.hooks.disconnected, reason)
 
     @staticmethod
-    async def _subscribe(link: Link, filters: tuple[str, ...]) -> None:
+    async def _subscribe(link: Link, filters: tuple[str, ...]) -> tuple[str, ...]:
+        """Those that were refused."""
         refused = await link.subscribe(filters)
         if refused:
             log.warning("the broker refused subscriptions: %s", ", ".join(refused))
+        return refused
 
     async def _receive(self, link: Link) -> None:
         async for message in link.messages():
@@ -177,7 +186,9 @@ class Listener:
         if gone := old.names - self.tags.names:
             await link.unsubscribe(map(self._topics.tag, sorted(gone)))
         if new := self.tags.names - old.names:
-            await self._subscribe(link, tuple(map(self._topics.tag, sorted(new))))
+            refused = await self._subscribe(link, tuple(map(self._topics.tag, sorted(new))))
+            self.follows = self.follows and not refused
+        self._tagged()
         await self.calls.put("on_tags", self.hooks.tags, self.tags.names)
 
     async def _take_upgrade(self, topic: CommandTopic, payload: bytes) -> None:

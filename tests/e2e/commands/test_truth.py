@@ -34,8 +34,8 @@ CALLERS, CALLS = 20, 500
 KILLED = ("commands", "downlink", "ingest", "api")
 QUEUED = 90
 """Commands for a device that is off: three windows of its pace."""
-MOMENTS = (1, 31, 61, 75)
-"""How many of them had come when one was killed."""
+FLUSH = tuple(zip(("presence", *KILLED), (0, 1, 31, 61, 75), strict=True))
+"""Who is killed when so many of them have come: presence when the devices are back, and it may not have said so."""
 CUTS = 20
 ONLINE, OFF = 40, 10
 """Members of the fan-outs."""
@@ -109,7 +109,7 @@ async def test_what_waited_comes_in_order_and_runs_once_whoever_is_killed_meanwh
         assert [worker.ran for worker in workers] == [[], []]
         for worker in workers:
             await ends.enter_async_context(worker.online())
-        for service, count in zip(KILLED, MOMENTS, strict=True):
+        for service, count in FLUSH:
             await until(partial(reached, workers[0].ran, count), f"commands before {service}")
             await asyncio.to_thread(kill, stack, service)
         books = await all_over(stack, product, 2 * QUEUED)

@@ -135,7 +135,7 @@ async def test_tags_bring_their_commands_and_only_a_larger_version_counts(broker
         d.command()(lambda call: runs.append((call.tag, call.request_id)))
         d.on_tags(told.append)
         [(_, asked)] = await hub.hears("get/p/d/$tags/")
-        assert asked == b'{"tags_version":0}'
+        assert json.loads(asked) == {"tags_version": 0, "subscribed": True}
         await hub.say("cmd/p/d/$set_tags/plain/t1", set_tags(4, "red", "blue"))
         await hub.say("cmd/p/d/$set_tags/plain/t2", set_tags(3, "green"))
         await hub.say("cmd/p/d/after/plain/t3")
@@ -151,12 +151,15 @@ async def test_tags_bring_their_commands_and_only_a_larger_version_counts(broker
     async with device(broker, store=store) as d:
         d.command()(lambda call: runs.append((call.tag, call.request_id)))
         assert d.tags == {"blue"}
-        await hub.hears("get/p/d/$tags/", count=2)
+        await hub.hears("get/p/d/$tags/", count=4)
         await hub.say("tags/p/blue/cmd/blink/plain/a4")
         await hub.hears("cmd_resp/p/d/blink/", count=3)
     assert runs == [(None, "t3"), ("red", "a1"), (None, "t5"), ("blue", "a3"), ("blue", "a4")]
     assert told == [{"red", "blue"}, {"blue"}]
-    assert hub.of("get/p/d/$tags/")[1][1] == b'{"tags_version":5}'
+    asked_for = [json.loads(payload) for _, payload in hub.of("get/p/d/$tags/")]
+    assert asked_for == [{"tags_version": version, "subscribed": True} for version in (0, 4, 5, 5)], (
+        "at each connection and after each change"
+    )
 
 
 async def test_devices_talk_to_each_other_and_hear_what_is_sent_to_their_client(

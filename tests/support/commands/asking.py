@@ -114,8 +114,14 @@ def echo(message_id: str, payload: bytes, *, at: int = T0, device: str = "d1") -
     return ProbeAnswered("p1", device, message_id, 7, *embed(payload), at)
 
 
-def pull(resource: Any = "$ntp", payload: bytes = b"{}", *, at: int = T0) -> ResourceRequested:
-    return ResourceRequested("p1", "d1", resource, "m1", 7, *embed(payload), at)
+def pull(resource: Any = "$ntp", payload: bytes = b"{}", *, at: int = T0, device: str = "d1") -> ResourceRequested:
+    return ResourceRequested("p1", device, resource, "m1", 7, *embed(payload), at)
+
+
+def follow(version: int = 1, *, subscribed: bool = True, device: str = "d1") -> ResourceRequested:
+    """A device asks for its tags, and says which it has, and whether it has subscribed to them."""
+    had = {"tags_version": version, "subscribed": subscribed}
+    return pull("$tags", msgspec.json.encode(had), device=device)
 
 
 def product(command_ttl: int | None, *, version: int = 1, probe_interval: int | None = None) -> ProductChanged:

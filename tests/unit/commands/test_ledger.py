@@ -196,6 +196,16 @@ class Ledger(RuleBasedStateMachine):
             self.disordered = False
         self.write(presence(state, self.presences, f"ch{self.link}"))
 
+    @rule(pick=PICKS, before=st.sampled_from([0, 1]), tick=st.booleans())
+    def come_at_the_end(self, pick: int, before: int, *, tick: bool) -> None:
+        """A device comes online at the very moment at which one of its commands is over, or just before it."""
+        event = self.accepted.get(request_id := self.pick(pick))
+        if event is not None and request_id not in self.ends and event.expires_at - before > self.now():
+            self.time = event.expires_at - before
+            if tick:
+                self.tick()
+            self.connect(fresh=True, state="online")
+
     @rule(ms=st.sampled_from([0, 1, 400, 500, 899, 900, 4_000]), tick=st.booleans())
     def wait(self, ms: int, *, tick: bool) -> None:
         self.time += ms

@@ -96,6 +96,30 @@ def test_a_broker_that_tells_makes_it_delivered_once() -> None:
     assert hub.command().state == "replied"
 
 
+def test_what_was_delivered_stays_so_when_it_is_sent_on_another_connection() -> None:
+    hub = Hub(online=True, tells=True)
+    hub.write(send())
+    hub.write(delivered())
+    hub.connect()
+    view = hub.command()
+    assert (view.state, view.attempts) == ("delivered", 2)
+
+
+def test_nothing_happens_before_what_it_follows_whatever_the_clocks_of_ingest_and_downlink_say() -> None:
+    hub = Hub(online=True)
+    hub.write(send())
+    hub.write(published(at=T0 + 50))
+    hub.write(reply(at=T0 + 20))
+    assert [event.at for event in hub.events()] == [T0, T0 + 50, T0 + 50]
+    hub.write(send("r2", ttl=100))
+    hub.tick(T0 + 100)
+    hub.write(reply("r2", at=T0 + 90))
+    assert hub.events()[-1].at == T0 + 100
+    hub.write(send("r3"))
+    hub.write(reply("r3", at=T0 - 5))
+    assert hub.events()[-1].at == hub.command("r3").accepted_at
+
+
 def test_what_was_never_sent_is_not_delivered() -> None:
     hub = Hub(online=False)
     hub.write(send())
