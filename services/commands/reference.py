@@ -42,13 +42,7 @@ def fold_reference(shared: Reference, event: Any, at: At, *, rules: Rules) -> Fo
             address(event)
             if isinstance(event, CancelFanOut):
                 return Folded(shared.state, Terms((request_term(event.fanout_id),)))
-            fault = limits.fault(event, event.fanout_id, rules)
-            if fault is not None and event.reply_to is None:
-                raise Unfit(f"{fault.code}: {fault.detail}")
-            if fault is not None:  # it visits nobody, and `sum_up` says why
-                return Folded(shared.state, Terms(()))
-            cells = tag_topics.noted(shared, event, at, rules)
-            return Folded(shared.state, Terms((tag_term(event.product_id, event.tag),)), cells)
+            return _fanned(shared, event, at, rules)
         case ProductChanged() | ProductDeleted():
             known = shared.cells.get(event.product_id)
             if known is not None and event.version <= known.version:
@@ -62,6 +56,16 @@ def fold_reference(shared: Reference, event: Any, at: At, *, rules: Rules) -> Fo
             return Folded(shared.state, due, {event.product_id: product})
         case _:
             raise Misplaced(f"{at.key!r} is the key of broadcasts")
+
+
+def _fanned(shared: Reference, event: SendToTag, at: At, rules: Rules) -> Folded[Millis, Product]:
+    """Name the members of a fan-out; one that is refused visits nobody, and `sum_up` says why."""
+    if fault := limits.fault(event, event.fanout_id, rules):
+        if event.reply_to is None:
+            raise Unfit(f"{fault.code}: {fault.detail}")
+        return Folded(shared.state, Terms(()))
+    cells = tag_topics.noted(shared, event, at, rules)
+    return Folded(shared.state, Terms((tag_term(event.product_id, event.tag),)), cells)
 
 
 def sum_up(shared: Reference, event: Any, at: At, sweep: Sweep, *, rules: Rules) -> Sequence[Output]:

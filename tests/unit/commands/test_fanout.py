@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from libs.runtime.lane.verdicts import Misplaced, Unfit
+from libs.topics import names
 from libs.topics.messages.base import ReplyTo
 from libs.topics.messages.command_events import FanOutStarted
 from services.commands.limits import FANNED, REPLIED, Rules
