@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from rich.console import Console
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from . import times
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import tzinfo
 
 WIDE = 1_000
@@ -61,6 +63,15 @@ class Output:
     def line(self, text: str | Text) -> None:
         """Print a line for people; the caller prints something else for scripts."""
         self._console.print(text if isinstance(text, Text) else Text(text), soft_wrap=True)
+
+    @contextmanager
+    def changing(self) -> Iterator[Callable[[str], None]]:
+        """Give what shows people a line that changes: in its place on a terminal, else as a line each time."""
+        if self.json or not self._console.is_terminal:
+            yield self.line
+            return
+        with Live(console=self._console, auto_refresh=False) as shown:
+            yield lambda text: shown.update(Text(text), refresh=True)
 
     def json_line(self, document: Mapping[str, Any]) -> None:
         self._write(document)

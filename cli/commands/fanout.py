@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from cli.arguments import Json, Product, tag
@@ -12,10 +13,13 @@ from cli.exits import Exit, Failure, usage
 from cli.payloads import Payload, PayloadFile, given
 from cli.world import Session
 
+if TYPE_CHECKING:
+    from cli.api import Api
+
 app = typer.Typer(no_args_is_help=True, help="Commands to all devices of a tag.")
 
-PAUSE = 1.0
-"""Seconds between two looks at the counts."""
+FINAL = "final"
+"""Name of the event after which nothing follows."""
 COUNTS = (
     "accepted",
     "queued",
@@ -76,8 +80,7 @@ def send(
     session = Session(context, json=json)
     body = {"name": name, **given(payload, file), **({} if ttl is None else {"ttl_s": ttl})}
     with session.api() as api:
-        begun = api.send("POST", f"/products/{product}/tags/{name_of_tag}/commands", body)
-    _told(session, begun)
+        _told(session, _begun(api, f"/products/{product}/tags/{name_of_tag}/commands", body))
 
 
 @app.command()
@@ -108,7 +111,7 @@ def rpc(
         raise usage(error.message) from error
     body = {"name": name, **given(payload, file), **waited, **({} if timeout is None else {"timeout_s": timeout})}
     with session.api() as api:
-        told = api.send("POST", f"/products/{product}/tags/{name_of_tag}/rpc", body)
+        told = _begun(api, f"/products/{product}/tags/{name_of_tag}/rpc", body)
     _told(session, told)
     wanted = waited.get("share", 0) * told["members"]
     if told["replied"] < wanted:
@@ -159,30 +162,43 @@ def cancel(context: typer.Context, fanout: FanOut, json: Json = False) -> None:
 
 @app.command()
 def watch(context: typer.Context, fanout: FanOut, json: Json = False) -> None:
-    """Show the counts of a fan-out whenever they have changed, until all is over.
+    """Show the counts of a fan-out as they change, until all is over.
 
     \b
     Example: fleetlog fanout watch f-m2Tq3Jb6QGqk0dUq2mJ0Zg
     """
     session = Session(context, json=json)
-    shown: dict[str, Any] = {}
-    with session.api() as api:
-        while not shown or shown["open"]:
-            counts = api.get(f"/fanouts/{fanout}")
-            if counts != shown:
-                shown = counts
+    shown = ""
+    with session.api() as api, session.out.changing() as show:
+        for event in api.follow(f"/fanouts/{fanout}/stream"):
+            counts = msgspec.json.decode(event.data, type=dict[str, Any])
+            told = event.data if json else line(counts)
+            if told != shown:  # the same again where the stream broke, or people do not see the difference
+                shown = told
                 if json:
                     session.out.json_line(counts)
                 else:
-                    session.out.line(line(counts))
-            if shown["open"]:
-                session.world.sleep(PAUSE)
+                    show(told)
+            if event.name == FINAL:
+                return
 
 
 def line(counts: dict[str, Any]) -> str:
     """``812 devices: 170 queued, 12 sent, 628 replied``."""
     named = ", ".join(f"{counts[name]} {name.replace('_', ' ')}" for name in COUNTS if counts[name])
-    return f"{counts['members']} devices" + (f": {named}" if named else "")
+    told = f"{counts['members']} devices" + (f": {named}" if named else "")
+    missing = counts.get("missing_partitions")
+    return f"{told}; partitions that do not answer now: {', '.join(map(str, missing))}" if missing else told
+
+
+def _begun(api: Api, where: str, body: dict[str, Any]) -> Any:
+    """Begin a fan-out. Raises `Failure`, which says where it is found if it may have begun."""
+    try:
+        return api.send("POST", where, body)
+    except Failure as failure:
+        if (known := failure.further.get("current")) is not None:
+            failure.advice = f"`fleetlog fanout show {known['fanout_id']}` tells whether it has begun"
+        raise
 
 
 def _told(session: Session, told: dict[str, Any]) -> None:

@@ -90,7 +90,7 @@ class Command(msgspec.Struct, frozen=True):
         ),
     ]
     attempts: Annotated[
-        int, Meta(description="How often the broker is known to have taken it; a reply may be faster than that word.")
+        int, Meta(description="Sendings that the broker acknowledged; at least one where the device has replied.")
     ]
     accepted_at: Millis
     expires_at: Millis

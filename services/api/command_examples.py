@@ -92,6 +92,16 @@ FAN_OUT: Final = fd.FanOut(
     open=182,
     late=1,
 )
+FAN_OUT_STREAM: Final = """\
+retry: 1000
+
+event: counts
+data: {"fanout_id":"f-m2Tq3Jb6QGqk0dUq2mJ0Zg","product_id":"plant-7","tag":"hall-2","members":812,"open":182}
+
+event: final
+data: {"fanout_id":"f-m2Tq3Jb6QGqk0dUq2mJ0Zg","product_id":"plant-7","tag":"hall-2","members":812,"open":0}
+
+"""
 FAN_OUT_ENDED: Final = fd.FanOutEnded(fanout_id=FANOUT_ID, cancelled=182, partitions=24)
 NEW_GROUP_RPC: Final = {"name": "unlock", "payload": {"door": 2}, "wait": "share", "share": 0.5}
 GROUP_RPC: Final = fd.GroupRpc(

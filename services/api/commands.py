@@ -17,7 +17,7 @@ from . import devices
 from .command_documents import Command, CommandId
 from .newcomers import Attempts, unheard_of
 from .payloads import carried
-from .problems import Problem
+from .problems import Problem, busy
 
 if TYPE_CHECKING:
     from libs.topics.messages.base import Encoding
@@ -87,7 +87,7 @@ async def call(asker: Asker, product_id: str, device_id: str, new: NewRpc, body:
     except NoAnswer as error:
         known = msgspec.Raw(msgspec.json.encode(CommandId(product_id, device_id, request.request_id)))
         if loop.time() - begun < new.timeout_s:  # Kafka did not take it in time, or this process ends
-            raise Problem("no_answer", str(error), current=known) from error
+            raise busy("no_answer", str(error), current=known) from error
         said = f"nothing was heard of {request.request_id} within {new.timeout_s + GRACE_S:g} s"
         raise Problem("rpc_timed_out", said, current=known) from error
     return msgspec.json.decode(body, type=Command)

@@ -42,6 +42,14 @@ class FanOutBegun(msgspec.Struct, frozen=True, kw_only=True):
     ] = []
 
 
+class FanOutId(msgspec.Struct, frozen=True):
+    """Under what a fan-out is found that may have begun."""
+
+    fanout_id: str
+    product_id: str
+    tag: str
+
+
 class FanOut(msgspec.Struct, frozen=True, kw_only=True):
     """How far a fan-out is: each member counts in its command's present state."""
 
@@ -63,7 +71,11 @@ class FanOut(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: int
     timed_out: int
     open: Annotated[int, Meta(description="Not over yet: accepted, queued, sent or delivered.")]
-    late: Annotated[int, Meta(description="Of those that are over: they have replied since. A moment behind.")]
+    late: Annotated[int, Meta(description="Of those that are over: they have replied since.")]
+    missing_partitions: Annotated[
+        list[int],
+        Meta(description="Only in the stream: they do not answer now, and their members are counted as they were."),
+    ] = []
 
 
 class FanOutEnded(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +110,10 @@ class GroupRpc(msgspec.Struct, frozen=True, kw_only=True):
     open: Annotated[int, Meta(description="Nothing was heard of them yet.")]
     replies: Annotated[list[MemberReply], Meta(description="In the order of their arrival.")]
     replies_left_out: Annotated[
-        int, Meta(description="Replies beyond 1,000, or beyond 4 MiB: GET /v1/commands/{fanout_id}?device= has them.")
+        int,
+        Meta(
+            description="Replies beyond 1,000, or beyond 4 MiB, or of before: "
+            "GET /v1/fanouts/{fanout_id}/commands?state=replied has them."
+        ),
     ]
     missing_partitions: list[int] = []

@@ -32,6 +32,8 @@ DEFAULT: Final = frozenset(
 those who ask for it."""
 RETRY_MS: Final = 1000
 """After so long a browser connects again."""
+SILENCE: Final = b":\n\n"
+"""Tells nothing: a stream without positions that must not look idle."""
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -90,7 +92,12 @@ def gap(place: Place, gone: int, position: str) -> bytes:
 
 def ended(code: str, detail: str) -> bytes:
     """Tell why the stream ends here. It moves no position: what was not sent comes when the stream is resumed."""
-    return b"event: ended\ndata: %b\n\n" % _data(code=code, detail=detail)
+    return unplaced("ended", _data(code=code, detail=detail))
+
+
+def unplaced(name: str, data: bytes) -> bytes:
+    """Write an event that moves no position, or of a stream that has none."""
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), data)
 
 
 def _data(**fields: Any) -> bytes:

@@ -40,8 +40,8 @@ async def call(asker: Asker, product_id: str, tag: str, new: NewGroupRpc, body: 
     async with hub.streams.hearing(COMMANDS_EVENTS, product_id, None, stopping=hub.stopping) as heard:
         group.begin(await fanouts.begin(asker, fanout_id, product_id, tag, what))
         if asker.idempotency is not None:  # these may be answers to the first attempt, and long ago
-            states = await fanouts.members(hub, fanout_id)
-            group.know({key.partition("/")[2]: state for key, state in states.items() if state in ENDS})
+            known = await fanouts.members(hub, fanout_id)
+            group.know({key.partition("/")[2]: state for key, state in known.states.items() if state in ENDS})
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(until):
                 while not come() and (record := await heard.get()) is not None:

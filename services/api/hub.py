@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from libs.runtime.activity import Activity
 
+from .fanout_watch import Watches
 from .joining import Joining
 from .limits import Strangers
 from .refusals import Refusals
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from .frames import Record
     from .positions import Place
     from .queries import Question
+    from .serving import Serving
     from .settings import ApiSettings
 
 T_co = TypeVar("T_co", covariant=True)
@@ -108,6 +110,8 @@ class Streaming(Protocol):
 
     @property
     def partitions(self) -> int: ...
+    @property
+    def serving(self) -> Serving: ...
     def stream(
         self,
         key_id: str,
@@ -147,7 +151,7 @@ class Hub:
         self.strangers = Strangers(settings.http.failures_rate, settings.http.failures_burst, time.monotonic)
         self.history, self.streams = history, streams
         self.clock = clock
-        self.joining = Joining(self)
+        self.joining, self.watches = Joining(self), Watches(self)
         self.stopping = asyncio.Event()
         """Set when the process is told to end: a stream then ends at once, other requests are finished."""
         self._parts = list(parts)

@@ -68,7 +68,8 @@ class ProblemDocument(msgspec.Struct, frozen=True, omit_defaults=True):
     errors: tuple[FieldError, ...] = ()
     """With ``invalid_request``: each field at fault."""
     current: msgspec.Raw | None = None
-    """With ``version_conflict``: the document as it is now. With the end of an rpc: its entry, or at least its ids."""
+    """With ``version_conflict``: the document as it is now. With the end of an rpc: its entry, or at least its ids; of
+    a fan-out that may have begun its ids."""
     request_id: str | None = None
     """As in the header X-Request-Id and in the hub's log."""
 
@@ -113,8 +114,8 @@ def unknown_product(product_id: str) -> Problem:
     return Problem("unknown_product", f"there is no product {product_id}")
 
 
-def busy(code: str, detail: str) -> Problem:
-    return Problem(code, detail, headers={"Retry-After": str(RETRY_AFTER)})
+def busy(code: str, detail: str, *, current: msgspec.Raw | None = None) -> Problem:
+    return Problem(code, detail, current=current, headers={"Retry-After": str(RETRY_AFTER)})
 
 
 def late(seconds: float) -> Problem:
@@ -124,8 +125,16 @@ def late(seconds: float) -> Problem:
 def refusal(refused: Refused) -> Problem:
     """What the owner of the key said, as it said it."""
     answer = refused.answer
-    current = None if bytes(answer.current) == b"null" else answer.current
+    current = _shown(answer.current)
     return Problem(answer.code, answer.detail, advice=answer.advice, status=answer.status, current=current)
+
+
+def _shown(current: msgspec.Raw) -> msgspec.Raw | None:
+    """Show a document as answers show it: where it is a message of a topic, too, without the name of its kind."""
+    if bytes(current) == b"null":
+        return None
+    fields = msgspec.json.decode(current, type=dict[str, msgspec.Raw])
+    return current if fields.pop("type", None) is None else msgspec.Raw(msgspec.json.encode(fields))
 
 
 MISSING: Final = re.compile(r"Missing required (?P<source>\w+) parameter '(?P<name>[^']+)'")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException
 
-from libs.runtime import logs, metrics
+from libs.runtime import logs
 
 from . import frames
 from .catchup import CatchUp
@@ -18,6 +17,7 @@ from .frames import Record
 from .live import Live, NotFollowed
 from .positions import write
 from .problems import busy
+from .serving import ENDED, Serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
@@ -29,18 +29,14 @@ if TYPE_CHECKING:
 
 log = logs.get(__name__)
 
-STREAMS = metrics.gauge("api_streams", "Live streams that are open.")
-ENDED = metrics.counter("api_streams_ended", "Live streams that the hub ended, by reason.", ("code",))
-
 
 class Streams:
     """All streams of this process, as a part of the hub."""
 
     def __init__(self, kafka: KafkaSettings, settings: StreamSettings) -> None:
-        self.partitions = kafka.partitions
+        self.partitions, self.serving = kafka.partitions, Serving(settings)
         self._kafka, self._settings = kafka, settings
         self._live = Live(kafka)
-        self._open = Counter[str]()
         self._catching_up = asyncio.Semaphore(settings.catching_up)
 
     async def start(self) -> None:
@@ -66,31 +62,32 @@ class Streams:
 
         ``allowed`` is asked now and then. Before anything is yielded, raises `Problem`: too many streams, or no Kafka.
         """
-        self._admit(key_id)
-        self._open[key_id] += 1
-        wake = asyncio.Event()
-        told_to_end = asyncio.create_task(stopping.wait())
-        told_to_end.add_done_callback(lambda _: wake.set())
+        fan = self._live.fan
+        with self.serving.admitted(key_id), self.serving.waking(stopping) as wake:
 
-        def woken() -> None:
-            wake.set()
-            if outbox.over:
-                ENDED.labels(outbox.code).inc()
+            def woken() -> None:
+                wake.set()
+                if outbox.over:
+                    ENDED.labels(outbox.code).inc()
 
-        outbox = Outbox(product_id, kinds, self._settings.buffer_bytes, woken)
-        try:
-            with STREAMS.track_inprogress():
+            outbox = Outbox(product_id, kinds, self._settings.buffer_bytes, woken)
+
+            def silence() -> bytes:
+                return frames.moved(fan.position(outbox))
+
+            try:
                 async with self._live.following(outbox.topics):
                     async for told in self._begin(outbox, position, stopping):
                         yield told
-                    async for told in self._go_on(outbox, wake, stopping, allowed):
+                    going_on = self.serving.until_over(
+                        outbox, wake, stopping=stopping, allowed=allowed, silence=silence
+                    )
+                    async for told in going_on:
                         yield told
-        except NotFollowed as error:
-            raise busy("unavailable", str(error)) from error
-        finally:
-            self._live.fan.part(outbox)
-            told_to_end.cancel()
-            self._open[key_id] -= 1
+            except NotFollowed as error:
+                raise busy("unavailable", str(error)) from error
+            finally:
+                fan.part(outbox)
 
     @asynccontextmanager
     async def hearing(
@@ -119,12 +116,6 @@ class Streams:
             fan.leave_off(product_id, device_id, listener)
             told_to_end.cancel()
 
-    def _admit(self, key_id: str) -> None:
-        if self._open.total() >= self._settings.subscribers:
-            raise busy("too_many_streams", f"this process serves {self._settings.subscribers} streams already")
-        if self._open[key_id] >= self._settings.per_key:
-            raise busy("too_many_streams", f"the key has {self._settings.per_key} streams already")
-
     async def _begin(
         self, outbox: Outbox, position: Mapping[Place, int], stopping: asyncio.Event
     ) -> AsyncGenerator[bytes, None]:
@@ -147,28 +138,3 @@ class Streams:
         except KafkaException as error:
             log.warning("what a subscriber has missed cannot be read", error=str(error))
             outbox.end("unavailable", "what was missed cannot be read now; connect again to go on from here")
-
-    async def _go_on(
-        self, outbox: Outbox, wake: asyncio.Event, stopping: asyncio.Event, allowed: Callable[[], bool]
-    ) -> AsyncGenerator[bytes, None]:
-        """Yield what comes, until the stream is over."""
-        loop = asyncio.get_running_loop()
-        asked = loop.time()
-        while True:
-            if not wake.is_set():
-                try:
-                    async with asyncio.timeout(self._settings.heartbeat_s):
-                        await wake.wait()
-                except TimeoutError:
-                    yield frames.moved(self._live.fan.position(outbox))
-            wake.clear()
-            if loop.time() - asked >= self._settings.heartbeat_s:
-                asked = loop.time()
-                if not allowed():
-                    outbox.end("unauthorized", "the API key is no longer valid")
-            if stopping.is_set():
-                outbox.end("stopping", "this process of the API ends; connect again to go on from here")
-            if outbox:
-                yield outbox.drain()
-            if outbox.over and not outbox:
-                return

@@ -87,7 +87,9 @@ def _end(entry: Entry, command: Command, event: CommandReplied | CommandEnded) -
     state: EndState = "replied"
     reason: str | None = None
     heard: tuple[str, ...] = ()
+    attempts = command.attempts
     if type(event) is CommandReplied:
+        attempts = max(1, attempts)  # the reply may come before the downlink tells of the sending
         reply = Reply(event.message_id, event.encoding, bytes(event.payload), event.at, event.rtt_ms, late=False)
         heard = (event.message_id,)
     elif type(event) is CommandEnded:
@@ -101,7 +103,7 @@ def _end(entry: Entry, command: Command, event: CommandReplied | CommandEnded) -
         command.expires_at,
         command.by,
         state,
-        command.attempts,
+        attempts,
         command.sent_at,
         event.at,
         reason,
@@ -123,6 +125,7 @@ def _late(entry: Entry, event: LateReplyRecorded) -> Entry:
     reply = _kept(Reply(event.message_id, event.encoding, bytes(event.payload), event.at, rtt, late=True))
     after = replace(
         past,
+        attempts=max(1, past.attempts),
         reply=past.reply if past.state == "replied" else reply,
         heard=(*past.heard, event.message_id)[-limits.HEARD :],
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from libs.runtime.lane.answers import address, answer
 from libs.runtime.lane.model import At, Due, Everything, Folded, Output, Sweep, Terms
-from libs.runtime.lane.verdicts import Misplaced, Unfit
+from libs.runtime.lane.verdicts import Misplaced, Unfit, refusal
 from libs.topics import catalog, names
 from libs.topics.messages.command_events import FanOutStarted
 from libs.topics.messages.command_requests import CancelFanOut, SendToTag
@@ -42,10 +42,7 @@ def fold_reference(shared: Reference, event: Any, at: At, *, rules: Rules) -> Fo
             address(event)
             if isinstance(event, CancelFanOut):
                 return Folded(shared.state, Terms((request_term(event.fanout_id),)))
-            if fault := limits.fault(event, event.fanout_id, rules):
-                raise Unfit(f"{fault.code}: {fault.detail}")
-            cells = tag_topics.noted(shared, event, at, rules)
-            return Folded(shared.state, Terms((tag_term(event.product_id, event.tag),)), cells)
+            return _fanned(shared, event, at, rules)
         case ProductChanged() | ProductDeleted():
             known = shared.cells.get(event.product_id)
             if known is not None and event.version <= known.version:
@@ -61,6 +58,16 @@ def fold_reference(shared: Reference, event: Any, at: At, *, rules: Rules) -> Fo
             raise Misplaced(f"{at.key!r} is the key of broadcasts")
 
 
+def _fanned(shared: Reference, event: SendToTag, at: At, rules: Rules) -> Folded[Millis, Product]:
+    """Name the members of a fan-out; one that is refused visits nobody, and `sum_up` says why."""
+    if fault := limits.fault(event, event.fanout_id, rules):
+        if event.reply_to is None:
+            raise Unfit(f"{fault.code}: {fault.detail}")
+        return Folded(shared.state, Terms(()))
+    cells = tag_topics.noted(shared, event, at, rules)
+    return Folded(shared.state, Terms((tag_term(event.product_id, event.tag),)), cells)
+
+
 def sum_up(shared: Reference, event: Any, at: At, sweep: Sweep, *, rules: Rules) -> Sequence[Output]:
     """Say what came of a fan-out in this partition: to the log, and to whoever asked."""
     if isinstance(event, CancelFanOut):
@@ -68,6 +75,8 @@ def sum_up(shared: Reference, event: Any, at: At, sweep: Sweep, *, rules: Rules)
         return answer(event, at, DONE, FanOutCancelled(event.fanout_id, at.partition, cancelled))
     if not isinstance(event, SendToTag):
         return ()
+    if fault := limits.fault(event, event.fanout_id, rules):
+        return refusal(event, at, fault)
     started = {"accepted": 0, "queued": 0, "rejected": 0}
     for row in sweep.visited:
         fanned = None if row is None else row.visit(event.fanout_id)

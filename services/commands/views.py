@@ -43,9 +43,11 @@ def show_fanouts(_key: bytes, row: Entry | None, _: Reference) -> FanOutStates |
     """Show how the device's commands of fan-outs are; None: it has none that is remembered."""
     if row is None:
         return None
-    states = {past.request_id: past.state for past in row.ended if past.fanout}
-    found = FanOutStates({**states, **{one.request_id: one.state for one in row.open if one.fanout}})
-    return found if found.states else None
+    ended = [past for past in row.ended if past.fanout]
+    over = {past.request_id: past.state for past in ended}
+    states = {**over, **{one.request_id: one.state for one in row.open if one.fanout}}
+    late = tuple([past.request_id for past in ended if len(past.heard) > (past.state == "replied")])
+    return FanOutStates(states, late) if states else None
 
 
 def show(product_id: str, device_id: str, row: Entry, request_id: str) -> CommandView | None:

@@ -120,6 +120,7 @@ class Entry(msgspec.Struct):
         elif type(event) is CommandDelivered:
             self.delivered_at = _first(self.delivered_at, at)
         elif type(event) is CommandReplied:
+            self.attempts = max(self.attempts, 1)  # it may come before the downlink tells of the sending
             self.ended_at = _first(self.ended_at, at)
             self.rtt_ms = _greatest(self.rtt_ms, event.rtt_ms)
             self.reply = max(self.reply, _said(event))
@@ -127,6 +128,7 @@ class Entry(msgspec.Struct):
             self.ended_at = _first(self.ended_at, at)
             self.reason = max(self.reason, event.reason)
         elif type(event) is LateReplyRecorded:
+            self.attempts = max(self.attempts, 1)
             self.late_at = _first(self.late_at, at)
             self.late_reply = max(self.late_reply, _said(event))
 

@@ -47,7 +47,7 @@ class CommandView(msgspec.Struct, frozen=True, gc=False):
     command: str
     state: CommandState
     attempts: int
-    """How often it was handed to the broker's connection."""
+    """Sendings that the broker acknowledged; at least one where the device has replied."""
     accepted_at: Millis
     expires_at: Millis
     sent_at: Millis | None
@@ -81,6 +81,8 @@ class FanOutStates(msgspec.Struct, frozen=True, gc=False):
 
     states: dict[str, CommandState]
     """By the fan-out's id."""
+    late: tuple[str, ...] = ()
+    """Of these such as were replied to when they were over."""
 
 
 class FanOutCancelled(msgspec.Struct, frozen=True, gc=False):

@@ -8,6 +8,7 @@ from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency
 from litestar.openapi.spec import Example
 from litestar.params import JSONBody, PathParameter
+from litestar.response import Stream
 
 from services.api import command_examples as examples
 from services.api import command_pages, fanouts, group_calls
@@ -20,11 +21,12 @@ from services.api.conditions import next_cursor, position
 from services.api.describe import described
 from services.api.documents import Page
 from services.api.fanout_documents import FanOut, FanOutBegun, FanOutEnded, GroupRpc, NewGroupRpc
-from services.api.gate import OWN_DEADLINE, ended_after
+from services.api.gate import OWN_DEADLINE, STREAM, ended_after
 from services.api.hub import Hub
 from services.api.moments import unfit
 from services.api.params import NAME, Cursor, Limit, ProductId, TagName
 from services.api.products import find
+from services.api.serving import answer
 
 SENDING: Final = ("unknown_product", "reserved_name", "invalid_header", "payload_too_large")
 FanOutId = Annotated[
@@ -113,6 +115,31 @@ async def get_fanout(hub: NamedDependency[Hub], caller: NamedDependency[Caller],
 
 
 @get(
+    "/v1/fanouts/{fanout_id:str}/stream",
+    summary="Follow a fan-out",
+    operation_id="stream_fanout",
+    guards=[needs("read")],
+    media_type="text/event-stream",
+    opt={
+        STREAM: True,
+        **described(problems=("unknown_fanout", "too_much", "too_many_streams"), answer=examples.FAN_OUT_STREAM),
+    },
+)
+async def stream_fanout(hub: NamedDependency[Hub], caller: NamedDependency[Caller], fanout_id: FanOutId) -> Stream:
+    """Follow the counts of a fan-out, as server-sent events: at once, whenever they change, and until it is over.
+
+    `counts` has all that `GET /v1/fanouts/{fanout_id}` answers; what changes within a moment is told together.
+    `final` has it for the last time, when no member's command is open any more; then the stream ends. Partitions in
+    `missing_partitions` do not answer now, and their members are counted as they were. `ended` tells why the hub ends
+    the stream otherwise: connect again then, nothing is lost.
+    """
+    stream = hub.watches.stream(caller, fanout_id)
+    async with ended_after(hub.settings.http.deadline_s):
+        first = await anext(stream)  # where it cannot begin, the answer is a problem
+    return answer(first, stream)
+
+
+@get(
     "/v1/fanouts/{fanout_id:str}/commands",
     summary="List the commands of a fan-out's members",
     operation_id="list_fanout_commands",
@@ -163,6 +190,5 @@ def _located(fanout_id: str) -> dict[str, str]:
     return {"Location": f"/v1/fanouts/{fanout_id}"}
 
 
-router = Router(
-    "/", route_handlers=[send_to_tag, call_tag, get_fanout, list_fanout_commands, cancel_fanout], tags=["commands"]
-)
+HANDLERS: Final = [send_to_tag, call_tag, get_fanout, stream_fanout, list_fanout_commands, cancel_fanout]
+router = Router("/", route_handlers=HANDLERS, tags=["commands"])

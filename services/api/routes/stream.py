@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from litestar import Router, get
 from litestar.di import NamedDependency
@@ -20,9 +19,7 @@ from services.api.moments import unfit
 from services.api.params import ProductId
 from services.api.problems import Problem
 from services.api.products import find
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+from services.api.serving import answer
 
 Types = Annotated[
     str | None,
@@ -88,15 +85,7 @@ async def stream_events(
         allowed=lambda: still_valid(hub, caller),
     )
     first = await anext(stream)  # where it cannot begin, the answer is a problem
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return Stream(_chained(first, stream), media_type="text/event-stream", headers=headers)
-
-
-async def _chained(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    async with aclosing(rest):
-        yield first
-        async for chunk in rest:
-            yield chunk
+    return answer(first, stream)
 
 
 def _kinds(types: str | None) -> frozenset[str]:

@@ -56,10 +56,12 @@ def known(log: CommandLog) -> Known:
                 state = "delivered"
                 delivered_at = delivered_at or event.at
             case "command_replied":
+                attempts = max(1, attempts)
                 state, ended_at, rtt_ms, reply = "replied", event.at, event.rtt_ms, bytes(event.payload).decode()
             case "command_ended":
                 state, ended_at = event.outcome, event.at
             case _:
+                attempts = max(1, attempts)
                 late_at, late = late_at or event.at, bytes(event.payload).decode()
     first = log.events[0]
     fact = (log.device_id, log.request_id, first.fanout_id or "", first.command, state, attempts, first.at)

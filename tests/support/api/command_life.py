@@ -122,6 +122,7 @@ async def fanout_life(client: AsyncClient, product: str) -> None:
     nobody = (await client.post(f"/v1/products/{product}/tags/blue/commands", json={"name": "unlock"})).json()
     assert (nobody["members"], nobody["fanout_id"] != fanout["fanout_id"]) == (0, True)
     problem(await client.post("/v1/products/no-such/tags/red/commands", json={"name": "a"}), 404, "unknown_product")
+    problem(await client.post(path, json={"name": "a", "ttl_s": 31 * 24 * 3600}), 400, "invalid_ttl")
     problem(await client.post(path, json={"name": "p2p"}), 400, "reserved_name")
     problem(await client.get("/v1/fanouts/f-nobody"), 404, "unknown_fanout")
     problem(await client.post("/v1/fanouts/f-nobody:cancel"), 404, "unknown_fanout")

@@ -66,7 +66,9 @@ class FakeCommands:
         if view == PENDING:
             return PendingCommands(len(pending), sum(one.state == "queued" for one in pending))
         if view == MEMBERS:
-            return FanOutStates({one.request_id: one.state for one in entries if one.fanout_id is not None})
+            members = [one for one in entries if one.fanout_id is not None]
+            late = [one.request_id for one in members if one.reply is not None and one.reply.late]
+            return FanOutStates({one.request_id: one.state for one in members}, tuple(late))
         return DeviceCommands(pending, tuple(one for one in entries if one.ended_at is not None))
 
     def decide(self, request: Any) -> RequestAnswered:
@@ -159,6 +161,8 @@ class FakeCommands:
 
     def _fan_out(self, asked: SendToTag) -> RequestAnswered:
         """Partition 0 has all devices."""
+        if asked.ttl is not None and asked.ttl > LONGEST_TTL:
+            raise refused(400, "invalid_ttl")
         term = f"tag:{asked.product_id}/{asked.tag}"
         members = self.world.reads.listed.get(term, ()) if not asked.partition else ()
         counts = {"accepted": 0, "queued": 0, "refused": 0, "rejected": 0}

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from libs.runtime.requests.client import NoAnswer
 from libs.topics.codec import encode
 from libs.topics.messages.command_events import CommandEnded, CommandReplied
 from libs.topics.messages.command_requests import SendToTag
+from libs.topics.messages.command_views import CommandReply
 from libs.topics.names import COMMANDS_EVENTS
 from services.api import fanouts, group, group_calls
 from services.api.conditions import next_cursor
@@ -49,6 +51,7 @@ def ledger() -> FakeCommands:
 async def posted(world: World, path: str, body: Any, headers: dict[str, str] | None = None) -> tuple[int, Any]:
     async with world.client(headers) as client:
         answer = await client.post(path, json=body)
+    assert ("retry-after" in answer.headers) is (answer.status_code == 503)
     return answer.status_code, answer.json()
 
 
@@ -87,6 +90,20 @@ async def test_partitions_that_do_not_answer_are_named(ledger: FakeCommands) -> 
     assert (status, group_told["missing_partitions"]) == (200, [2])
 
 
+@pytest.mark.parametrize("call", ["commands", "rpc"])
+async def test_where_nobody_answers_it_is_told_what_may_have_begun(ledger: FakeCommands, call: str) -> None:
+    world = ledger.world
+
+    def silent(_: Any) -> Any:
+        raise NoAnswer("silent")
+
+    world.requests.answer = silent
+    status, told = await posted(world, f"{TAG}/{call}", {"name": "unlock"})
+    (fanout_id,) = {request.fanout_id for _, _, request in world.requests.asked if isinstance(request, SendToTag)}
+    known = {"fanout_id": fanout_id, "product_id": "p1", "tag": "red"}
+    assert (status, told["code"], told["current"]) == (503, "no_answer", known)
+
+
 async def test_owners_that_remember_all_members_are_believed(ledger: FakeCommands) -> None:
     world = ledger.world
     _, begun = await posted(world, f"{TAG}/commands", {"name": "unlock"})
@@ -97,7 +114,12 @@ async def test_owners_that_remember_all_members_are_believed(ledger: FakeCommand
     }
     _, told = await read(world, begun["fanout_id"])
     assert (told["tag"], told["started_at"], told["partitions"]) == ("red", NOW, partitions)
-    assert (told["members"], told["refused"], told["accepted"], told["queued"]) == (11, 1, 2, 8)
+    assert (told["members"], told["refused"], told["accepted"], told["queued"], told["late"]) == (11, 1, 2, 8, 0)
+    (command,) = ledger.entries["p1/d9"]
+    reply = CommandReply("s1", "json", msgspec.Raw(b"1"), NOW, 8, late=True)
+    ledger.entries["p1/d9"] = [replace(command, state="expired", ended_at=NOW, reply=reply)]
+    _, told = await read(world, begun["fanout_id"])
+    assert (told["queued"], told["expired"], told["late"]) == (7, 1, 1)
 
 
 async def test_what_owners_have_forgotten_is_counted_as_it_is_stored(ledger: FakeCommands) -> None:
@@ -122,6 +144,24 @@ async def test_before_anything_is_stored_and_without_the_store_the_owners_tell(l
         status, told = await read(world, begun["fanout_id"])
         assert (status, told["members"], told["open"], told["tag"]) == (200, 10, 10, None)
     assert (await read(world, "f-unknown"))[1]["code"] == "unavailable"
+
+
+async def test_what_nobody_can_count_can_be_cancelled(monkeypatch: pytest.MonkeyPatch, ledger: FakeCommands) -> None:
+    """A member was deleted, so that the store must tell of it; and that does not."""
+    world = ledger.world
+    _, begun = await posted(world, f"{TAG}/commands", {"name": "unlock"})
+    world.reads.listed[f"request:{begun['fanout_id']}"].remove("p1/d3")
+    started = ("p1", "red", NOW, world.hub.settings.kafka.partitions, 10, 0)
+
+    async def ask(question: Question) -> list[Any]:
+        if "FROM fanouts " not in question.statement:
+            raise busy("unavailable", "it takes too long")
+        return [started]
+
+    monkeypatch.setattr(world.history, "ask", ask)
+    assert (await read(world, begun["fanout_id"]))[0] == 503
+    status, told = await posted(world, f"/v1/fanouts/{begun['fanout_id']}:cancel", None)
+    assert (status, told["cancelled"]) == (200, 9)
 
 
 async def test_a_key_of_one_product_is_told_of_no_other_fan_outs(ledger: FakeCommands) -> None:
@@ -199,9 +239,9 @@ async def test_members_are_asked_for_page_by_page(monkeypatch: pytest.MonkeyPatc
     world = ledger.world
     _, begun = await posted(world, f"{TAG}/commands", {"name": "unlock"})
     monkeypatch.setattr(fanouts, "MAX_KEYS", 4)
-    assert len(await fanouts.members(world.hub, begun["fanout_id"])) == 10
+    assert len((await fanouts.members(world.hub, begun["fanout_id"])).states) == 10
     monkeypatch.setattr(fanouts, "MOST_PAGES", 2)
-    assert len(await fanouts.members(world.hub, begun["fanout_id"])) == 8
+    assert len((await fanouts.members(world.hub, begun["fanout_id"])).states) == 8
 
 
 async def test_a_call_of_many_is_answered_with_their_replies(ledger: FakeCommands) -> None:

@@ -21,7 +21,8 @@ from libs.topics.messages.registry_events import ApiKeyDocument, ProductDocument
 from services.api.app import build
 from services.api.frames import Record
 from services.api.hub import Hub
-from services.api.settings import ApiSettings
+from services.api.serving import Serving
+from services.api.settings import ApiSettings, StreamSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -187,6 +188,7 @@ class FakeStreams:
         self.failure: Exception | None = None
         self.opened: list[tuple[str, frozenset[str], dict[Place, int]]] = []
         self.chunks: list[bytes] = [b"retry: 1000\n\n"]
+        self.serving = Serving(StreamSettings())
 
     async def stream(
         self,
@@ -209,8 +211,10 @@ class FakeStreams:
         if self.failure is not None:
             raise self.failure
         self.listening.append((topic, product_id, device_id))
-        yield self.heard
-        self.listening.pop()
+        try:
+            yield self.heard
+        finally:
+            self.listening.pop()
 
 
 class World:

@@ -87,7 +87,6 @@ CALLS: list[tuple[str, str, str, Any]] = [
     ("fanout show f-1", "GET", "/fanouts/f-1", None),
     ("fanout members f-1 --state expired --limit 5", "GET", "/fanouts/f-1/commands?limit=5&state=expired", None),
     ("fanout cancel f-1", "POST", "/fanouts/f-1:cancel", None),
-    ("fanout watch f-1", "GET", "/fanouts/f-1", None),
 ]
 
 
@@ -191,6 +190,14 @@ def test_people_read_a_reply_that_is_text(fleetlog: CommandLine, payload: str, s
     assert fleetlog("rpc", "plant-7/press-1", "a", "--json", api=calls).lines[0]["reply"] == reply
 
 
+@pytest.mark.parametrize("call", ["send", "rpc"])
+def test_a_fan_out_that_may_have_begun_can_be_found(fleetlog: CommandLine, call: str) -> None:
+    silent = problem(503, "no_answer", "no answer", current={"fanout_id": "f-1", "product_id": "plant-7"})
+    calls = dict.fromkeys((f"POST {TAG}/commands", f"POST {TAG}/rpc"), silent)
+    ran = fleetlog("fanout", call, "plant-7", "hall-3", "reboot", api=calls)
+    assert (ran.status, "fleetlog fanout show f-1" in ran.err) == (Exit.UNAVAILABLE, True)
+
+
 def test_people_see_a_list(fleetlog: CommandLine) -> None:
     ran = fleetlog("command", "list", "plant-7/press-1", api={f"GET {DEVICE}/commands": {"items": [ENTRY]}})
     header, row = ran.out.splitlines()
@@ -253,10 +260,52 @@ def test_scripts_get_every_step_with_its_place(fleetlog: CommandLine) -> None:
     assert (ran.lines[0]["event_id"], ran.lines[0]["type"]) == ("0", "command_sent")
 
 
+def told(*events: tuple[str, dict[str, Any]]) -> httpx.Response:
+    lines = [f"event: {name}\ndata: {httpx.Response(200, json=data).text}\n\n" for name, data in events]
+    return httpx.Response(200, text="retry: 1000\n\n:\n\n" + "".join(lines))
+
+
+BEGUN = {**COUNTS, "open": 3, "replied": 0, "queued": 1, "sent": 2}
+MOVED = {**COUNTS, "open": 1, "replied": 1, "timed_out": 1, "sent": 1, "missing_partitions": [0, 3]}
+WATCHED = "GET /fanouts/f-1/stream"
+
+
 def test_a_fan_out_is_watched_until_all_is_over(fleetlog: CommandLine) -> None:
-    begun = {**COUNTS, "open": 3, "replied": 0, "queued": 1, "timed_out": 0, "sent": 2}
-    ran = fleetlog("fanout", "watch", "f-1", api={"GET /fanouts/f-1": [begun, begun, COUNTS]})
-    assert ran.out.splitlines() == ["3 devices: 1 queued, 2 sent", "3 devices: 3 replied"]
+    unseen = {**BEGUN, "tag": "hall-3"}
+    stream = told(("counts", BEGUN), ("counts", unseen), ("counts", MOVED), ("final", COUNTS), ("counts", BEGUN))
+    ran = fleetlog("fanout", "watch", "f-1", api={WATCHED: stream})
+    assert (ran.status, ran.err) == (Exit.OK, "")
+    assert ran.out.splitlines() == [
+        "3 devices: 1 queued, 2 sent",
+        "3 devices: 1 sent, 1 replied, 1 timed out; partitions that do not answer now: 0, 3",
+        "3 devices: 3 replied",
+    ]
+    assert len(fleetlog.api.asked) == 1
+    nobody = told(("final", {**COUNTS, "members": 0, "replied": 0}))
+    assert fleetlog("fanout", "watch", "f-1", api={WATCHED: nobody}).out == "0 devices\n"
+
+
+def test_a_watch_goes_on_where_it_was_cut(fleetlog: CommandLine) -> None:
+    ended = told(("counts", BEGUN), ("ended", {"code": "stopping", "detail": "the process ends"}))
+    away = problem(503, "unavailable", "no owner")
+    ran = fleetlog(
+        "fanout", "watch", "f-1", "--json", api={WATCHED: [ended, away, told(("counts", BEGUN), ("final", COUNTS))]}
+    )
+    assert (ran.status, ran.lines) == (Exit.OK, [BEGUN, COUNTS])
     assert len(fleetlog.slept) == 2
-    nobody = {**COUNTS, "members": 0, "replied": 0}
-    assert fleetlog("fanout", "watch", "f-1", api={"GET /fanouts/f-1": nobody}).out == "0 devices\n"
+
+
+def test_a_fan_out_that_nobody_knows_cannot_be_watched(fleetlog: CommandLine) -> None:
+    ran = fleetlog("fanout", "watch", "f-1", api={WATCHED: problem(404, "unknown_fanout", "there is no fan-out f-1")})
+    assert (ran.status, ran.out) == (Exit.NOT_FOUND, "")
+
+
+def test_on_a_terminal_the_counts_change_in_their_place(fleetlog: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    ran = fleetlog("fanout", "watch", "f-1", api={WATCHED: told(("counts", BEGUN), ("final", COUNTS))})
+    first, _, last = ran.out.partition("1 queued, 2 sent")
+    assert "3 devices: " in first
+    assert "\r\x1b[2K" in last
+    assert last.count("3 devices: 3 replied") >= 1
+    assert ran.status == Exit.OK

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from libs.runtime.lane.verdicts import Misplaced, Unfit
+from libs.topics import names
 from libs.topics.messages.base import ReplyTo
 from libs.topics.messages.command_events import FanOutStarted
 from services.commands.limits import FANNED, REPLIED, Rules
@@ -68,6 +69,27 @@ def test_it_reaches_those_that_are_online_and_waits_for_the_others() -> None:
     hub.write(reply("f1"))
     assert [state(hub, device) for device in ("d1", "d2", "d3", "d4")] == ["replied", "accepted", "sent", "queued"]
     assert show_fanouts(b"", hub.rows[b"p1/d5"], hub.shared) is None
+
+
+def test_replies_to_what_is_over_are_late() -> None:
+    """Also further ones to what was replied to; the same one again is nothing."""
+    hub = fleet()
+
+    def late() -> tuple[str, ...]:
+        found = show_fanouts(b"", hub.rows[b"p1/d1"], hub.shared)
+        assert found is not None
+        return found.late
+
+    hub.write(send_to_tag())
+    hub.write(send_to_tag("f2", ttl=1000))
+    for message_id in ("m1", "m1"):
+        hub.write(reply("f1", message_id=message_id))
+    hub.wait(1000)
+    assert late() == ()
+    hub.write(reply("f2", message_id="m2"))
+    assert late() == ("f2",)
+    hub.write(reply("f1", message_id="m3"))
+    assert late() == ("f1", "f2")
 
 
 def test_a_member_s_command_is_as_any_other_and_names_its_fan_out() -> None:
@@ -162,6 +184,15 @@ def test_what_is_no_fan_out_is_a_dead_letter() -> None:
         hub.write(replace(cancel_fanout(), partition=1))
     with pytest.raises(Misplaced):
         hub.write(send(), key=b"\0broadcast")
+
+
+def test_who_waits_for_what_is_no_fan_out_is_told_why() -> None:
+    hub = fleet()
+    before = len(hub.log)
+    answer = hub.ask(send_to_tag(ttl=hub.rules.longest_ttl + 1))
+    assert (answer.status, answer.code) == (400, "invalid_ttl")
+    assert [topic for topic, _, _ in hub.log[before:]] == [names.API_REPLIES]
+    assert hub.ask(send_to_tag(ttl=hub.rules.longest_ttl)).status == 202
 
 
 def test_it_is_known_though_its_commands_are_forgotten() -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from libs.topics import names
 from libs.topics.codec import encode
-from libs.topics.messages.command_events import ProbeConcluded
+from libs.topics.messages.command_events import CommandDelivered, ProbeConcluded
 from libs.topics.messages.command_requests import MessagePublished
 from libs.topics.messages.commands import CommandAnswered
 from tests.integration.api.reads.test_reads import body, connect, now, registered
@@ -206,6 +206,57 @@ def test_a_call_of_a_tag_is_answered_when_enough_have_replied(stack: Stack, clie
         assert client.delete(device.path).status_code == 204
     eventually(lambda: members(client, fanout) == became, 60, describe="listed without its owners")
     eventually(lambda: body(client, f"/v1/fanouts/{fanout}")["replied"] == 2, 60, describe="counted without its owners")
+
+
+def test_a_fan_out_is_followed_through_a_restart_of_its_owners(stack: Stack, client: httpx.Client) -> None:
+    product = registered(client)
+    devices = [Device(stack, client, product, f"d{n}") for n in range(3)]
+    for device in devices:
+        made = client.post(f"/v1/products/{product}/devices", json={"device_id": device.id, "tags": ["red"]})
+        assert made.status_code == 201
+    for device in devices[:2]:
+        device.come()
+    assert client.post(f"{devices[2].path}/rpc", json={"name": "first"}).json()["code"] == "device_offline"
+    begun = client.post(f"/v1/products/{product}/tags/red/commands", json={"name": "reboot"})
+    fanout = begun.json()["fanout_id"]
+    listener = Listener(client, product)
+    listener.path = f"/v1/fanouts/{fanout}/stream"
+    following = threading.Thread(target=listener.listen)
+    following.start()
+
+    def told(**counts: Any) -> None:
+        def newest() -> bool:
+            return bool(listener.events) and counts.items() <= listener.events[-1].data.items()
+
+        eventually(newest, 60, describe=f"the newest counts have {counts}")
+
+    told(accepted=2, queued=1, open=3, missing_partitions=[], tag="red")
+    devices[0].reply("reboot", "cmd", fanout, b"1")
+    told(accepted=1, replied=1, queued=1, open=2)
+    stack.stop_service("commands")
+    try:
+        moved = CommandDelivered("test", product, "d0", fanout, now())  # the owners would not say anything now
+        produce(stack.kafka, names.COMMANDS_EVENTS, [(f"{product}/d0".encode(), encode(moved))])
+        told(replied=1, open=2, missing_partitions=list(range(stack.partitions)))
+    finally:
+        stack.start_service("commands")
+    told(replied=1, queued=1, open=2, missing_partitions=[])
+    devices[1].reply("reboot", "cmd", fanout, b"2")
+    told(replied=2, open=1)
+    assert client.post(f"/v1/fanouts/{fanout}:cancel").json()["cancelled"] == 1
+    following.join(60)
+    assert {event.name for event in listener.events[:-1]} == {"counts"}
+    final = listener.events[-1]
+    assert (final.name, final.data["cancelled"], final.data["open"]) == ("final", 1, 0)
+    assert final.data == body(client, f"/v1/fanouts/{fanout}")
+
+    def stored() -> bool:
+        ended = body(client, f"/v1/fanouts/{fanout}/commands", state="ended")["items"]
+        ends = [(one["device_id"], one["state"]) for one in ended]
+        return ends == [("d0", "replied"), ("d1", "replied"), ("d2", "cancelled")]
+
+    eventually(stored, 60, describe="the members' ends are stored")
+    assert body(client, f"/v1/fanouts/{fanout}/commands", state="open")["items"] == []
 
 
 def test_probes_are_kept(stack: Stack, client: httpx.Client) -> None:
