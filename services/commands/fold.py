@@ -18,7 +18,7 @@ from libs.topics.messages.command_events import (
 )
 
 from . import limits
-from .model import Command, Entry, Past, Reply
+from .model import Command, Entry, Past, Reply, keep
 
 if TYPE_CHECKING:
     from .model import EndState
@@ -130,7 +130,8 @@ def _late(entry: Entry, event: LateReplyRecorded) -> Entry:
         heard=(*past.heard, event.message_id)[-limits.HEARD :],
     )
     row = copy(entry)
-    row.ended = limits.trimmed(tuple([after if one is past else one for one in entry.ended]))
+    known, kept = event.request_id, keep(after)
+    row.ended = limits.trimmed(tuple([kept if one.request_id == known else one for one in entry.ended]))
     return row
 
 

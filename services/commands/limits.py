@@ -10,11 +10,13 @@ from libs.runtime.lane.verdicts import Refused, malformed
 from libs.topics.access import P2P
 from libs.topics.identity import is_name
 
+from .model import keep
+
 if TYPE_CHECKING:
     from libs.topics.messages.base import Millis
     from libs.topics.messages.command_requests import SendCommand, SendToTag
 
-    from .model import Entry, Past, Reference
+    from .model import Entry, Kept, Past, Reference
 
 SECOND: Final = 1000
 HOUR: Final = 3600 * SECOND
@@ -122,31 +124,31 @@ def full(entry: Entry, payload: bytes, rules: Rules) -> Refused | None:
     return None
 
 
-def remembered(ended: tuple[Past, ...], new: Past) -> tuple[Past, ...]:
+def remembered(ended: tuple[Kept, ...], new: Past) -> tuple[Kept, ...]:
     """Note that a command is over, and forget what is too old or too much."""
-    return trimmed((*fresh(ended, new.ended_at), new)[-ENDED:])
+    return trimmed((*fresh(ended, new.ended_at), keep(new))[-ENDED:])
 
 
-def trimmed(ended: tuple[Past, ...]) -> tuple[Past, ...]:
+def trimmed(ended: tuple[Kept, ...]) -> tuple[Kept, ...]:
     """Forget what is too much: the oldest of those that were replied to, then the oldest replies of the others."""
     over = sum([past.state == "replied" for past in ended]) - REPLIED
-    large = sum([len(past.reply.payload) for past in ended if past.reply is not None]) - REPLIES
+    large = sum([past.reply_size for past in ended]) - REPLIES
     if over <= 0 and large <= 0:
         return ended
     kept = []
     for past in ended:
-        size = 0 if past.reply is None else len(past.reply.payload)
+        size = past.reply_size
         if over > 0 and past.state == "replied":
             over, large = over - 1, large - size
         elif large > 0 and size:
             large -= size
-            kept.append(msgspec.structs.replace(past, reply=None))
+            kept.append(keep(msgspec.structs.replace(past.whole(), reply=None)))
         else:
             kept.append(past)
     return tuple(kept)
 
 
-def fresh(ended: tuple[Past, ...], now: int) -> tuple[Past, ...]:
+def fresh(ended: tuple[Kept, ...], now: int) -> tuple[Kept, ...]:
     """Forget what is too old."""
     if not ended or ended[0].ended_at + AGE > now:
         return ended

@@ -5,7 +5,7 @@ A device that is not registered may have a row too, since presence tells of it; 
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -90,6 +90,44 @@ class Past(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Message ids of the newest replies: one that is delivered again is known by it. At most `limits.HEARD`."""
 
 
+class Kept(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A command that is over as its row keeps it: what is looked at while other messages are folded, and the whole.
+
+    Rows are written whole with every event, and what is over is most of a busy device's: bytes are written at once.
+    """
+
+    request_id: str
+    fanout: bool
+    state: EndState
+    ended_at: Millis
+    reply_size: int
+    """Bytes of its reply's payload; 0: none is kept."""
+    late: bool
+    """There was a reply after its end."""
+    frame: bytes
+    """The whole `Past`, in msgpack."""
+
+    def whole(self) -> Past:
+        return _decode(self.frame)
+
+
+def keep(past: Past) -> Kept:
+    """Make what a row keeps of a command that is over."""
+    return Kept(
+        past.request_id,
+        past.fanout,
+        past.state,
+        past.ended_at,
+        0 if past.reply is None else len(past.reply.payload),
+        len(past.heard) > (past.state == "replied"),
+        _encode(past),
+    )
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(Past).decode
+
+
 class Fanned(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What came of a fan-out that visited the device."""
 
@@ -135,7 +173,7 @@ class Entry(Row, kw_only=True):
     """How many these were: commands are sent again once for each."""
     open: tuple[Command, ...] = ()
     """In order of acceptance. At most `limits.Rules.open`."""
-    ended: tuple[Past, ...] = ()
+    ended: tuple[Kept, ...] = ()
     """In order of their ends; `limits` says which are forgotten."""
     window_at: Millis = 0
     """When the window began in which at most `limits.Rules.pace` commands that had waited are sent."""
@@ -187,9 +225,9 @@ class Entry(Row, kw_only=True):
 
     def recall(self, request_id: str) -> Past | None:
         """Return a command that is over, and not forgotten."""
-        for past in self.ended:
-            if past.request_id == request_id:
-                return past
+        for kept in self.ended:
+            if kept.request_id == request_id:
+                return kept.whole()
         return None
 
     def visit(self, fanout_id: str) -> Fanned | None:

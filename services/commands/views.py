@@ -28,7 +28,8 @@ def show_commands(key: bytes, row: Entry | None, _: Reference) -> DeviceCommands
         return None
     ids = split_key(key)
     return DeviceCommands(
-        tuple([show_open(*ids, command) for command in row.open]), tuple([show_past(*ids, past) for past in row.ended])
+        tuple([show_open(*ids, command) for command in row.open]),
+        tuple([show_past(*ids, past.whole()) for past in row.ended]),
     )
 
 
@@ -46,7 +47,7 @@ def show_fanouts(_key: bytes, row: Entry | None, _: Reference) -> FanOutStates |
     ended = [past for past in row.ended if past.fanout]
     over = {past.request_id: past.state for past in ended}
     states = {**over, **{one.request_id: one.state for one in row.open if one.fanout}}
-    late = tuple([past.request_id for past in ended if len(past.heard) > (past.state == "replied")])
+    late = tuple([past.request_id for past in ended if past.late])
     return FanOutStates(states, late) if states else None
 
 

@@ -184,7 +184,8 @@ def test_of_late_replies_the_newest_is_shown_and_some_are_known() -> None:
     view = hub.command()
     assert view.reply is not None
     assert bytes(view.reply.payload) == b"%d" % (HEARD + 1)
-    (past,) = hub.row.ended
+    past = hub.row.recall("r1")
+    assert past is not None
     assert past.heard == tuple(f"m{number}" for number in range(2, HEARD + 2))
 
 
