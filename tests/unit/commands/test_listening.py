@@ -144,7 +144,7 @@ def test_a_notice_of_an_earlier_connection_is_not_this_one_s() -> None:
 
 
 def test_a_notice_that_is_told_again_after_a_crash_hides_nothing() -> None:
-    """The downlink is killed while the device changes its connection: the repeated notice counts for the new sending."""
+    """It is killed while the device changes its connection: the repeated notice counts for the new sending."""
     hub = Hub(online=True)
     hub.write(send("q0"))
     hub.write(published("q0"))
