@@ -156,13 +156,15 @@ def published(turn: Turn, message: MessagePublished) -> CommandSent | CommandEnd
     """Say what the downlink's notice means. It may be repeated: no more are counted than were given to it.
 
     Notices of one command come in the order in which it was given to the downlink. A repetition that the broker
-    refuses ends nothing: the device may have the command already.
+    refuses ends nothing: the device may have the command already. One notice too many says that the downlink was killed
+    and has published something again; where nobody heard that, it may have been the last sending.
     """
     command = turn.row.find(message.request_id)
     if command is None:
         return "over"
     if not command.doubtful:
-        return "again"
+        lost = not message.heard and command.link == turn.row.link and command.mode == "cmd"
+        return Missed(unheard=True) if lost else "again"
     if not message.heard:
         return Missed(unheard=command.tries == command.attempts + 1)
     if message.refused is not None and (command.attempts or command.tries > 1):

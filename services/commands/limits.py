@@ -27,7 +27,8 @@ PAYLOAD: Final = 64 * 1024
 QUEUE: Final = 384 * 1024
 """Bytes of all open commands' payloads of a device, as messages carry them: they are one row."""
 RETRY: Final = SECOND
-"""How long what nobody has subscribed to waits until it is sent again on the same connection; doubled each time."""
+"""How long what nobody has subscribed to waits until it is sent again on the same connection; for commands doubled each
+time."""
 LONGEST_RETRY: Final = 300 * SECOND
 NOTICE: Final = 30 * SECOND
 """For which a queue waits, at most, to hear whether its first command was heard."""

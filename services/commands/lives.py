@@ -98,8 +98,10 @@ def deadline(entry: Entry, rules: Rules) -> Millis | None:
         return entry.gone_at + REMNANT
     times = [command.expires_at for command in entry.open]
     times += probe.deadlines(entry)
-    if entry.open and entry.hears and entry.backlog():
-        times.append(_resumes(entry, rules))
+    if entry.open and entry.hears:
+        times += [call.tried_at + limits.RETRY for call in entry.unheard_calls()]
+        if entry.backlog():
+            times.append(_resumes(entry, rules))
     if entry.ended:
         times.append(_by_the_hour(entry.ended[0].ended_at + limits.AGE))
     if entry.answered and (forget := memory.deadline(entry.answered)) is not None:

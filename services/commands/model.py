@@ -199,7 +199,7 @@ class Entry(Row, kw_only=True):
     unheard: int = 0
     """How many in a row found out that nobody was there."""
     retry_at: Millis = 0
-    """Nothing that waits is sent before this moment, since nobody heard the last one."""
+    """No command that waits is sent before this moment, since nobody heard the last one."""
     follows: int = NEVER
     """Version of the tags to whose topics the device says it has subscribed; `NEVER`: not to those it had by then."""
 
@@ -238,9 +238,13 @@ class Entry(Row, kw_only=True):
         return None
 
     def backlog(self) -> list[Command]:
-        """What was not sent for the device's present connection, in order: commands, and calls that nobody heard."""
+        """The commands that were not sent for the device's present connection, in order."""
         link = self.link
-        return [one for one in self.open if one.link != link and (one.mode == "cmd" or one.link == NEVER)]
+        return [one for one in self.open if one.link != link and one.mode == "cmd"]
+
+    def unheard_calls(self) -> list[Command]:
+        """The calls that nobody heard when they were made last."""
+        return [one for one in self.open if one.link == NEVER and one.mode == "rpc"]
 
 
 class Product(msgspec.Struct, frozen=True, array_like=True, gc=False):

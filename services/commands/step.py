@@ -174,7 +174,8 @@ def _published(turn: Turn, message: MessagePublished) -> str:
     if turn.row.probes and (outcome := probe.published(turn, message)) is not None:
         return outcome
     command = turn.row.find(message.request_id)
-    if command is None or command.tries == command.attempts + 1:
+    due = 1 if command is None else command.tries - command.attempts
+    if due == 1 or (due == 0 and not message.heard):
         turn.told(message, command)
     decision = decide.published(turn, message)
     if isinstance(decision, str):

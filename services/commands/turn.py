@@ -63,13 +63,16 @@ class Turn:
     def say(self, event: Event) -> None:
         """Fold an event, and publish it. Whoever waits for the end of its command is answered by that."""
         waiters: tuple[ReplyTo, ...] = ()
+        scouts = True
         over = type(event) is CommandEnded or type(event) is CommandReplied
         if over and (command := self.row.find(event.request_id)) is not None:
             waiters = command.waiters
             self.ends.append((command.mode, event.outcome if type(event) is CommandEnded else "replied"))
+            # Else its notice may never come, or the next one may be of its sending on an earlier connection.
+            scouts = type(event) is CommandReplied and command.tries <= command.attempts + 1
         self.row = fold(self.row, event)
-        if type(event) is CommandEnded and self.row.scout == event.request_id:
-            self.row.scout = ""  # its notice may never come; `fold` has made the row anew
+        if not scouts and self.row.scout == event.request_id:
+            self.row.scout = ""  # `fold` has made the row anew
         self.outputs += catalog.publish(names.COMMANDS_EVENTS, self.at.key, event)
         for waiter in waiters:
             self.outputs += tell_end(Waiter(waiter), self.at, self.ended(event))
@@ -133,18 +136,22 @@ class Turn:
         self.row = put(self.row, replace(command, tries=command.tries + 1, link=self.row.link, tried_at=self.now))
 
     def told(self, message: MessagePublished, command: Command | None) -> None:
-        """Learn from the notice of a command's last sending whether somebody listens; None: the command is over."""
-        scouted = self.row.scout == message.request_id
-        if message.heard and not scouted:
+        """Learn from the notice of a command's last sending whether somebody listens; None: the command is over.
+
+        A call says nothing about commands: they are subscribed to apart.
+        """
+        row = self.row
+        scouted = row.scout == message.request_id
+        here = command is not None and command.link == row.link and command.mode == "cmd"
+        if not (scouted or here) or (message.heard and row.heard):
             return
-        row = self.row = copy(self.row)
+        row = self.row = copy(row)
         if scouted:
             row.scout = ""
         if not message.heard:
-            if scouted or (command is not None and command.link == row.link):
-                self._pause(row)
+            self._pause(row)
         elif message.refused is None:
-            row.heard, row.unheard, row.retry_at = True, 0, 0
+            row.heard, row.scout, row.unheard, row.retry_at = True, "", 0, 0
 
     def _pause(self, row: Entry) -> None:
         row.heard = False
@@ -154,7 +161,8 @@ class Turn:
 
     def missed(self, command: Command, *, unheard: bool) -> None:
         """Note that a command reached nobody; ``unheard``: it is to be sent again on the same connection."""
-        back = replace(command, tries=command.tries - 1, link=NEVER if unheard else command.link)
+        tries = max(command.tries - 1, command.attempts)
+        back = replace(command, tries=tries, link=NEVER if unheard else command.link)
         self.row = put(self.row, back)
         if back.state == "accepted":
             self.queue(back)
@@ -170,8 +178,11 @@ class Turn:
         On a connection on which nothing was heard yet it is one command, until the downlink tells: a device subscribes
         after it has connected, and the second of two commands might be the first one that it hears.
         """
+        if not self.row.open or not self.row.hears:
+            return
+        self._call_again()
         row, rules = self.row, self.rules
-        if not row.open or not row.hears or self.now < row.retry_at or not (waiting := row.backlog()):
+        if self.now < row.retry_at or not (waiting := row.backlog()):
             return
         if self.now >= row.window_at + rules.window:
             row = self.row = copy(row)
@@ -185,6 +196,12 @@ class Turn:
         row.window_sent += len(some)
         for command in some:
             self.send(command)
+
+    def _call_again(self) -> None:
+        """Make calls again that nobody heard. They do not wait in line, nor does anything wait for them."""
+        for call in self.row.unheard_calls():
+            if call.tried_at + limits.RETRY <= self.now:
+                self.send(call)
 
     def open(self, request_id: str) -> Command:
         """Return a command that is known to be open."""

@@ -30,8 +30,8 @@ pytestmark = pytest.mark.timeout(180)
 CALLERS = 12
 MORE = 3 * CALLERS
 """Calls that are answered before the next thing happens."""
-WAITING = 6
-"""Calls at each process of the API when one dies."""
+WAITING = 4
+"""Calls at each process of the API when one dies: at both together as many as the ledger remembers of a device."""
 
 
 def serves(ops: str) -> float:

@@ -169,14 +169,16 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(pick=PICKS)
     def nobody_hears(self, pick: int) -> None:
-        """Let a command meet a broker at which nobody has subscribed to it: it is to be sent again."""
+        """Let a command meet a broker at which nobody has subscribed to it: it is to be sent again.
+
+        Also where none was due: a downlink that was killed publishes again, and tells again.
+        """
         request_id = self.pick(pick)
-        if self.is_doubtful(request_id):
-            self.tries[request_id] -= 1
-            here = self.sends[self.link]
-            if self.tries[request_id] == self.attempts[request_id] and request_id in here:
-                self.disordered |= here[-1] != request_id
-                here.remove(request_id)
+        self.tries[request_id] -= self.is_doubtful(request_id)
+        here = self.sends[self.link]
+        if self.tries[request_id] == self.attempts[request_id] and request_id in here:
+            self.disordered |= here[-1] != request_id
+            here.remove(request_id)
         self.write(unheard(request_id, at=self.time))
 
     def is_doubtful(self, request_id: str) -> bool:

@@ -110,6 +110,27 @@ def test_a_notice_that_never_comes_does_not_stop_the_queue() -> None:
     assert hub.sent() == ["q0", "q1"]
 
 
+def test_a_notice_that_comes_too_late_says_all_the_same_that_the_device_listens() -> None:
+    """Else a downlink that is more than 30 seconds behind would let one command pass in each 30 seconds."""
+    hub = queued(4)
+    hub.wait(NOTICE)
+    assert hub.sent() == ["q0", "q1"]
+    hub.write(published("q0"))
+    assert hub.sent() == ["q0", "q1", "q2", "q3"]
+
+
+def test_a_notice_of_an_earlier_connection_is_not_that_of_what_was_replied_to_on_this_one() -> None:
+    hub = queued(3)
+    hub.connect()
+    hub.write(reply("q0"))
+    assert hub.sent() == ["q0", "q0", "q1"], "of two notices that are due nobody knows which one comes: q1 finds out"
+    hub.write(published("q0"))
+    assert hub.sent() == ["q0", "q0", "q1"]
+    hub.write(unheard("q0"))
+    hub.write(published("q1"))
+    assert hub.sent() == ["q0", "q0", "q1", "q2"]
+
+
 def test_a_notice_of_an_earlier_connection_is_not_this_one_s() -> None:
     hub = queued(2)
     hub.connect()
@@ -120,6 +141,32 @@ def test_a_notice_of_an_earlier_connection_is_not_this_one_s() -> None:
     hub.write(published("q0"))
     assert hub.sent() == ["q0", "q0", "q1"]
     assert hub.command("q0").attempts == 1
+
+
+def test_a_notice_that_is_told_again_after_a_crash_hides_nothing() -> None:
+    """It is killed while the device changes its connection: the repeated notice counts for the new sending."""
+    hub = Hub(online=True)
+    hub.write(send("q0"))
+    hub.write(published("q0"))
+    hub.connect()
+    hub.write(published("q0"))
+    hub.write(send("q1"))
+    hub.write(unheard("q0"))
+    hub.write(unheard("q1"))
+    assert hub.command("q0").attempts == 2
+    hub.wait(RETRY)
+    hub.write(published("q0", at=hub.time))
+    assert hub.sent() == ["q0", "q0", "q1", "q0", "q1"]
+    assert hub.command("q0").attempts == 3, "no more than it was given to the downlink"
+
+
+def test_a_call_is_not_made_again_on_another_connection_since_its_notice_is_told_again() -> None:
+    hub = Hub(online=True)
+    hub.write(call("c1", ttl=5000))
+    hub.write(published("c1"))
+    hub.write(unheard("c1"))
+    hub.wait(RETRY)
+    assert hub.sent() == ["c1"]
 
 
 def test_a_device_that_does_not_listen_any_more_is_asked_with_one_command_again() -> None:
@@ -168,3 +215,27 @@ def test_a_repetition_that_the_broker_refuses_ends_nothing(notices: int) -> None
     assert hub.sent() == ["r1"] * 3
     hub.write(published(at=T0 + 9))
     assert hub.command().attempts == 2
+
+
+def test_no_command_waits_for_calls_that_nobody_hears() -> None:
+    """A device may listen to its commands alone, however often applications call it."""
+    hub = Hub(online=True)
+    hub.write(send("q1"))
+    hub.write(published("q1"))
+    for n in range(10):
+        hub.write(call(f"c{n}", ttl=5000))
+        hub.write(unheard(f"c{n}", at=hub.time))
+        hub.wait(20_000 if n < 9 else 0)
+    hub.write(send("q2"))
+    hub.write(send("q3"))
+    assert hub.sent()[-2:] == ["q2", "q3"]
+
+
+def test_several_calls_that_nobody_heard_are_made_again_together() -> None:
+    hub = Hub(online=True)
+    for name in ("c1", "c2", "c3"):
+        hub.write(call(name))
+        hub.write(unheard(name, at=hub.time))
+    assert deadline(hub.row, hub.rules) == hub.time + RETRY
+    hub.wait(RETRY)
+    assert hub.sent() == ["c1", "c2", "c3"] * 2
