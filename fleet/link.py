@@ -70,7 +70,9 @@ class Link(aiomqtt.Client):
 
     async def open(self) -> None:
         """Connect. Raises `aiomqtt.MqttError`."""
+        over = self._disconnected
         await self.__aenter__()
+        self._disconnected = over  # aiomqtt takes a new one where this is done: of a broker that ended at that moment
         # paho's own calls: nothing in a script waits for a subscription or a reply
         self._client.on_message = self._reply
         self._client.subscribe(replies.filters(self._device))
