@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 HandlerT = TypeVar("HandlerT", bound="Handler")
 
 SECRET: Final = "secret"  # noqa: S105 - its place in the store
-ELAPSED: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""Of the clocks that nobody sets the one that goes on while the device sleeps, where the system has it."""
+ELAPSED: Final[int | None] = getattr(time, "CLOCK_BOOTTIME", None)
+"""Of the clocks that nobody sets the one that goes on while the device sleeps; None: the system has none."""
 PATIENCE: Final = 10.0
 """Seconds for the hub's own answers."""
 
@@ -50,7 +50,7 @@ def _wall() -> int:
 
 
 def _monotonic() -> int:
-    return time.clock_gettime_ns(ELAPSED) // 1_000_000
+    return (time.monotonic_ns() if ELAPSED is None else time.clock_gettime_ns(ELAPSED)) // 1_000_000
 
 
 class Device:
