@@ -11,27 +11,24 @@ from __future__ import annotations
 
 import asyncio
 import statistics
-import tempfile
 import time
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 import msgspec
-import uvloop
 
+from bench.support.command_hub import PRODUCT, Spent, with_hub
 from bench.support.fleets import PATIENCE, RETRY, Crowds, register
-from bench.support.process import Foreign, cpu_seconds
-from devstack import api_key
-from devstack.stack import Stack
+from bench.support.process import Foreign
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PRODUCT: Final = "bench"
+    from devstack import api_key
+    from devstack.stack import Stack
+
 TAG: Final = "all"
-SERVICES: Final = ("registry", "ingest", "presence", "commands", "downlink", "api")
-PARTITIONS: Final = 4
 REST: Final = 2.0
 """Seconds in which a command too many would come."""
 
@@ -48,28 +45,20 @@ FULL = Size(each=5_000, fanouts=5)
 
 def run(quick: bool) -> dict[str, Any]:
     size = QUICK if quick else FULL
-    with (
-        tempfile.TemporaryDirectory(prefix="fleetlog-bench-") as state,
-        Stack(Path(state), services=SERVICES, partitions=PARTITIONS) as stack,
-    ):
-        stack.wait_ready()
-        return uvloop.run(_measure(stack, size))
+    return with_hub(partial(_measure, size))
 
 
-async def _measure(stack: Stack, size: Size) -> dict[str, Any]:
-    access = msgspec.json.decode(api_key.file(stack.state).read_bytes(), type=api_key.Access)
+async def _measure(size: Size, stack: Stack, access: api_key.Access) -> dict[str, Any]:
     await register(access, PRODUCT, 2 * size.each, tags=[TAG])
-    pids = {name: pid for name in ("kafka", "mosquitto", *SERVICES) if (pid := stack.pid(name))}
     headers = {"Authorization": f"Bearer {access.key}"}
     async with (
         Crowds(stack.mqtt_port, PRODUCT, size.each) as crowds,
         httpx.AsyncClient(base_url=access.url, headers=headers, timeout=PATIENCE) as client,
     ):
-        pids["devices"] = crowds.pid
-        foreign = Foreign(*pids.values())
-        before = {name: cpu_seconds(pid) for name, pid in pids.items()}
+        spent = Spent(stack, devices=crowds.pid)
+        foreign = Foreign(*spent.pids.values())
         rounds = [await _fan_out(client, crowds, size.each) for _ in range(size.fanouts)]
-        used = {name: cpu_seconds(pid) - before[name] for name, pid in pids.items()}
+        used = spent.seconds()
         cores = foreign.cores()
     members = size.fanouts * 2 * size.each
     return {

@@ -11,23 +11,21 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
-from pathlib import Path
-from typing import Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-import uvloop
 
 from bench.support.calls import Calls
+from bench.support.command_hub import PRODUCT, Spent, with_hub
 from bench.support.fleets import Crowds, register
 from bench.support.paced import percentile
-from bench.support.process import Foreign, cpu_seconds
-from devstack import api_key
-from devstack.stack import Stack
+from bench.support.process import Foreign
 
-PRODUCT: Final = "bench"
-SERVICES: Final = ("registry", "ingest", "presence", "commands", "downlink", "api")
-PARTITIONS: Final = 4
+if TYPE_CHECKING:
+    from devstack import api_key
+    from devstack.stack import Stack
+
 DEVICES: Final = 1_000
 RATE: Final = 300
 """Calls per second."""
@@ -47,28 +45,20 @@ FULL = Size(warm_up=30, seconds=30)
 
 def run(quick: bool) -> dict[str, Any]:
     size = QUICK if quick else FULL
-    with (
-        tempfile.TemporaryDirectory(prefix="fleetlog-bench-") as state,
-        Stack(Path(state), services=SERVICES, partitions=PARTITIONS) as stack,
-    ):
-        stack.wait_ready()
-        return uvloop.run(_measure(stack, size))
+    return with_hub(partial(_measure, size))
 
 
-async def _measure(stack: Stack, size: Size) -> dict[str, Any]:
-    access = msgspec.json.decode(api_key.file(stack.state).read_bytes(), type=api_key.Access)
+async def _measure(size: Size, stack: Stack, access: api_key.Access) -> dict[str, Any]:
     await register(access, PRODUCT, DEVICES)
     async with Crowds(stack.mqtt_port, PRODUCT, DEVICES) as crowds:
         calls = Calls(access, PRODUCT, DEVICES)
         for part in (0.1, 0.25, 0.5, 1.0):
             await calls.by_schedule(int(size.warm_up * RATE * part / 4), RATE * part)
         calls.forget()
-        pids = {name: pid for name in ("kafka", "mosquitto", *SERVICES) if (pid := stack.pid(name))}
-        pids |= {"devices": crowds.pid, "load": os.getpid()}
-        count, foreign = int(size.seconds * RATE), Foreign(*(set(pids.values()) - {os.getpid()}))
-        before = {name: cpu_seconds(pid) for name, pid in pids.items()}
+        count, spent = int(size.seconds * RATE), Spent(stack, devices=crowds.pid, load=os.getpid())
+        foreign = Foreign(*(set(spent.pids.values()) - {os.getpid()}))
         await calls.by_schedule(count, RATE)
-        used = {name: cpu_seconds(pid) - before[name] for name, pid in pids.items()}
+        used = spent.seconds()
         cores = foreign.cores()
         delays = sorted(1000 * delay for delay in calls.delays)
         calls.delays.clear()
@@ -85,7 +75,7 @@ async def _measure(stack: Stack, size: Size) -> dict[str, Any]:
         "calls": count,
         "waiters": WAITERS,
         "waiters_slowest_s": round(max(calls.delays, default=0.0) - HELD, 2),
-        **{f"cpu_us_per_call_{name}": round(1e6 * spent / count) for name, spent in used.items()},
+        **{f"cpu_us_per_call_{name}": round(1e6 * cpu / count) for name, cpu in used.items()},
         "foreign_cpus": round(cores, 2),
         "errors": count - len(delays) + WAITERS - len(calls.delays),
     }

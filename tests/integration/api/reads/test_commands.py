@@ -157,6 +157,20 @@ def test_the_past_is_told_also_when_the_device_is_gone(stack: Stack, client: htt
     assert (over.status_code, over.json()["code"]) == (409, "command_over")
 
 
+def tagged(stack: Stack, client: httpx.Client) -> tuple[str, list[Device]]:
+    """A product with three devices of the tag ``red``; the ledger knows that two are online, and the last is not."""
+    product = registered(client)
+    devices = [Device(stack, client, product, f"d{n}") for n in range(3)]
+    for device in devices:
+        made = client.post(f"/v1/products/{product}/devices", json={"device_id": device.id, "tags": ["red"]})
+        assert made.status_code == 201
+    for device in devices[:2]:
+        device.come()
+    offline = client.post(f"{devices[2].path}/rpc", json={"name": "first"})
+    assert offline.json()["code"] == "device_offline"
+    return product, devices
+
+
 def members(client: httpx.Client, fanout: str, **query: Any) -> list[tuple[str, str]]:
     """What became of each, asked for two by two."""
     found: list[tuple[str, str]] = []
@@ -169,15 +183,7 @@ def members(client: httpx.Client, fanout: str, **query: Any) -> list[tuple[str, 
 
 
 def test_a_call_of_a_tag_is_answered_when_enough_have_replied(stack: Stack, client: httpx.Client) -> None:
-    product = registered(client)
-    devices = [Device(stack, client, product, f"d{n}") for n in range(3)]
-    for device in devices:
-        made = client.post(f"/v1/products/{product}/devices", json={"device_id": device.id, "tags": ["red"]})
-        assert made.status_code == 201
-    for device in devices[:2]:
-        device.come()
-    offline = client.post(f"{devices[2].path}/rpc", json={"name": "first"})
-    assert offline.json()["code"] == "device_offline"
+    product, devices = tagged(stack, client)
     with ThreadPoolExecutor(1) as pool:
         asked = {"name": "measure", "timeout_s": 30}
         waiting = pool.submit(client.post, f"/v1/products/{product}/tags/red/rpc", json=asked)
@@ -209,14 +215,7 @@ def test_a_call_of_a_tag_is_answered_when_enough_have_replied(stack: Stack, clie
 
 
 def test_a_fan_out_is_followed_through_a_restart_of_its_owners(stack: Stack, client: httpx.Client) -> None:
-    product = registered(client)
-    devices = [Device(stack, client, product, f"d{n}") for n in range(3)]
-    for device in devices:
-        made = client.post(f"/v1/products/{product}/devices", json={"device_id": device.id, "tags": ["red"]})
-        assert made.status_code == 201
-    for device in devices[:2]:
-        device.come()
-    assert client.post(f"{devices[2].path}/rpc", json={"name": "first"}).json()["code"] == "device_offline"
+    product, devices = tagged(stack, client)
     begun = client.post(f"/v1/products/{product}/tags/red/commands", json={"name": "reboot"})
     fanout = begun.json()["fanout_id"]
     listener = Listener(client, product)
