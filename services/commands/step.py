@@ -173,10 +173,7 @@ def _answered(turn: Turn, message: CommandAnswered) -> str:
 def _published(turn: Turn, message: MessagePublished) -> str:
     if turn.row.probes and (outcome := probe.published(turn, message)) is not None:
         return outcome
-    command = turn.row.find(message.request_id)
-    due = 1 if command is None else command.tries - command.attempts
-    if due == 1 or (due == 0 and not message.heard):
-        turn.told(message, command)
+    turn.told(message)
     decision = decide.published(turn, message)
     if isinstance(decision, str):
         return decision

@@ -135,12 +135,16 @@ class Turn:
         """Note that a command is on its way."""
         self.row = put(self.row, replace(command, tries=command.tries + 1, link=self.row.link, tried_at=self.now))
 
-    def told(self, message: MessagePublished, command: Command | None) -> None:
-        """Learn from the notice of a command's last sending whether somebody listens; None: the command is over.
+    def told(self, message: MessagePublished) -> None:
+        """Learn from the notice of a command's last sending whether somebody listens.
 
-        A call says nothing about commands: they are subscribed to apart.
+        It is the only one that is due, or one too many, as `decide.published` has it; of a command that is over nobody
+        counts them. A call says nothing about commands: they are subscribed to apart.
         """
-        row = self.row
+        row, command = self.row, self.row.find(message.request_id)
+        due = 1 if command is None else command.tries - command.attempts
+        if due > 1 or (due < 1 and message.heard):
+            return
         scouted = row.scout == message.request_id
         here = command is not None and command.link == row.link and command.mode == "cmd"
         if not (scouted or here) or (message.heard and row.heard):
